@@ -1,0 +1,5 @@
+"""``python -m msmt`` is the ``msmt`` command."""
+
+from .cli import main
+
+main()

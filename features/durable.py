@@ -1,0 +1,105 @@
+"""Files that are whole or absent, also after a power cut: written aside, synced, renamed."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import StoreError
+
+ASIDE = ".aside"  # suffix of a file or folder that is still being written
+
+
+def write_whole(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+    """Put a file with these bytes at ``path``; a reader sees the old file or the new one, never a part.
+
+    Raises StoreError when the disk is full or the folder cannot be written; the old file then stays.
+    """
+    aside = path.with_name(path.name + ASIDE)
+    with explained(path):
+        try:
+            with open(aside, "wb") as file:
+                for piece in pieces:
+                    file.write(piece)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(aside, path)
+        except OSError:
+            aside.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+def put_in_place(aside: Path, path: Path) -> None:
+    """Rename a finished file or folder over ``path`` and make the rename durable."""
+    with explained(path):
+        os.replace(aside, path)
+        sync_folder(path.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Force a file's bytes to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(path: Path) -> None:
+    """Force a folder's entries to the disk, so that a rename in it survives a power cut."""
+    sync_file(path)
+
+
+def sync_tree(path: Path) -> None:
+    """Force every file and folder below ``path`` to the disk."""
+    for folder, _, files in os.walk(path):
+        for name in files:
+            sync_file(Path(folder, name))
+        sync_folder(Path(folder))
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals to write into errors that say what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreError(
+                f"{path}: no space left on the disk; all that was committed stays: make room and run the command again"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise StoreError(f"{path}: cannot be written ({error.strerror}); choose another folder") from error
+        raise
+
+
+@contextmanager
+def writer_lock(path: Path, shared: bool = False) -> Iterator[None]:
+    """Hold the right to write the store at ``path``; a lock file beside it names the holder.
+
+    The lock belongs to the process and ends with it, however it ends. With ``shared``, several
+    processes may hold it, as long as none wants it alone.
+    """
+    lock_path = path.with_name(path.name + ".lock")
+    with explained(lock_path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 4096, 0).decode(errors="replace").strip() or "another process"
+            raise StoreError(f"{path}: is being written by {holder}; wait until it ends, or stop it") from None
+        holder = f"process {os.getpid()} on {socket.gethostname()} ({' '.join(sys.argv)[:500]})"
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, holder.encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)

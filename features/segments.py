@@ -1,0 +1,81 @@
+"""The segment table: one row per segment and view, in the order of the store's rows.
+
+| column       | type    | meaning                                                             |
+|--------------|---------|---------------------------------------------------------------------|
+| segment_id   | str     | unique together with ``view``                                       |
+| recording_id | str     | the call or dialogue it belongs to                                  |
+| index        | int32   | position within the recording, ascending, not necessarily from 0    |
+| split        | str     | ``train``, ``val``, ``test`` or what the corpus calls them          |
+| audio        | str     | path of the audio file, relative to the data folder                 |
+| start, end   | float64 | seconds within that file; NaN for its beginning and its end         |
+| channel      | int32   | channel of that file, -1 for the mean over all                      |
+| text         | str     | transcript, may be empty                                            |
+| speaker      | str     | who speaks, empty when unknown or several                           |
+| view         | str     | ``original``, or the name of an augmentation                        |
+| label_<task> | int32   | class index, -1 when there is none; float64 and NaN for real values |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from .tasks import NO_LABEL, Task
+
+ORIGINAL = "original"
+REMOVED = "removed"  # split of a row whose segment has left the corpus; its features stay until a rebuild
+MEAN_OF_CHANNELS = -1
+
+_TYPES = {
+    "segment_id": str,
+    "recording_id": str,
+    "index": np.int32,
+    "split": str,
+    "audio": str,
+    "start": np.float64,
+    "end": np.float64,
+    "channel": np.int32,
+    "text": str,
+    "speaker": str,
+    "view": str,
+}
+_WHEN_ABSENT = {
+    "start": np.nan,
+    "end": np.nan,
+    "channel": MEAN_OF_CHANNELS,
+    "text": "",
+    "speaker": "",
+    "view": ORIGINAL,
+}
+
+
+def segment_table(rows: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:
+    """``rows`` with exactly the columns and types above; optional columns that are absent are filled in."""
+    table = {}
+    for column, kind in _TYPES.items():
+        values = rows[column] if column in rows else np.full(len(rows), _WHEN_ABSENT[column])
+        table[column] = _typed(values, kind)
+    for task in tasks:
+        absent = np.nan if task.is_value else NO_LABEL
+        values = rows[task.column] if task.column in rows else np.full(len(rows), absent)
+        table[task.column] = _typed(values, np.float64 if task.is_value else np.int32)
+    return pd.DataFrame(table)
+
+
+def _typed(values, kind) -> np.ndarray:
+    if kind is str:
+        return np.array([str(value) for value in values], dtype=object)
+    return np.asarray(values).astype(kind)
+
+
+def table_digest(table: pd.DataFrame) -> str:
+    """A hash of every cell, so that half a table or a changed label cannot go unnoticed."""
+    digest = hashlib.sha256()
+    for column in table.columns:
+        cells = [None if isinstance(cell, float) and np.isnan(cell) else cell for cell in table[column].tolist()]
+        digest.update(json.dumps([column, cells], ensure_ascii=True).encode())
+    return digest.hexdigest()[:32]

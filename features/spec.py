@@ -1,0 +1,91 @@
+"""Everything that determines the values of a feature, and its fingerprint."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+
+from ..errors import SettingError
+
+# Where a folder lies and what a hub calls a commit say who made the weights, but the digest of the
+# weights alone decides the values: a folder that was moved is still the same encoder.
+_ONLY_FOR_THE_READER = ("encoder", "revision")
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """How one feature is made. Two stores agree on a feature when its fingerprints are equal."""
+
+    modality: str
+    """``audio`` or ``text``."""
+
+    encoder: str
+    """Hub id or folder the encoder was loaded from, as the user gave it."""
+
+    encoder_class: str
+    """Class of the model, such as ``HubertModel``."""
+
+    weights: str
+    """Digest of the encoder's configuration, parameters and, for text, tokenizer."""
+
+    width: int
+    """Values per frame or token (d)."""
+
+    max_rows: int
+    """Frames or tokens of the longest input (T): 999 audio frames, 199 tokens by default."""
+
+    revision: str | None = None
+    """Commit on the hub, if the encoder came from there."""
+
+    layer: int = -1
+    """Index into the encoder's hidden states; -1 is the last."""
+
+    sample_rate: int | None = None
+    """Hertz the audio is resampled to; None for text."""
+
+    max_samples: int | None = None
+    """Longest input in samples; longer segments are cut, shorter ones zero-padded to it."""
+
+    normalisation: str | None = None
+    """What is done to a segment's samples before the encoder."""
+
+    padding: str | None = None
+    """The computation that defines the values of a frame."""
+
+    precision: str = "float32"
+    """Arithmetic of the encoder: ``float32`` or ``bfloat16``."""
+
+    dtype: str = "float16"
+    """Type of the stored values."""
+
+    def __post_init__(self) -> None:
+        if self.modality not in ("audio", "text"):
+            raise SettingError(f"modality must be audio or text, but is {self.modality!r}")
+        if self.dtype != "float16":
+            raise SettingError(f"dtype must be float16, but is {self.dtype!r}")
+        if self.max_rows < 1 or self.width < 1:
+            raise SettingError(f"a feature must have rows and columns, but is ({self.max_rows}, {self.width})")
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all fields that determine the values."""
+        decisive = {name: value for name, value in self.to_json().items() if name not in _ONLY_FOR_THE_READER}
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:32]
+
+    def differences(self, other: FeatureSpec) -> list[str]:
+        """One phrase per deciding field in which ``other`` differs, such as ``sample_rate 8000, not 16000``."""
+        mine, theirs = self.to_json(), other.to_json()
+        return [
+            f"{name} {mine[name]}, not {theirs[name]}"
+            for name in mine
+            if mine[name] != theirs[name] and name not in _ONLY_FOR_THE_READER
+        ]
+
+    def to_json(self) -> dict:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: dict) -> FeatureSpec:
+        return cls(**fields)

@@ -1,0 +1,504 @@
+"""The store: segments, labels and features of one dataset, in one Zarr folder or HDF5 file.
+
+Format, version 1. Both formats hold the same tree, readable with plain zarr or h5py:
+
+    attributes            format "msmt-features", format_version, msmt_version, dataset, tasks (JSON), created (ISO 8601)
+    segments/<column>     (N,)        one array per column of the segment table, see segments.py
+    segments attributes   digest of the table, tasks (JSON)
+    <feature>/features    (N, T, d)   float16, little-endian, uncompressed, chunks (1, c, d), zeros past the length
+    <feature>/length      (N,)        int32, valid rows; -1 = missing
+    <feature>/checksum    (N,)        uint64, XXH3 of the bytes of the valid rows
+    <feature>/identity    (N,)        uint64, hash of what the row was made from: audio or text, and spec
+    <feature> attributes  spec (JSON), fingerprint, chunk_rows
+
+A chunk that is all padding is not stored, so padding costs nothing but the rest of a segment's last
+chunk. A row is complete when its length is not -1, and nothing else makes it so: every writer puts
+values, checksum and identity on the disk before the length. Rows are written, committed and shared
+out among writers in blocks of BLOCK_ROWS; zarr_store.py and hdf5_store.py say how each format commits
+a block.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xxhash
+
+from ..errors import SpecMismatchError, StoreError
+from .durable import explained, writer_lock
+from .segments import REMOVED, segment_table, table_digest
+from .spec import FeatureSpec
+from .tasks import Task
+
+FORMAT = "msmt-features"
+FORMAT_VERSION = 1
+BLOCK_ROWS = 32  # rows of a block: a Zarr shard, or an HDF5 part
+MISSING = -1
+SUFFIXES = {"zarr": ".zarr", "hdf5": ".h5"}
+
+# Small chunks waste less on the last chunk of a segment, large ones read faster through plain
+# libraries. The largest that wastes no more than this share is chosen when a feature is created.
+_WASTE_ALLOWED = 0.06
+_SMALLEST_CHUNK = 4
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row to commit: the valid values of one segment, and the hash of what they were made from."""
+
+    values: np.ndarray
+    """(length, d) float16."""
+
+    identity: int
+    """Unsigned 64-bit hash, see ``identity_of``."""
+
+
+@dataclass(frozen=True)
+class RowStates:
+    """What a store knows of each row of a feature, as three arrays of shape (N,)."""
+
+    length: np.ndarray
+    """int32, valid rows; -1 = missing."""
+
+    checksum: np.ndarray
+    """uint64, XXH3 of the valid rows' bytes."""
+
+    identity: np.ndarray
+    """uint64, hash of what the row was made from."""
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Consecutive rows of a feature as they lie, uncompressed, in a file."""
+
+    path: Path
+    offset: int
+    """Bytes from the beginning of the file."""
+
+    rows: int
+
+
+@dataclass(frozen=True)
+class FeatureHead:
+    """What a store says of one feature before any row is read."""
+
+    spec: FeatureSpec
+    chunk_rows: int
+    """Frames or tokens in a chunk."""
+
+
+@dataclass(frozen=True)
+class StoreHead:
+    """What a store says of itself."""
+
+    dataset: str
+    tasks: tuple[Task, ...]
+    created: str
+    """ISO 8601, UTC."""
+
+    msmt_version: str
+    features: Mapping[str, FeatureHead]
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A place where the bytes on disk are not what was written."""
+
+    feature: str
+    """Empty when the damage is not in one feature."""
+
+    row: int
+    """-1 when it is not in one row."""
+
+    reason: str
+
+
+class FeatureStore(ABC):
+    """A store opened for reading. Holds no open file, so it can be pickled and used after a fork."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self._forget()
+
+    def __getstate__(self) -> dict:
+        return {"path": self.path}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__init__(state["path"])
+
+    def _forget(self) -> None:
+        self._head: StoreHead | None = None
+        self._table: pd.DataFrame | None = None
+        self._states: dict[str, RowStates] = {}
+
+    @property
+    def head(self) -> StoreHead:
+        if self._head is None:
+            self._head = self._read_head()
+        return self._head
+
+    @property
+    def dataset(self) -> str:
+        return self.head.dataset
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        return self.head.tasks
+
+    @property
+    def specs(self) -> dict[str, FeatureSpec]:
+        """The spec of each feature, by name."""
+        return {name: feature.spec for name, feature in self.head.features.items()}
+
+    @property
+    def segments(self) -> pd.DataFrame:
+        """The segment table; row i describes row i of every feature."""
+        if self._table is None:
+            table, digest = self._read_table()
+            if table_digest(table) != digest:
+                raise StoreError(f"{self.path}: the segment table is damaged; run msmt extract to write it again")
+            self._table = table
+        return self._table
+
+    def states(self, feature: str) -> RowStates:
+        """Length, checksum and identity of every row of a feature, read once."""
+        if feature not in self._states:
+            if feature not in self.head.features:
+                raise StoreError(
+                    f"{self.path}: has no feature {feature!r}, only {', '.join(self.specs) or 'none'};"
+                    " run msmt extract with the encoder that makes it"
+                )
+            self._states[feature] = self._read_states(feature)
+        return self._states[feature]
+
+    def lengths(self, feature: str) -> np.ndarray:
+        """(N,) int32: valid rows of each segment, -1 where the feature is missing."""
+        return self.states(feature).length
+
+    def read(self, feature: str, row: int) -> np.ndarray:
+        """The valid rows of one segment, (length, d) float16, straight from the file.
+
+        Raises StoreError when the row is missing.
+        """
+        length = int(self.lengths(feature)[row])
+        if length == MISSING:
+            raise StoreError(f"{self.path}: row {row} of {feature} is missing; run msmt extract to fill it")
+        width = self.specs[feature].width
+        values = np.empty((length, width), np.float16)
+        at = 0
+        for extent in self._extents(feature, row, length):
+            taken = min(extent.rows, length - at)
+            _read_into(values[at : at + taken], extent)
+            at += taken
+        if at < length:
+            raise StoreError(f"{self.path}: row {row} of {feature} is cut short; run msmt verify")
+        return values
+
+    def fingerprint(self) -> str:
+        """Hash of specs, table and every row: changes when anything that a model could see changes."""
+        digest = hashlib.sha256(table_digest(self.segments).encode())
+        for name in sorted(self.specs):
+            states = self.states(name)
+            digest.update(f"{name} {self.specs[name].fingerprint}".encode())
+            digest.update(states.length.tobytes())
+            digest.update(np.where(states.length == MISSING, 0, states.checksum).tobytes())
+        return digest.hexdigest()[:32]
+
+    def bytes_on_disk(self) -> int:
+        """Sum of the sizes of the store's files."""
+        return sum(path.stat().st_size for path in self._files())
+
+    def damage(self, advance: Callable[[int], None] = lambda rows: None) -> Iterable[Damage]:
+        """Recompute every checksum; yield each place where the bytes are not what was written."""
+        yield from self._damage_of_files()
+        for name in self.specs:
+            states = self.states(name)
+            for row in np.flatnonzero(states.length != MISSING):
+                reason = self._row_damage(name, int(row), states)
+                if reason:
+                    yield Damage(name, int(row), reason)
+                advance(1)
+
+    def _row_damage(self, feature: str, row: int, states: RowStates) -> str | None:
+        spec = self.specs[feature]
+        length = int(states.length[row])
+        if not 0 <= length <= spec.max_rows:
+            return f"its length is {length}, outside 0 to {spec.max_rows}"
+        chunk_rows = self.head.features[feature].chunk_rows
+        stored_rows = -(-length // chunk_rows) * chunk_rows
+        try:
+            extents = self._extents(feature, row, stored_rows)
+            values = np.empty((sum(extent.rows for extent in extents), spec.width), np.float16)
+            at = 0
+            for extent in extents:
+                _read_into(values[at : at + extent.rows], extent)
+                at += extent.rows
+        except (StoreError, OSError) as error:
+            return f"cannot be read ({error})"
+        if len(values) != stored_rows:
+            return f"holds {len(values)} stored rows, where its length of {length} needs {stored_rows}"
+        if checksum_of(values[:length]) != states.checksum[row]:
+            return "its checksum does not match its values"
+        if values[length:].view(np.uint16).any():
+            return "its padding is not zero"
+        return None
+
+    @abstractmethod
+    def _read_head(self) -> StoreHead: ...
+
+    @abstractmethod
+    def _read_table(self) -> tuple[pd.DataFrame, str]:
+        """The segment table and the digest it was written with."""
+
+    @abstractmethod
+    def _read_states(self, feature: str) -> RowStates: ...
+
+    @abstractmethod
+    def _extents(self, feature: str, row: int, rows: int) -> list[Extent]:
+        """Where the first ``rows`` stored rows of a segment lie, in order; neighbours are merged."""
+
+    @abstractmethod
+    def _files(self) -> list[Path]:
+        """Every file of the store."""
+
+    @abstractmethod
+    def _damage_of_files(self) -> Iterable[Damage]:
+        """Damage that shows in a file as a whole."""
+
+
+class StoreWriter(ABC):
+    """The right to write one store, held as a context manager by one process.
+
+    ``commit`` puts rows on the disk block by block; ``finish`` leaves the store in its final form.
+    Whatever ends the process in between, each row is complete or missing.
+    """
+
+    store: FeatureStore
+
+    def __init__(self, path: Path, shared: bool = False) -> None:
+        self.path = Path(path)
+        self._shared = shared
+        self._held = ExitStack()
+
+    def __enter__(self) -> StoreWriter:
+        self._held.enter_context(writer_lock(self.path, self._shared))
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._held.close()
+
+    def prepare(
+        self,
+        dataset: str,
+        tasks: Sequence[Task],
+        table: pd.DataFrame,
+        specs: Mapping[str, FeatureSpec],
+        expected_lengths: Mapping[str, np.ndarray],
+        overwrite: bool = False,
+    ) -> None:
+        """Make the store hold these segments and features, so that rows can be committed.
+
+        A new store takes ``table`` as it is. In an existing one every known segment keeps its row,
+        new segments follow at the end, and segments that are gone keep their rows under the split
+        ``removed``; labels and other columns are brought up to date.
+
+        Raises SpecMismatchError when a feature exists with another spec, unless ``overwrite``; then
+        its rows are dropped. ``expected_lengths`` (N,) decides the chunk size of a new feature.
+        """
+        path = self.path
+        if not path.exists():
+            features = {name: FeatureHead(spec, chunk_rows_for(spec, expected_lengths[name])) for name, spec in specs.items()}
+            with explained(path):
+                self._create(_new_head(dataset, tasks, features), table)
+            self.store = open_store(path)
+            return
+        self.store = store = open_store(path)
+        if store.dataset != dataset:
+            raise StoreError(f"{path}: holds dataset {store.dataset!r}, not {dataset!r}; name another with --store")
+        changed = {name for name, spec in specs.items() if name in store.specs and store.specs[name].differences(spec)}
+        if changed and not overwrite:
+            details = "; ".join(f"{name}: {', '.join(store.specs[name].differences(specs[name]))}" for name in sorted(changed))
+            raise SpecMismatchError(
+                f"{path}: holds features made in another way ({details});"
+                " replace them with --overwrite, or keep both with another --store"
+            )
+        kept = {name: feature for name, feature in store.head.features.items() if name not in changed}
+        made = {
+            name: FeatureHead(spec, chunk_rows_for(spec, expected_lengths[name]))
+            for name, spec in specs.items()
+            if name not in kept
+        }
+        head = StoreHead(dataset, tuple(tasks), store.head.created, store.head.msmt_version, {**kept, **made})
+        merged = _merged_table(store.segments, store.tasks, table, tasks)
+        if made or head.tasks != store.tasks or table_digest(merged) != table_digest(store.segments):
+            with explained(path):
+                self._replace(head, merged, changed)
+        self.store = open_store(path)
+
+    @abstractmethod
+    def commit(self, feature: str, block: int, rows: Mapping[int, Row | None]) -> None:
+        """Replace some rows of a block, durably, and leave its other rows as they are.
+
+        Keys are row numbers within the block's range; None marks a row missing.
+        """
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Bring the store into its final form and drop what only an extraction in progress needs."""
+
+    @abstractmethod
+    def _create(self, head: StoreHead, table: pd.DataFrame) -> None: ...
+
+    @abstractmethod
+    def _replace(self, head: StoreHead, table: pd.DataFrame, emptied: set[str]) -> None:
+        """Give an existing store another head and table; rows keep their numbers, ``emptied`` features lose theirs."""
+
+
+def open_store(path: str | os.PathLike) -> FeatureStore:
+    """The store at ``path``, for reading.
+
+    Raises StoreError when there is none, or it is not one of msmt's, or is of a newer format.
+    """
+    store = _reader(Path(path))
+    if not store.path.exists():
+        raise StoreError(f"{store.path}: there is no such store; run msmt extract to make it")
+    store.head  # noqa: B018  a file that is not a store is refused here and not at the first read
+    return store
+
+
+def default_store(folder: Path, dataset: str | None = None) -> Path:
+    """The store that a command means when none is named: the newest in ``folder``, or that of a dataset."""
+    pattern = dataset or "*"
+    found = [path for suffix in SUFFIXES.values() for path in Path(folder).glob(pattern + suffix)]
+    if not found:
+        what = f"store of {dataset}" if dataset else "store"
+        raise StoreError(f"{folder}: there is no {what}; run msmt extract first, or name one with --store")
+    return max(found, key=lambda path: path.stat().st_mtime)
+
+
+def writer_for(path: str | os.PathLike, shared: bool = False) -> StoreWriter:
+    """A writer for the store at ``path``, whose suffix tells the format. Use it as a context manager."""
+    from .hdf5_store import Hdf5Writer
+    from .zarr_store import ZarrWriter
+
+    path = Path(path)
+    return ZarrWriter(path, shared) if _format_of(path) == "zarr" else Hdf5Writer(path, shared)
+
+
+def _merged_table(old: pd.DataFrame, old_tasks: Sequence[Task], new: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:
+    keys = ["segment_id", "view"]
+    new = new.set_index(keys, drop=False)
+    old_keys = pd.MultiIndex.from_frame(old[keys])
+    staying = old_keys.isin(new.index)
+    gone = old[~staying].assign(split=REMOVED)
+    if list(old_tasks) != list(tasks):
+        gone = gone.drop(columns=[task.column for task in old_tasks])
+    gone = segment_table(gone, tasks).set_index(old_keys[~staying])
+    known = pd.concat([new[new.index.isin(old_keys)], gone]).loc[list(old_keys)]
+    added = new[~new.index.isin(old_keys)]
+    return segment_table(pd.concat([known, added]).reset_index(drop=True), tasks)
+
+
+def _new_head(dataset: str, tasks: Sequence[Task], features: Mapping[str, FeatureHead]) -> StoreHead:
+    from .. import __version__
+
+    # Reproducible builds fix the clock with this variable; two stores made under it can be compared byte by byte.
+    fixed = os.environ.get("SOURCE_DATE_EPOCH")
+    now = datetime.fromtimestamp(int(fixed), UTC) if fixed else datetime.now(UTC)
+    return StoreHead(dataset, tuple(tasks), now.isoformat(timespec="seconds"), __version__, features)
+
+
+def chunk_rows_for(spec: FeatureSpec, expected_lengths: np.ndarray) -> int:
+    """The largest chunk, in frames or tokens, that wastes little on segments of these lengths."""
+    lengths = np.asarray(expected_lengths)
+    lengths = np.clip(lengths[lengths > 0], 1, spec.max_rows)
+    for pieces in range(1, spec.max_rows + 1):
+        rows = -(-spec.max_rows // pieces)
+        if rows <= _SMALLEST_CHUNK or not len(lengths):
+            break
+        stored = (-(-lengths // rows) * rows).sum()
+        if stored <= (1 + _WASTE_ALLOWED) * lengths.sum():
+            break
+    return rows if len(lengths) else -(-spec.max_rows // 9)
+
+
+def checksum_of(values: np.ndarray) -> int:
+    """XXH3 (64 bit) of the bytes of (length, d) float16 values, little-endian."""
+    return xxhash.xxh3_64_intdigest(np.ascontiguousarray(values, "<f2").data)
+
+
+def identity_of(*parts: str) -> int:
+    """Unsigned 64-bit hash of what a row was made from."""
+    digest = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        encoded = part.encode()
+        digest.update(len(encoded).to_bytes(8, "little") + encoded)
+    return int.from_bytes(digest.digest(), "little")
+
+
+def block_of(row: int) -> int:
+    return row // BLOCK_ROWS
+
+
+def block_range(block: int, rows: int) -> range:
+    """The row numbers of a block in a store of ``rows`` rows."""
+    return range(block * BLOCK_ROWS, min((block + 1) * BLOCK_ROWS, rows))
+
+
+def check_head(path: Path, attributes: Mapping) -> None:
+    """Raise StoreError unless the attributes are those of a store that this version can read."""
+    if attributes.get("format") != FORMAT:
+        raise StoreError(f"{path}: is not a feature store of msmt; name one with --store")
+    if attributes.get("format_version") != FORMAT_VERSION:
+        raise StoreError(
+            f"{path}: has format version {attributes.get('format_version')}, this msmt reads {FORMAT_VERSION}; update msmt"
+        )
+
+
+def merged_extents(path: Path, offsets: Sequence[int], chunk_bytes: int, chunk_rows: int) -> list[Extent]:
+    """Chunks at ``offsets`` of one file, in order, neighbours joined so that each is read at once."""
+    extents: list[Extent] = []
+    for offset in offsets:
+        last = extents[-1] if extents else None
+        if last and last.offset + last.rows // chunk_rows * chunk_bytes == offset:
+            extents[-1] = Extent(path, last.offset, last.rows + chunk_rows)
+        else:
+            extents.append(Extent(path, int(offset), chunk_rows))
+    return extents
+
+
+def _read_into(values: np.ndarray, extent: Extent) -> None:
+    view = memoryview(values).cast("B")
+    with open(extent.path, "rb", buffering=0) as file:
+        file.seek(extent.offset)
+        done = 0
+        while done < len(view):
+            count = file.readinto(view[done:])
+            if not count:
+                raise StoreError(f"{extent.path}: ends before byte {extent.offset + len(view)}; run msmt verify")
+            done += count
+
+
+def _format_of(path: Path) -> str:
+    for name, suffix in SUFFIXES.items():
+        if path.suffix == suffix:
+            return name
+    if path.suffix == ".hdf5":
+        return "hdf5"
+    raise StoreError(f"{path}: a store's name must end in .zarr, .h5 or .hdf5")
+
+
+def _reader(path: Path) -> FeatureStore:
+    from .hdf5_store import Hdf5Store
+    from .zarr_store import ZarrStore
+
+    return ZarrStore(path) if _format_of(path) == "zarr" else Hdf5Store(path)
