@@ -16,7 +16,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -321,11 +322,15 @@ def part_path(store: Path, feature: str, block: int) -> Path:
     return parts_folder(store) / f"{feature}-{block:06d}.h5"
 
 
-def _opened(path: Path) -> h5py.File:
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    """The file for reading; whatever HDF5 cannot make of it is a StoreError."""
     try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise StoreError(f"{path}: is not a readable HDF5 file ({error}); name another store with --store") from error
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        reason = str(error.args[0] if error.args else error)
+        raise StoreError(f"{path}: is not a readable HDF5 file ({reason}); run msmt verify, or name another store") from error
 
 
 def _write_head(file: h5py.File, head: StoreHead, table: pd.DataFrame) -> None:

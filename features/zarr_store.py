@@ -24,8 +24,8 @@ import numpy as np
 import pandas as pd
 
 from ..errors import StoreError
-from .durable import ASIDE, put_in_place, sync_folder, sync_tree, write_whole
-from .segments import segment_table
+from .durable import ASIDE, put_in_place, sync_tree, write_whole
+from .segments import segment_table, table_digest
 from .spec import FeatureSpec
 from .store import (
     BLOCK_ROWS,
@@ -44,9 +44,7 @@ from .store import (
     check_head,
     checksum_of,
     merged_extents,
-    open_store,
 )
-from .segments import table_digest
 from .tasks import Task
 
 _STATES = {"length": ("<i4", MISSING), "checksum": ("<u8", 0), "identity": ("<u8", 0)}
@@ -56,9 +54,6 @@ _CRC_BYTES = 4
 
 class ZarrStore(FeatureStore):
     """A Zarr v3 folder, read without zarr-python where rows are concerned."""
-
-    def __getstate__(self) -> dict:
-        return {"path": self.path}
 
     def _read_head(self) -> StoreHead:
         attributes = _attributes(self.path)

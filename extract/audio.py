@@ -1,0 +1,125 @@
+"""From an audio file to the samples an encoder sees. The only file that imports audio libraries."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+import torchaudio
+
+from ..errors import AudioError
+from ..features.segments import MEAN_OF_CHANNELS
+
+NORMALISATION = "zero mean, unit variance over the segment"
+_VARIANCE_FLOOR = 1e-7  # added to the variance, as the encoders' own feature extractors do
+
+# libsndfile's codes for "not a format I know" and "a codec of that format I do not know".
+_UNKNOWN_TO_LIBSNDFILE = (1, 4)
+# Programs that stream a WAV cannot know its size and write a value close to the largest; that is no damage.
+_STREAMED_SIZE = 0x7FFF0000
+# Containers state durations with padding and priming samples counted in or not; less than this is no damage.
+_DURATION_TOLERANCE = 0.25  # seconds
+
+
+def load_segment(
+    path: Path, sample_rate: int, start: float = np.nan, end: float = np.nan, channel: int = MEAN_OF_CHANNELS
+) -> np.ndarray:
+    """The samples of one segment: decoded, mixed or one channel picked, resampled; float32, (samples,).
+
+    ``start`` and ``end`` are seconds within the file, NaN for its beginning and its end.
+    Raises AudioError when the file is not audio, is cut off, or holds nothing that can be used.
+    """
+    samples, rate = _decode(Path(path), start, end)
+    if not len(samples):
+        raise AudioError("holds no samples")
+    if not np.isfinite(samples).all():
+        raise AudioError("holds samples that are not finite numbers")
+    if channel == MEAN_OF_CHANNELS:
+        mono = samples.mean(axis=1)
+    elif channel < samples.shape[1]:
+        mono = samples[:, channel]
+    else:
+        raise AudioError(f"has {samples.shape[1]} channels, so no channel {channel}")
+    if mono.min() == mono.max():
+        raise AudioError(f"is silent: all its samples are {'zero' if not mono.any() else 'equal'}")
+    if rate != sample_rate:
+        mono = torchaudio.functional.resample(torch.from_numpy(np.ascontiguousarray(mono)), rate, sample_rate).numpy()
+    return np.ascontiguousarray(mono, np.float32)
+
+
+def normalised(samples: np.ndarray) -> np.ndarray:
+    """``samples`` with zero mean and unit variance; the sums are taken in float64."""
+    mean = samples.mean(dtype=np.float64)
+    variance = samples.var(dtype=np.float64)
+    return ((samples - mean) / np.sqrt(variance + _VARIANCE_FLOOR)).astype(np.float32)
+
+
+def seconds_of(path: Path) -> float | None:
+    """Length of a file in seconds by its header alone; None when the header does not tell."""
+    try:
+        information = soundfile.info(str(path))
+    except (soundfile.LibsndfileError, RuntimeError):
+        return None
+    return information.frames / information.samplerate if information.samplerate else None
+
+
+def _decode(path: Path, start: float, end: float) -> tuple[np.ndarray, int]:
+    """(samples, channels) float32 and the rate in hertz."""
+    if path.stat().st_size == 0:
+        raise AudioError("the file is empty")
+    try:
+        return _decode_soundfile(path, start, end)
+    except soundfile.LibsndfileError as error:
+        if error.code not in _UNKNOWN_TO_LIBSNDFILE:
+            raise AudioError(f"cannot be decoded ({error.error_string.strip().rstrip('.')})") from error
+    samples, rate = _decode_av(path)
+    begin, stop = _range_of(start, end, rate, len(samples))
+    return samples[begin:stop], rate
+
+
+def _decode_soundfile(path: Path, start: float, end: float) -> tuple[np.ndarray, int]:
+    with soundfile.SoundFile(str(path)) as file:
+        declared = re.search(r"^data : (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
+        if declared and int(declared[2]) < int(declared[1]) < _STREAMED_SIZE:
+            raise AudioError(f"is cut off: the header promises {declared[1]} bytes of samples, the file holds {declared[2]}")
+        begin, stop = _range_of(start, end, file.samplerate, file.frames)
+        file.seek(begin)
+        samples = file.read(stop - begin, dtype="float32", always_2d=True)
+        missing = stop - begin - len(samples)
+        if missing > _DURATION_TOLERANCE * file.samplerate:
+            raise AudioError(f"is cut off: {missing / file.samplerate:.2f} s of what the header promises are missing")
+        return samples, file.samplerate
+
+
+def _decode_av(path: Path) -> tuple[np.ndarray, int]:
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.audio:
+                raise AudioError("holds no audio stream")
+            stream = container.streams.audio[0]
+            to_float = av.AudioResampler(format="fltp", layout=stream.layout, rate=stream.rate)
+            frames = [out.to_ndarray() for frame in container.decode(stream) for out in to_float.resample(frame)]
+            frames += [out.to_ndarray() for out in to_float.resample(None)]
+            rate = stream.rate
+            declared = float(stream.duration * stream.time_base) if stream.duration else 0.0
+    except av.error.FFmpegError as error:
+        raise AudioError(f"is not audio that can be decoded ({error.strerror})") from error
+    samples = np.concatenate(frames, axis=1).T if frames else np.zeros((0, 1), np.float32)
+    if declared - len(samples) / rate > max(_DURATION_TOLERANCE, 0.02 * declared):
+        raise AudioError(f"is cut off: holds {len(samples) / rate:.2f} s of the {declared:.2f} s that it promises")
+    return samples, rate
+
+
+def _range_of(start: float, end: float, rate: int, frames: int) -> tuple[int, int]:
+    begin = 0 if np.isnan(start) else round(start * rate)
+    stop = frames if np.isnan(end) else round(end * rate)
+    if begin >= frames > 0:
+        raise AudioError(f"ends at {frames / rate:.2f} s, before the segment's start at {start} s")
+    if stop > frames + _DURATION_TOLERANCE * rate:
+        raise AudioError(f"ends at {frames / rate:.2f} s, before the segment's end at {end} s")
+    return begin, min(stop, frames)

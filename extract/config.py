@@ -1,0 +1,77 @@
+"""What an extraction is asked to do."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ..errors import SettingError
+
+CHOICES = {
+    "format": ("zarr", "hdf5"),
+    "device": ("auto", "cpu", "cuda"),
+    "precision": ("auto", "float32", "bfloat16"),
+}
+
+
+@dataclass(frozen=True)
+class ExtractConfig:
+    """Settings of an extraction; each is an option of ``msmt extract`` of the same name."""
+
+    audio_encoder: str = "TencentGameMate/chinese-hubert-base"
+    """Audio encoder: a hub id, or a folder that holds config.json and weights."""
+
+    text_encoder: str = "hfl/chinese-roberta-wwm-ext"
+    """Text encoder: a hub id, or a folder that holds config.json, weights and tokenizer."""
+
+    sample_rate: int = 8000
+    """Rate in hertz that the audio is resampled to before the encoder."""
+
+    max_seconds: float = 40.0
+    """Longest audio input in seconds; what goes beyond it is cut off, and counted."""
+
+    max_tokens: int = 199
+    """Longest text input in tokens, special tokens included; what goes beyond it is cut off, and counted."""
+
+    audio_feature: str = ""
+    """Name of the audio feature in the store; the encoder's kind, such as hubert, unless given."""
+
+    text_feature: str = ""
+    """Name of the text feature in the store; the encoder's kind, such as roberta, unless given."""
+
+    format: str = "zarr"
+    """Format of a new store."""
+
+    device: str = "auto"
+    """Where the encoders run; auto takes a GPU where there is one."""
+
+    precision: str = "auto"
+    """Arithmetic of the encoders; auto is that of the store if it exists, else bfloat16 where the device computes it natively."""
+
+    max_failures: str = "5%"
+    """Stop once more segments than this cannot be used: a count such as 20, or a share such as 5%."""
+
+    overwrite: bool = False
+    """Replace features that the store holds with another spec."""
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise SettingError(f"{name} must be {' or '.join(choices)}, but is {getattr(self, name)!r}")
+        if self.sample_rate < 1000:
+            raise SettingError(f"sample rate must be at least 1000 Hz, but is {self.sample_rate}")
+        if not 0 < self.max_seconds <= 3600:
+            raise SettingError(f"max seconds must be between 0 and 3600, but is {self.max_seconds}")
+        if self.max_tokens < 3:
+            raise SettingError(f"max tokens must be at least 3 (two are special), but is {self.max_tokens}")
+        for name in (self.audio_feature, self.text_feature):
+            if name and (not re.fullmatch(r"[A-Za-z0-9_-]+", name) or name == "segments"):
+                raise SettingError(f"a feature's name must be letters, digits, - and _, and not segments, but is {name!r}")
+        self.failures_allowed(100)
+
+    def failures_allowed(self, segments: int) -> float:
+        """How many segments of so many may fail before the extraction stops."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", self.max_failures.strip())
+        if not match:
+            raise SettingError(f"max failures must be a count such as 20 or a share such as 5%, but is {self.max_failures!r}")
+        return float(match[1]) * segments / 100 if match[2] else float(match[1])

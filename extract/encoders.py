@@ -1,0 +1,291 @@
+"""Frozen encoders: loading them, stating their specs, and the computation that defines their features.
+
+Letters in shapes: B segments of a batch, S samples, T frames or tokens, d width of the encoder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..errors import AudioError, EncoderError
+from ..features.spec import FeatureSpec
+from .audio import NORMALISATION
+
+PADDING = "zeros to the longest input, attention mask, valid frames kept"
+TEXT_PADDING = "none: valid tokens only"
+
+# Chinese RoBERTa checkpoints are of the BERT class; the papers and their readers call the feature roberta.
+_FEATURE_NAMES = {"bert": "roberta", "xlm-roberta": "roberta", "xlm-roberta-xl": "roberta"}
+
+_HUB_ID = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
+
+# Parameters that AutoModel may lack without any effect on hidden states.
+_UNUSED_PARAMETERS = ("masked_spec_embed", "pooler.", "position_ids")
+
+
+class AudioEncoder:
+    """A HuBERT-like model: a convolutional front end, a projection, a transformer."""
+
+    batch_rows = 4000  # frames in a batch
+
+    def __init__(self, model: nn.Module, spec: FeatureSpec, device: torch.device) -> None:
+        self.spec = spec
+        self.device = device
+        self.model = model.to(device).eval()
+
+    @classmethod
+    def load(cls, source: str, *, sample_rate: int, max_seconds: float, device: torch.device, precision: str) -> AudioEncoder:
+        """Load from a hub id or a folder.
+
+        Raises EncoderError when it is neither, is no audio encoder, or lacks weights.
+        """
+        model, revision = _load_model(source, "--audio-encoder")
+        if not hasattr(model, "feature_extractor") or not hasattr(model, "_get_feat_extract_output_lengths"):
+            raise EncoderError(
+                f"{source}: is a {type(model).__name__}, which takes no waveform; --audio-encoder wants a HuBERT, wav2vec2 or WavLM"
+            )
+        max_samples = round(max_seconds * sample_rate)
+        max_rows = int(model._get_feat_extract_output_lengths(max_samples))
+        if max_rows < 1:
+            raise EncoderError(f"{source}: makes no frame of {max_samples} samples; raise --max-seconds or --sample-rate")
+        spec = FeatureSpec(
+            modality="audio",
+            encoder=str(source),
+            encoder_class=type(model).__name__,
+            revision=revision,
+            weights=_digest(model),
+            width=model.config.hidden_size,
+            max_rows=max_rows,
+            sample_rate=sample_rate,
+            max_samples=max_samples,
+            normalisation=NORMALISATION,
+            padding=PADDING,
+            precision=precision,
+        )
+        return cls(model, spec, device)
+
+    def frames(self, samples: int) -> int:
+        """Valid frames of a segment of so many samples, by the encoder's convolutions; 0 when it is too short."""
+        return max(0, int(self.model._get_feat_extract_output_lengths(min(samples, self.spec.max_samples))))
+
+    @torch.inference_mode()
+    def encode_padded(self, samples: np.ndarray) -> torch.Tensor:
+        """The definition: (S,) normalised samples, padded to the longest input -> (T, d) valid frames, float32.
+
+        Raises AudioError when the segment is shorter than one frame.
+        """
+        samples = samples[: self.spec.max_samples]
+        frames = self.frames(len(samples))
+        if not frames:
+            raise AudioError(f"is too short: {len(samples)} samples at {self.spec.sample_rate} Hz make no frame")
+        padded = torch.zeros(1, self.spec.max_samples, device=self.device)
+        padded[0, : len(samples)] = torch.from_numpy(samples)
+        mask = torch.zeros(1, self.spec.max_samples, dtype=torch.long, device=self.device)
+        mask[0, : len(samples)] = 1
+        with arithmetic(self.spec.precision, self.device):
+            hidden = self.model(padded, attention_mask=mask).last_hidden_state  # (1, S) -> (1, T, d)
+        return hidden[0, :frames].float()
+
+    def encode(self, batch: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """B segments of (S,) normalised samples -> their valid frames, each (T, d) float16."""
+        return [_stored(self.encode_padded(samples)) for samples in batch]
+
+
+class TextEncoder:
+    """A BERT-like model and its tokenizer."""
+
+    batch_rows = 2000  # tokens in a batch
+
+    def __init__(self, model: nn.Module, tokenizer, spec: FeatureSpec, device: torch.device) -> None:
+        self.spec = spec
+        self.device = device
+        self.tokenizer = tokenizer
+        self.model = model.to(device).eval()
+
+    @classmethod
+    def load(cls, source: str, *, max_tokens: int, device: torch.device, precision: str) -> TextEncoder:
+        """Load from a hub id or a folder.
+
+        Raises EncoderError when it is neither, is no text encoder, lacks weights or a tokenizer, or takes fewer tokens.
+        """
+        model, revision = _load_model(source, "--text-encoder")
+        if hasattr(model, "feature_extractor") or not hasattr(model.config, "vocab_size"):
+            raise EncoderError(f"{source}: is a {type(model).__name__}, which takes no tokens; --text-encoder wants a BERT or RoBERTa")
+        tokenizer = _load_tokenizer(source)
+        if len(tokenizer) > model.config.vocab_size:
+            raise EncoderError(
+                f"{source}: the tokenizer has {len(tokenizer)} tokens, the model knows {model.config.vocab_size};"
+                " they do not belong together"
+            )
+        positions = getattr(model.config, "max_position_embeddings", max_tokens)
+        # RoBERTa counts positions from the padding index + 1.
+        usable = positions - (model.config.pad_token_id + 1 if "roberta" in model.config.model_type else 0)
+        if max_tokens > usable:
+            raise EncoderError(f"{source}: takes {usable} tokens at most, but --max-tokens is {max_tokens}")
+        spec = FeatureSpec(
+            modality="text",
+            encoder=str(source),
+            encoder_class=type(model).__name__,
+            revision=revision,
+            weights=_digest(model, tokenizer),
+            width=model.config.hidden_size,
+            max_rows=max_tokens,
+            padding=TEXT_PADDING,
+            precision=precision,
+        )
+        return cls(model, tokenizer, spec, device)
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, special tokens included, not yet cut at the longest input."""
+        if not len(texts):
+            return []
+        return self.tokenizer(list(texts), add_special_tokens=True, verbose=False)["input_ids"]
+
+    def cut(self, tokens: Sequence[int]) -> list[int]:
+        """Tokens cut at the longest input, the closing special token kept."""
+        limit = self.spec.max_rows
+        return list(tokens) if len(tokens) <= limit else [*tokens[: limit - 1], tokens[-1]]
+
+    @torch.inference_mode()
+    def encode_alone(self, tokens: Sequence[int]) -> torch.Tensor:
+        """The definition: the valid tokens of one text -> (T, d), float32."""
+        ids = torch.tensor([list(tokens)], device=self.device)
+        with arithmetic(self.spec.precision, self.device):
+            hidden = self.model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+        return hidden[0].float()
+
+    def encode(self, batch: Sequence[Sequence[int]]) -> list[np.ndarray]:
+        """B texts as token ids -> their valid tokens, each (T, d) float16."""
+        return [_stored(self.encode_alone(tokens)) for tokens in batch]
+
+
+def feature_name(model: nn.Module) -> str:
+    """What a store calls the feature of this encoder, such as ``hubert`` or ``roberta``."""
+    kind = model.config.model_type
+    return _FEATURE_NAMES.get(kind, kind)
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is a GPU where there is one. Raises EncoderError when a GPU is asked for and there is none."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise EncoderError("there is no usable GPU here; use --device cpu or --device auto")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def native_precision(device: torch.device) -> str:
+    """``bfloat16`` where the device multiplies it natively, else ``float32``."""
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    # These two probes are the only way torch offers to ask a CPU.
+    probes = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return "bfloat16" if any(probe and probe() for probe in probes) else "float32"
+
+
+def arithmetic(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
+    """Run a model in bfloat16 (normalisations and softmax stay in float32), or leave it in float32."""
+    if precision == "bfloat16":
+        return torch.autocast(device.type, torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def _stored(values: torch.Tensor) -> np.ndarray:
+    return values.to(torch.float16).cpu().numpy()
+
+
+def _load_model(source: str, option: str) -> tuple[nn.Module, str | None]:
+    """The model in float32, and the commit it came from if it came from the hub."""
+    from transformers import AutoModel
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    revision, where = _locate(source, option)
+    try:
+        model, report = AutoModel.from_pretrained(
+            source, dtype=torch.float32, trust_remote_code=False, output_loading_info=True, **where
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise EncoderError(f"{source}: cannot be loaded as an encoder ({_first_line(error)}); {option} wants a hub id or a folder") from error
+    missing = [name for name in report["missing_keys"] if not any(unused in name for unused in _UNUSED_PARAMETERS)]
+    if missing or report.get("mismatched_keys"):
+        names = ", ".join(sorted(missing or map(str, report["mismatched_keys"]))[:3])
+        raise EncoderError(f"{source}: the weights lack or misfit {names}, …; they would be random, so the encoder is not used")
+    return model, revision
+
+
+def _load_tokenizer(source: str):
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(source, trust_remote_code=False, use_fast=True, **_locate(source, "--text-encoder")[1])
+    except (OSError, ValueError, KeyError) as error:
+        raise EncoderError(f"{source}: has no usable tokenizer ({_first_line(error)})") from error
+
+
+def _locate(source: str, option: str) -> tuple[str | None, dict]:
+    """The commit of a hub id (None for a folder), and the arguments that make transformers load just that."""
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise EncoderError(f"{source}: is not an encoder folder: it has no config.json")
+        return None, {"local_files_only": True}
+    if folder.exists() or not _HUB_ID.fullmatch(source):
+        raise EncoderError(f"{source}: there is no such encoder folder; {option} wants a hub id or a folder")
+    return _hub_revision(source, option)
+
+
+def _hub_revision(source: str, option: str) -> tuple[str, dict]:
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        if os.environ.get("HF_HUB_OFFLINE", "0") not in ("1", "ON", "YES", "TRUE"):
+            commit = HfApi().model_info(source, timeout=10).sha
+            return commit, {"revision": commit}
+        raise ConnectionError("HF_HUB_OFFLINE is set")
+    except HfHubHTTPError as error:
+        raise EncoderError(f"{source}: the hub does not give this encoder ({_first_line(error)}); check the name given to {option}") from error
+    except Exception as error:  # whatever the network library of the day raises when nobody answers
+        with contextlib.suppress(LocalEntryNotFoundError):
+            commit = Path(snapshot_download(source, local_files_only=True)).name
+            return commit, {"revision": commit, "local_files_only": True}
+        raise EncoderError(
+            f"{source}: the hub cannot be reached ({_first_line(error)}), and there is no such folder; download the encoder"
+            f" where there is a network (hf download {source} --local-dir FOLDER) and pass {option} FOLDER"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".")[:200] if lines else type(error).__name__
+
+
+def _digest(model: nn.Module, tokenizer=None) -> str:
+    """Hash of the configuration's numbers, every parameter, and the tokenizer: equal wherever the files lie."""
+    digest = hashlib.sha256()
+    settings = model.config.to_dict()
+    for name in ("_name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures"):
+        settings.pop(name, None)
+    digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
+    for name, values in sorted(model.state_dict().items()):
+        if any(unused in name for unused in _UNUSED_PARAMETERS):
+            continue
+        digest.update(f"{name} {tuple(values.shape)}".encode())
+        digest.update(np.ascontiguousarray(values.detach().float().cpu().numpy()))
+    if tokenizer is not None:
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        state = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
+        digest.update(state.encode())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,469 @@
+"""Extraction: what a store lacks of a corpus is computed and committed, block by block.
+
+Rows are worked on in windows of some row blocks. Within a window segments are sorted by length, so
+that a batch holds segments of like length; a block is committed as soon as its last row is known.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..errors import AudioError, StoreError
+from ..features.durable import write_whole
+from ..features.segments import REMOVED
+from ..features.store import (
+    MISSING,
+    FeatureStore,
+    Row,
+    StoreWriter,
+    block_of,
+    identity_of,
+    open_store,
+    writer_for,
+)
+from ..progress import Track, silent
+from . import audio
+from .config import ExtractConfig
+from .corpora.registry import Corpus
+from .encoders import AudioEncoder, TextEncoder, choose_device, feature_name, native_precision
+
+WINDOW_BLOCKS = 4  # blocks whose rows are held in memory at once, and sorted by length together
+_DECODERS = 2  # threads that decode ahead of the encoder
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A segment that has no audio feature, and why."""
+
+    segment_id: str
+    recording_id: str
+    split: str
+    audio: str
+    origin: str
+    """File and row of the corpus that name the segment."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class FeatureWork:
+    """What an extraction finds to do for one feature, as row numbers of the store."""
+
+    feature: str
+    missing: np.ndarray
+    stale: np.ndarray
+    """Rows whose audio or text has changed since they were made."""
+
+    done: int
+    """Rows that are complete and need nothing."""
+
+    @property
+    def rows(self) -> np.ndarray:
+        return np.sort(np.concatenate([self.missing, self.stale]))
+
+
+class Waits:
+    """Seconds the encoding thread spent on each stage: waiting for the others, or encoding."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {"loading": 0.0, "encoding": 0.0, "committing": 0.0}
+
+    @contextmanager
+    def measured(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.perf_counter() - started
+
+
+@dataclass
+class Summary:
+    """What an extraction did."""
+
+    store: Path
+    segments: int
+    works: list[FeatureWork] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    failures_file: Path | None = None
+    stopped_early: bool = False
+    """Whether more segments failed than were allowed, so that the rest was not tried."""
+
+    cut_audio: int = 0
+    """Segments longer than the longest audio input."""
+
+    cut_text: int = 0
+    """Segments with more tokens than the longest text input."""
+
+    empty_texts: int = 0
+    removed: int = 0
+    """Rows of the store whose segments have left the corpus."""
+
+    waits: Waits = field(default_factory=Waits)
+
+    def lines(self) -> list[str]:
+        """The summary for the screen."""
+        lines = [f"{self.store}: {self.segments} segments"]
+        for work in self.works:
+            lines.append(f"  {work.feature}: {len(work.missing)} missing, {len(work.stale)} changed, {work.done} already complete")
+        remarks = (
+            (self.cut_audio, "longer than the longest audio input, cut"),
+            (self.cut_text, "with more tokens than the longest text input, cut"),
+            (self.empty_texts, "with an empty transcript"),
+            (self.removed, "no longer in the corpus; their rows stay under the split 'removed' and are not used"),
+        )
+        lines += [f"  {count} segment{'s' if count != 1 else ''} {what}" for count, what in remarks if count]
+        total = sum(self.waits.seconds.values())
+        if total > 1:
+            shares = ", ".join(f"{stage} {seconds / total:.0%}" for stage, seconds in self.waits.seconds.items())
+            lines.append(f"  time of the encoding thread: {shares}")
+        if self.failures:
+            first = self.failures[0]
+            lines.append(f"  {len(self.failures)} segments have no audio feature, listed in {self.failures_file}; the first:")
+            lines.append(f"    {first.origin}: {first.audio}: {first.reason}")
+        if self.stopped_early:
+            lines.append("  stopped early: more segments failed than --max-failures allows; what was computed stays")
+        return lines
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """The two encoders of a store, and the names of their features."""
+
+    audio: AudioEncoder
+    text: TextEncoder
+    audio_feature: str
+    text_feature: str
+
+
+def load_encoders(config: ExtractConfig, store: Path) -> Encoders:
+    """Load both encoders as the settings ask; precision ``auto`` follows a store that exists."""
+    device = choose_device(config.device)
+    precision = config.precision
+    if precision == "auto":
+        known = {spec.precision for spec in open_store(store).specs.values()} if store.exists() else set()
+        precision = known.pop() if len(known) == 1 and not config.overwrite else native_precision(device)
+    audio_encoder = AudioEncoder.load(
+        config.audio_encoder,
+        sample_rate=config.sample_rate,
+        max_seconds=config.max_seconds,
+        device=device,
+        precision=precision,
+    )
+    text_encoder = TextEncoder.load(
+        config.text_encoder, max_tokens=config.max_tokens, device=device, precision=precision
+    )
+    audio_name = config.audio_feature or feature_name(audio_encoder.model)
+    text_name = config.text_feature or feature_name(text_encoder.model)
+    if audio_name == text_name:
+        raise StoreError(f"audio and text features are both called {audio_name}; name one with --audio-feature")
+    return Encoders(audio_encoder, text_encoder, audio_name, text_name)
+
+
+def extract(
+    corpus: Corpus,
+    store: Path,
+    config: ExtractConfig,
+    track: Track = silent,
+    say: Callable[[str], None] = lambda line: None,
+) -> Summary:
+    """Make the store at ``store`` hold every feature of every segment of the corpus.
+
+    Rows that are complete and unchanged are left alone. Segments whose audio cannot be used are
+    listed in ``<store>.failures.csv`` and in the summary.
+    """
+    encoders = load_encoders(config, store)
+    tokens = _tokenized(encoders.text, corpus.table)
+    seconds = _seconds(corpus)
+    expected = {
+        encoders.audio_feature: np.array(
+            [encoders.audio.frames(int(length * config.sample_rate)) for length in np.nan_to_num(seconds)]
+        ),
+        encoders.text_feature: np.array([min(len(ids), encoders.text.spec.max_rows) for ids in tokens.values()]),
+    }
+    specs = {encoders.audio_feature: encoders.audio.spec, encoders.text_feature: encoders.text.spec}
+    with writer_for(store) as writer:
+        writer.prepare(corpus.name, corpus.tasks, corpus.table, specs, expected, config.overwrite)
+        identities = _identities(corpus, writer.store, encoders, track)
+        summary = _summary(corpus, writer.store, encoders, tokens, seconds, identities)
+        run = _Run(corpus, config, writer, encoders, tokens, identities, summary)
+        try:
+            for work in summary.works:
+                if len(work.rows) and not summary.stopped_early:
+                    say(_plan_line(work))
+                    with track(work.feature, total=len(work.rows), unit="segments") as advance:
+                        run.fill(work, advance)
+        finally:
+            summary.failures_file = _write_failures(store, summary.failures)
+        writer.finish()
+    return summary
+
+
+def find_work(store: FeatureStore, identities: Mapping[str, np.ndarray]) -> list[FeatureWork]:
+    """Compare what a store holds with the identities its rows should have; removed rows need nothing."""
+    present = (store.segments["split"] != REMOVED).to_numpy()
+    works = []
+    for feature, identity in identities.items():
+        states = store.states(feature)
+        complete = states.length != MISSING
+        same = states.identity == identity
+        works.append(
+            FeatureWork(
+                feature,
+                missing=np.flatnonzero(present & ~complete),
+                stale=np.flatnonzero(present & complete & ~same),
+                done=int((present & complete & same).sum()),
+            )
+        )
+    return works
+
+
+@dataclass
+class _Run:
+    """What the steps of one extraction share."""
+
+    corpus: Corpus
+    config: ExtractConfig
+    writer: StoreWriter
+    encoders: Encoders
+    tokens: Mapping[str, list[int]]
+    identities: Mapping[str, np.ndarray]
+    summary: Summary
+
+    def fill(self, work: FeatureWork, advance: Callable[[int], None]) -> None:
+        """Compute and commit the rows of one feature.
+
+        Three things go on at once: the segments of the next window are decoded, those of this one
+        are encoded, and those of the last one are committed.
+        """
+        is_audio = work.feature == self.encoders.audio_feature
+        load, encode = (self._audio, self._encode_audio) if is_audio else (self._text, self._encode_text)
+        waits = self.summary.waits
+        with ThreadPoolExecutor(_DECODERS) as loaders, ThreadPoolExecutor(1) as committer:
+            committing: Future | None = None
+            for loading in _ahead(_windows(work.rows), lambda window: [(row, loaders.submit(load, row)) for row in window]):
+                with waits.measured("loading"):
+                    loaded = {row: future.result() for row, future in loading}
+                with waits.measured("encoding"):
+                    results = encode(work.feature, loaded, advance)
+                with waits.measured("committing"):
+                    if committing:
+                        committing.result()
+                committing = committer.submit(self._commit, work.feature, results)
+                if self.summary.stopped_early:
+                    loaders.shutdown(cancel_futures=True)
+                    break
+            if committing:
+                with waits.measured("committing"):
+                    committing.result()
+
+    def _commit(self, feature: str, results: Mapping[int, Row | None]) -> None:
+        missing = self.writer.store.lengths(feature) == MISSING
+        news = {row: new for row, new in results.items() if new is not None or not missing[row]}
+        for block, rows in _by_block(news).items():
+            self.writer.commit(feature, block, rows)
+
+    def _audio(self, row: int) -> np.ndarray | AudioError:
+        """The samples the encoder sees, or the reason why there are none."""
+        segment = self.writer.store.segments.iloc[row]
+        spec = self.encoders.audio.spec
+        path = self.corpus.root / segment["audio"]
+        try:
+            samples = audio.load_segment(path, spec.sample_rate, segment["start"], segment["end"], segment["channel"])
+        except AudioError as error:
+            return error
+        except OSError as error:
+            return AudioError(f"cannot be read ({error.strerror})")
+        return audio.normalised(samples)[: spec.max_samples]
+
+    def _text(self, row: int) -> list[int]:
+        segment_id = self.writer.store.segments["segment_id"].iloc[row]
+        return self.encoders.text.cut(self.tokens[segment_id])
+
+    def _encode_audio(
+        self, feature: str, loaded: Mapping[int, np.ndarray | AudioError], advance: Callable[[int], None]
+    ) -> dict[int, Row | None]:
+        """The window's rows; None for a segment that failed. Stops early past the allowed failures."""
+        encoder, results = self.encoders.audio, {}
+        for row, samples in loaded.items():
+            if not isinstance(samples, AudioError) and not encoder.frames(len(samples)):
+                samples = AudioError(f"is too short: {len(samples)} samples at {encoder.spec.sample_rate} Hz make no frame")
+            if isinstance(samples, AudioError):
+                results[row] = self._failed(row, str(samples))
+                advance(1)
+        usable = {row: samples for row, samples in loaded.items() if row not in results}
+        for batch in _batches({row: encoder.frames(len(samples)) for row, samples in usable.items()}, encoder.batch_rows):
+            if self.summary.stopped_early:
+                break
+            for row, values in zip(batch, encoder.encode([usable[row] for row in batch]), strict=True):
+                if np.isfinite(values).all():
+                    results[row] = Row(values, int(self.identities[feature][row]))
+                else:
+                    results[row] = self._failed(row, "the encoder's features are not finite numbers in float16")
+            advance(len(batch))
+        return results
+
+    def _encode_text(
+        self, feature: str, loaded: Mapping[int, list[int]], advance: Callable[[int], None]
+    ) -> dict[int, Row | None]:
+        encoder, results = self.encoders.text, {}
+        for batch in _batches({row: len(tokens) for row, tokens in loaded.items()}, encoder.batch_rows):
+            for row, values in zip(batch, encoder.encode([loaded[row] for row in batch]), strict=True):
+                if not np.isfinite(values).all():
+                    segment_id = self.writer.store.segments["segment_id"].iloc[row]
+                    raise StoreError(f"{segment_id}: the text encoder's features are not finite in float16; use another encoder")
+                results[row] = Row(values, int(self.identities[feature][row]))
+            advance(len(batch))
+        return results
+
+    def _failed(self, row: int, reason: str) -> None:
+        segment = self.writer.store.segments.iloc[row]
+        origin = self.corpus.origins[segment["segment_id"]]
+        columns = ("segment_id", "recording_id", "split", "audio")
+        self.summary.failures.append(Failure(*(segment[name] for name in columns), origin=origin, reason=reason))
+        allowed = self.config.failures_allowed(self.summary.segments)
+        self.summary.stopped_early = len(self.summary.failures) > allowed
+
+
+def _tokenized(encoder: TextEncoder, table: pd.DataFrame) -> dict[str, list[int]]:
+    return dict(zip(table["segment_id"], encoder.tokenize(table["text"].tolist()), strict=True))
+
+
+def _seconds(corpus: Corpus) -> np.ndarray:
+    """Length of each segment in seconds as far as file headers tell; NaN where they do not."""
+    whole = {path: audio.seconds_of(corpus.root / path) for path in set(corpus.table["audio"])}
+    ends = corpus.table["end"].fillna(corpus.table["audio"].map(whole).astype(float))
+    return (ends - corpus.table["start"].fillna(0.0)).to_numpy()
+
+
+def _identities(corpus: Corpus, store: FeatureStore, encoders: Encoders, track: Track) -> dict[str, np.ndarray]:
+    """(N,) uint64 for each feature: the hash of what each row of the store should be made from."""
+    segments = store.segments
+    present = (segments["split"] != REMOVED).to_numpy()
+    files = sorted(set(segments["audio"][present]))
+    digests = {}
+    with track("checking audio files", total=len(files), unit="files") as advance, ThreadPoolExecutor(_DECODERS) as pool:
+        for path, digest in zip(files, pool.map(lambda path: _file_digest(corpus.root / path), files), strict=True):
+            digests[path] = digest
+            advance(1)
+    audio_print, text_print = encoders.audio.spec.fingerprint, encoders.text.spec.fingerprint
+    from_audio, from_text = np.zeros(len(segments), np.uint64), np.zeros(len(segments), np.uint64)
+    for row in np.flatnonzero(present):
+        segment = segments.iloc[row]
+        where = (str(segment[name]) for name in ("start", "end", "channel"))
+        from_audio[row] = identity_of(audio_print, digests[segment["audio"]], *where)
+        from_text[row] = identity_of(text_print, segment["text"])
+    return {encoders.audio_feature: from_audio, encoders.text_feature: from_text}
+
+
+def _file_digest(path: Path) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _summary(
+    corpus: Corpus,
+    store: FeatureStore,
+    encoders: Encoders,
+    tokens: Mapping[str, list[int]],
+    seconds: np.ndarray,
+    identities: Mapping[str, np.ndarray],
+) -> Summary:
+    spec = encoders.audio.spec
+    return Summary(
+        store=store.path,
+        segments=len(corpus.table),
+        works=find_work(store, identities),
+        cut_audio=int((seconds > spec.max_samples / spec.sample_rate).sum()),
+        cut_text=sum(len(ids) > encoders.text.spec.max_rows for ids in tokens.values()),
+        empty_texts=int((corpus.table["text"] == "").sum()),
+        removed=int((store.segments["split"] == REMOVED).sum()),
+    )
+
+
+def _windows(rows: np.ndarray) -> Iterator[list[int]]:
+    """Rows in groups that cover WINDOW_BLOCKS blocks at most."""
+    window: list[int] = []
+    blocks: set[int] = set()
+    for row in rows.tolist():
+        if block_of(row) not in blocks and len(blocks) == WINDOW_BLOCKS:
+            yield window
+            window, blocks = [], set()
+        window.append(row)
+        blocks.add(block_of(row))
+    if window:
+        yield window
+
+
+def _ahead(items: Iterator, start: Callable) -> Iterator:
+    """``start`` each item one turn before it is yielded."""
+    started = None
+    for item in items:
+        upcoming = start(item)
+        if started is not None:
+            yield started
+        started = upcoming
+    if started is not None:
+        yield started
+
+
+def _batches(lengths: Mapping[int, int], most_rows: int) -> Iterator[list[int]]:
+    """Rows in batches of at most so many frames or tokens in total, longest first, like beside like."""
+    batch: list[int] = []
+    total = 0
+    for row in sorted(lengths, key=lambda row: (-lengths[row], row)):
+        if batch and total + lengths[row] > most_rows:
+            yield batch
+            batch, total = [], 0
+        batch.append(row)
+        total += lengths[row]
+    if batch:
+        yield batch
+
+
+def _by_block(results: Mapping[int, Row | None]) -> dict[int, dict[int, Row | None]]:
+    blocks: dict[int, dict[int, Row | None]] = {}
+    for row in sorted(results):
+        blocks.setdefault(block_of(row), {})[row] = results[row]
+    return blocks
+
+
+def _plan_line(work: FeatureWork) -> str:
+    parts = [f"{len(work.missing)} to compute"]
+    if len(work.stale):
+        parts.append(f"{len(work.stale)} changed since they were made")
+    if work.done:
+        parts.append(f"{work.done} complete")
+    return f"{work.feature}: {', '.join(parts)}"
+
+
+def failures_path(store: Path) -> Path:
+    """Where the segments that could not be used are listed."""
+    return store.with_name(store.stem + ".failures.csv")
+
+
+def _write_failures(store: Path, failures: Sequence[Failure]) -> Path | None:
+    path = failures_path(store)
+    if not failures:
+        path.unlink(missing_ok=True)
+        return None
+    text = io.StringIO()
+    rows = csv.DictWriter(text, [item.name for item in fields(Failure)])
+    rows.writeheader()
+    rows.writerows(asdict(failure) for failure in failures)
+    write_whole(path, [text.getvalue().encode()])
+    return path

@@ -1,0 +1,106 @@
+"""What is in a store, counted: for ``msmt info``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from .segments import REMOVED
+from .store import MISSING, FeatureStore
+
+
+def describe(store: FeatureStore) -> dict:
+    """Dataset, segments per split and label, features with specs and states, bytes. Plain JSON types."""
+    segments = store.segments
+    present = segments[segments["split"] != REMOVED]
+    splits = list(dict.fromkeys(present["split"]))
+    padded = sum(len(segments) * spec.max_rows * spec.width * 2 for spec in store.specs.values())
+    return {
+        "path": str(store.path),
+        "dataset": store.dataset,
+        "created": store.head.created,
+        "msmt_version": store.head.msmt_version,
+        "fingerprint": store.fingerprint(),
+        "segments": len(present),
+        "recordings": int(present["recording_id"].nunique()),
+        "removed_segments": len(segments) - len(present),
+        "views": {view: int(count) for view, count in present["view"].value_counts().items()},
+        "splits": {
+            split: {
+                "recordings": int(present["recording_id"][present["split"] == split].nunique()),
+                "segments": int((present["split"] == split).sum()),
+                "labels": {task.name: _labels(task, present[present["split"] == split]) for task in store.tasks},
+            }
+            for split in splits
+        },
+        "features": {name: _feature(store, name, present.index.to_numpy()) for name in store.specs},
+        "bytes_on_disk": store.bytes_on_disk(),
+        "bytes_valid": sum(_valid_bytes(store, name) for name in store.specs),
+        "bytes_padded": padded,
+    }
+
+
+def table_of(description: Mapping) -> str:
+    """The same for the eye."""
+    lines = [
+        f"{description['path']}: {description['dataset']}, {description['segments']} segments of"
+        f" {description['recordings']} recordings, made {description['created']} by msmt {description['msmt_version']}",
+        f"fingerprint {description['fingerprint']}",
+    ]
+    if description["removed_segments"]:
+        lines.append(f"{description['removed_segments']} more rows are of segments that have left the corpus")
+    for split, content in description["splits"].items():
+        lines += ["", f"{split}: {content['segments']} segments of {content['recordings']} recordings"]
+        for task, labels in content["labels"].items():
+            shown = "  ".join(f"{label} {value:g}" for label, value in labels.items())
+            lines.append(f"  {task:<12} {shown}")
+    lines += ["", f"{'feature':<16}{'shape':<20}{'complete':>10}{'missing':>9}{'mean length':>13}  made by"]
+    for name, feature in description["features"].items():
+        spec = feature["spec"]
+        rate = f", {spec['sample_rate']} Hz" if spec["sample_rate"] else ""
+        made_by = f"{spec['encoder_class']} {spec['encoder']}, layer {spec['layer']}{rate}, {spec['precision']}"
+        shape = " x ".join(str(size) for size in feature["shape"])
+        lines.append(
+            f"{name:<16}{shape:<20}{feature['complete']:>10}{feature['missing']:>9}{feature['mean_length']:>13.1f}  {made_by}"
+        )
+    disk, valid, padded = (description[name] for name in ("bytes_on_disk", "bytes_valid", "bytes_padded"))
+    against_valid = f", {disk / valid:.3f} x the valid values" if valid else ""
+    lines += ["", f"on disk {_size(disk)}{against_valid}; padded it would be {_size(padded)}"]
+    return "\n".join(lines)
+
+
+def _labels(task, rows) -> dict[str, float]:
+    """Segments per class, or the range of the values."""
+    labels = rows[task.column]
+    if task.is_value:
+        known = labels.dropna()
+        return {"count": len(known), **({"min": float(known.min()), "max": float(known.max())} if len(known) else {})}
+    counts = {name: int((labels == index).sum()) for index, name in enumerate(task.classes)}
+    unlabelled = int((labels < 0).sum())
+    return {**counts, **({"none": unlabelled} if unlabelled else {})}
+
+
+def _feature(store: FeatureStore, name: str, present: np.ndarray) -> dict:
+    spec, lengths = store.specs[name], store.lengths(name)[present]
+    complete = lengths[lengths != MISSING]
+    return {
+        "shape": [len(store.segments), spec.max_rows, spec.width],
+        "complete": len(complete),
+        "missing": len(lengths) - len(complete),
+        "mean_length": float(complete.mean()) if len(complete) else 0.0,
+        "chunk_rows": store.head.features[name].chunk_rows,
+        "fingerprint": spec.fingerprint,
+        "spec": spec.to_json(),
+    }
+
+
+def _valid_bytes(store: FeatureStore, name: str) -> int:
+    return int(np.maximum(store.lengths(name), 0).sum()) * store.specs[name].width * 2
+
+
+def _size(count: int) -> str:
+    for scale, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= scale:
+            return f"{count / scale:.1f} {unit}"
+    return f"{count} bytes"

@@ -1,0 +1,218 @@
+"""Every size and switch of a training run, and the presets that set several at once.
+
+The command line makes one option of each field, with the sentence under the field as its help.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+from ..errors import SettingError
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "modalities": ("both", "text", "audio"),
+    "pooling": ("flatten", "cls", "mean", "attention"),
+    "schedule": ("cosine", "linear", "constant"),
+    "class_weights": ("none", "balanced"),
+    "select": ("auto", "accuracy", "weighted_f1", "macro_f1", "uar", "mae", "corr", "loss"),
+    "precision": ("auto", "float32", "bfloat16"),
+    "device": ("auto", "cpu", "cuda"),
+}
+
+# What the paper states (section 4.2) and what its authors' code adds to it. They trained the encoders
+# too; on frozen features this learns slowly.
+PRESETS: dict[str, dict[str, bool | int | float | str]] = {
+    "paper": {
+        "pooling": "flatten",
+        "dropout": 0.3,
+        "learning_rate": 1e-5,
+        "weight_decay": 0.01,
+        "schedule": "constant",
+        "warmup": 0.0,
+        "accumulation": 4,
+        "patience": 8,
+        "epochs": 35,
+    },
+}
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """One variant of the network."""
+
+    mtl: bool = True
+    """Multi-task learning: one head per task; without it only the finest task has one."""
+
+    bottleneck: bool = True
+    """Fuse the two streams through bottleneck tokens; without it they are only averaged."""
+
+    modalities: str = "both"
+    """Features the network sees."""
+
+    pooling: str = "attention"
+    """How a segment's stream becomes one vector; flatten has a weight for every position and value."""
+
+    width: int = 0
+    """Values per row inside the network; 0 for the features' own width, else features are projected to it."""
+
+    heads: int = 12
+    """Attention heads; must divide the width."""
+
+    feed_forward: int = 3072
+    """Values inside each feed-forward block."""
+
+    complementary_layers: int = 4
+    """Layers in which the text queries the audio."""
+
+    text_layers: int = 1
+    """Self-attention layers of the text stream, or of the audio stream if there is no text."""
+
+    bottleneck_layers: int = 2
+    """Layers of bottleneck fusion."""
+
+    bottleneck_tokens: int = 4
+    """Vectors through which the two streams exchange what they know."""
+
+    context: bool = True
+    """Read a recording's segments in order with a Bi-GRU; without it their vectors are averaged."""
+
+    gru_layers: int = 2
+    """Layers of the Bi-GRU."""
+
+    gru_width: int = 128
+    """Values per direction of the Bi-GRU."""
+
+    head_width: int = 512
+    """Values inside each task's head."""
+
+    dropout: float = 0.3
+    """Share of values dropped inside the streams, the fusion and the heads."""
+
+    context_dropout: float = 0.5
+    """Share of values dropped after the Bi-GRU."""
+
+    def __post_init__(self) -> None:
+        _check_kinds(self)
+        counts = ("heads", "feed_forward", "gru_layers", "gru_width", "head_width")
+        _check_least(self, 1, counts + ("complementary_layers", "bottleneck_layers", "bottleneck_tokens"))
+        _check_least(self, 0, ("width", "text_layers"))
+        for name in ("dropout", "context_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise SettingError(f"{name} must be at least 0 and below 1, but is {getattr(self, name)}")
+        if self.width % self.heads:
+            raise SettingError(f"heads must divide the width, but {self.heads} does not divide {self.width}")
+
+    @property
+    def variant(self) -> str:
+        """The switches that are not at their defaults, such as ``no-mtl-text``; ``full`` if all are."""
+        switches = ("mtl", "bottleneck", "context")
+        named = [f"no-{name}" for name in switches if not getattr(self, name)]
+        named += [self.modalities] if self.modalities != "both" else []
+        return "-".join(named) or "full"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How one variant is trained."""
+
+    name: str = ""
+    """Name of the run; empty for the name of the variant."""
+
+    seed: int = 0
+    """Seed of the first weights, the order of the recordings and dropout."""
+
+    epochs: int = 35
+    """Most passes over the training split."""
+
+    patience: int = 8
+    """Epochs without a better validation result before training stops; 0 never stops early."""
+
+    learning_rate: float = 1e-4
+    """Highest learning rate of AdamW, reached after the warm-up."""
+
+    schedule: str = "cosine"
+    """Course of the learning rate after the warm-up, down to 0 at the last epoch."""
+
+    warmup: float = 0.05
+    """Share of all optimizer steps in which the learning rate rises from 0."""
+
+    weight_decay: float = 0.01
+    """Weight decay of AdamW."""
+
+    clip_norm: float = 1.0
+    """Largest norm of the gradient, larger ones are scaled down to it; 0 leaves them as they are."""
+
+    batch_recordings: int = 4
+    """Recordings that go through the network at once."""
+
+    accumulation: int = 4
+    """Batches whose gradients are added up before each optimizer step."""
+
+    class_weights: str = "none"
+    """Weight of a class in the loss; balanced weighs it by the inverse of its share in the training split."""
+
+    select: str = "auto"
+    """Validation figure, averaged over tasks, that picks the best epoch; auto is accuracy, or mae for real values."""
+
+    tasks: str = ""
+    """Tasks to train, separated by commas; empty for all of the store."""
+
+    text_feature: str = ""
+    """Text feature of the store to train on; empty for the only one."""
+
+    audio_feature: str = ""
+    """Audio feature of the store to train on; empty for the only one."""
+
+    train_split: str = "train"
+    """Split whose recordings are learnt."""
+
+    validation_split: str = "val"
+    """Split that stops training and picks the best epoch."""
+
+    skip_missing: bool = False
+    """Leave out segments whose features are missing, and list them, instead of refusing to start."""
+
+    precision: str = "auto"
+    """Arithmetic of the network; auto is bfloat16 where the device is made for it."""
+
+    device: str = "auto"
+    """Where the network runs; auto takes a GPU if there is one."""
+
+    def __post_init__(self) -> None:
+        _check_kinds(self)
+        _check_least(self, 1, ("epochs", "batch_recordings", "accumulation"))
+        _check_least(self, 0, ("seed", "patience", "weight_decay", "clip_norm"))
+        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
+            raise SettingError(f"learning_rate must be above 0, but is {self.learning_rate}")
+        if not 0 <= self.warmup < 1:
+            raise SettingError(f"warmup must be at least 0 and below 1, but is {self.warmup}")
+        if self.name in (".", "..") or any(mark in self.name for mark in "/\\\0"):
+            raise SettingError(f"name must be usable as the name of a folder, but is {self.name!r}")
+        if self.train_split == self.validation_split:
+            raise SettingError(f"train_split and validation_split must differ, but both are {self.train_split!r}")
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """The names in ``tasks``."""
+        return tuple(name.strip() for name in self.tasks.split(",") if name.strip())
+
+
+def _check_kinds(config: ModelConfig | TrainConfig) -> None:
+    for field in dataclasses.fields(config):
+        value, kind = getattr(config, field.name), type(field.default)
+        fits = type(value) is kind or (kind is float and type(value) is int)
+        if not fits:
+            raise SettingError(f"{field.name} must be of type {kind.__name__}, but is {value!r}")
+    for name, choices in CHOICES.items():
+        value = getattr(config, name, choices[0])
+        if value not in choices:
+            raise SettingError(f"{name} must be one of {', '.join(choices)}, but is {value!r}")
+
+
+def _check_least(config: ModelConfig | TrainConfig, least: int, names: tuple[str, ...]) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if not (value >= least and math.isfinite(value)):
+            raise SettingError(f"{name} must be at least {least}, but is {value}")

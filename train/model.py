@@ -1,0 +1,364 @@
+"""MSMT-FN: from the features of a recording's segments to one output per task (paper section 3).
+
+Letters: R recordings, S segments of all of them together, N text rows and M audio rows of all segments together (see
+rows.py), K bottleneck tokens, d values per row, g values per direction of the Bi-GRU, P positions of the longest segment.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_sequence, unpack_sequence
+
+from ..errors import SettingError
+from ..features.spec import FeatureSpec
+from ..features.tasks import Task
+from .config import ModelConfig
+from .rows import Layout, Rows, attend, interleave
+
+_SPREAD = 0.02  # standard deviation of learned vectors at the start, as is usual for CLS tokens
+
+
+class Audio(NamedTuple):
+    """What the text asks."""
+
+    rows: Tensor
+    """(M, d) the audio of each segment, with a row of zeros before it."""
+
+    layout: Layout
+    """How the rows lie."""
+
+    cls: Tensor
+    """(1, d) the learned vector that stands in place of those zeros."""
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention of a stream over itself, with residual and layer norm."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, stream: Tensor, layout: Layout) -> Tensor:
+        """(N, d) -> (N, d)"""
+        return self._answer(stream, layout, self.key_value(stream), layout)
+
+    def _answer(self, stream: Tensor, asking: Layout, keys_values: Tensor, asked: Layout) -> Tensor:
+        keys, values = keys_values.chunk(2, dim=1)  # (M, 2d) -> twice (M, d)
+        answers = attend(self.query(stream), keys, values, self.heads, asking, asked)
+        return self.norm(stream + self.dropout(self.out(answers)))
+
+
+class CrossAttention(SelfAttention):
+    """Multi-head attention of a stream over the audio (equation 1), with residual and layer norm."""
+
+    def forward(self, stream: Tensor, layout: Layout, audio: Audio) -> Tensor:  # type: ignore[override]
+        """(N, d) -> (N, d)"""
+        keys_values = self.key_value(audio.rows)
+        # Features are constants. Kept apart from the one row that learns, they need no gradient of their own,
+        # and that would be a third of the work on audio.
+        of_cls = self.key_value(audio.cls).expand(len(audio.layout.lengths), -1)
+        keys_values.index_copy_(0, audio.layout.starts, of_cls)
+        return self._answer(stream, layout, keys_values, audio.layout)
+
+
+class FeedForward(nn.Module):
+    """Two layers on each row, with residual and layer norm."""
+
+    def __init__(self, width: int, inner: int, dropout: float) -> None:
+        super().__init__()
+        self.inner = nn.Linear(width, inner)
+        self.out = nn.Linear(inner, width)
+        self.dropout = nn.Dropout(dropout)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, stream: Tensor) -> Tensor:
+        """(N, d) -> (N, d)"""
+        return self.norm(stream + self.dropout(self.out(torch.relu(self.inner(stream)))))
+
+
+class ComplementaryLayer(nn.Module):
+    """The stream asks the audio, then itself, then goes through a feed-forward block (section 3.4)."""
+
+    def __init__(self, width: int, heads: int, feed_forward: int, dropout: float) -> None:
+        super().__init__()
+        self.cross_attention = CrossAttention(width, heads, dropout)
+        self.self_attention = SelfAttention(width, heads, dropout)
+        self.feed_forward = FeedForward(width, feed_forward, dropout)
+
+    def forward(self, stream: Tensor, layout: Layout, audio: Audio) -> Tensor:
+        """(N, d) -> (N, d)"""
+        stream = self.cross_attention(stream, layout, audio)
+        return self.feed_forward(self.self_attention(stream, layout))
+
+
+class TransformerLayer(nn.Module):
+    """The Transformer of equations 3 and 4: self-attention and feed-forward, each with residual and norm after it."""
+
+    def __init__(self, width: int, heads: int, feed_forward: int, dropout: float) -> None:
+        super().__init__()
+        self.self_attention = SelfAttention(width, heads, dropout)
+        self.feed_forward = FeedForward(width, feed_forward, dropout)
+
+    def forward(self, stream: Tensor, layout: Layout) -> Tensor:
+        """(N, d) -> (N, d)"""
+        return self.feed_forward(self.self_attention(stream, layout))
+
+
+class Streams(NamedTuple):
+    """What goes from one bottleneck layer to the next."""
+
+    text: Tensor
+    """(N, d)"""
+
+    complementary: Tensor
+    """(N, d)"""
+
+    bottleneck: Tensor
+    """(S·K, d) the bottleneck tokens of each segment."""
+
+
+class BottleneckLayer(nn.Module):
+    """One step of equations 3 to 5. Each stream has a Transformer of its own, as in MBT (reference 15)."""
+
+    def __init__(self, width: int, heads: int, feed_forward: int, dropout: float) -> None:
+        super().__init__()
+        self.text = TransformerLayer(width, heads, feed_forward, dropout)
+        self.complementary = TransformerLayer(width, heads, feed_forward, dropout)
+
+    def forward(
+        self, text: Tensor, complementary: Tensor, bottleneck: Tensor, layout: Layout, joint: Layout
+    ) -> Streams:
+        """Two streams (N, d) and the bottleneck tokens of all segments (S·K, d) -> the same three, one step on.
+
+        ``layout`` says how each stream lies, ``joint`` how one lies with K rows more after each segment's own.
+        """
+        text, from_text = self._step(self.text, text, bottleneck, layout, joint)  # eq. 3
+        complementary, from_complementary = self._step(  # eq. 4
+            self.complementary, complementary, bottleneck, layout, joint
+        )
+        return Streams(text, complementary, bottleneck=(from_text + from_complementary) / 2)  # eq. 5
+
+    @staticmethod
+    def _step(
+        transformer: nn.Module, stream: Tensor, bottleneck: Tensor, layout: Layout, joint: Layout
+    ) -> tuple[Tensor, Tensor]:
+        tokens = len(bottleneck) // len(layout.lengths)
+        both = interleave(stream.split(layout.lengths), bottleneck.split(tokens))  # (N, d), (S·K, d) -> (N + S·K, d)
+        parts = transformer(both, joint).split([rows for length in layout.lengths for rows in (length, tokens)])
+        return torch.cat(parts[0::2]), torch.cat(parts[1::2])
+
+
+class BottleneckFusion(nn.Module):
+    """Bottleneck layers one after another, from learned tokens that are the same for every segment (section 3.5)."""
+
+    def __init__(self, width: int, heads: int, feed_forward: int, layers: int, tokens: int, dropout: float) -> None:
+        super().__init__()
+        self.tokens = nn.Parameter(torch.randn(tokens, width) * _SPREAD)
+        self.layers = nn.ModuleList(BottleneckLayer(width, heads, feed_forward, dropout) for _ in range(layers))
+
+    def forward(self, text: Tensor, complementary: Tensor, layout: Layout) -> Streams:
+        """Two streams (N, d) that lie alike -> both, and the tokens, after the last layer."""
+        streams = Streams(text, complementary, bottleneck=self.tokens.repeat(len(layout.lengths), 1))
+        joint = layout.longer(len(self.tokens))
+        for layer in self.layers:
+            streams = layer(*streams, layout, joint)
+        return streams
+
+
+class ClsPooling(nn.Module):
+    """The row of the CLS vector, which is each segment's first."""
+
+    def forward(self, stream: Tensor, layout: Layout) -> Tensor:
+        """(N, d) -> (S, d)"""
+        return stream.index_select(0, layout.starts)
+
+
+class MeanPooling(nn.Module):
+    """The mean of a segment's rows."""
+
+    def forward(self, stream: Tensor, layout: Layout) -> Tensor:
+        """(N, d) -> (S, d)"""
+        return layout.pad(stream).sum(dim=1) / layout.sizes[:, None]
+
+
+class AttentionPooling(nn.Module):
+    """A mean of a segment's rows with learned weights."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(width, 1)
+
+    def forward(self, stream: Tensor, layout: Layout) -> Tensor:
+        """(N, d) -> (S, d)"""
+        scores = layout.pad(self.score(stream)).masked_fill(~layout.valid[:, :, None], -torch.inf)  # (S, L, 1)
+        return (layout.pad(stream) * scores.softmax(dim=1)).sum(dim=1)
+
+
+class FlattenPooling(nn.Module):
+    """A weight for every position and value, P·d -> d.
+
+    Positions past a segment's end count as zeros, so a batch needs the weights of its own longest segment only.
+    """
+
+    def __init__(self, width: int, positions: int) -> None:
+        super().__init__()
+        bound = (positions * width) ** -0.5  # as nn.Linear(positions * width, width) starts
+        self.weight = nn.Parameter(torch.empty(positions * width, width).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.zeros(width))
+
+    def forward(self, stream: Tensor, layout: Layout) -> Tensor:
+        """(N, d) -> (S, d)"""
+        flat = layout.pad(stream).flatten(1)  # (S, L, d) -> (S, L·d)
+        return torch.addmm(self.bias, flat, self.weight[: flat.shape[1]])
+
+
+def pooling_named(name: str, width: int, positions: int) -> nn.Module:
+    """The module behind one choice of ``ModelConfig.pooling``."""
+    if name == "flatten":
+        return FlattenPooling(width, positions)
+    return {"cls": ClsPooling, "mean": MeanPooling}[name]() if name != "attention" else AttentionPooling(width)
+
+
+class GruContext(nn.Module):
+    """A Bi-GRU over the segments of each recording, in order (section 3.6)."""
+
+    def __init__(self, width: int, layers: int, gru_width: int) -> None:
+        super().__init__()
+        self.gru = nn.GRU(width, gru_width, num_layers=layers, batch_first=True, bidirectional=True)
+        self.out = nn.Linear(2 * gru_width, width)
+
+    def forward(self, segments: Tensor, counts: Sequence[int], per_segment: bool) -> Tensor:
+        """(S, d) -> (S, d) if ``per_segment``, else (R, d); ``counts`` are the segments of each recording."""
+        outputs, last = self.gru(pack_sequence(segments.split(counts), enforce_sorted=False))
+        if per_segment:
+            return self.out(torch.cat(unpack_sequence(outputs)))  # (S, 2g) -> (S, d)
+        return self.out(torch.cat([last[-2], last[-1]], dim=1))  # forward ‖ backward, (R, 2g) -> (R, d)
+
+
+class MeanContext(nn.Module):
+    """The mean of a recording's segments, whatever their order."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.out = nn.Linear(width, width)
+
+    def forward(self, segments: Tensor, counts: Sequence[int], per_segment: bool) -> Tensor:
+        """As ``GruContext``."""
+        if per_segment:
+            return self.out(segments)
+        return self.out(torch.stack([recording.mean(dim=0) for recording in segments.split(counts)]))
+
+
+class MsmtFn(nn.Module):
+    """The whole network. ``widths`` and ``positions`` hold an entry for each modality that it sees."""
+
+    def __init__(
+        self,
+        outputs: Mapping[str, int],
+        widths: Mapping[str, int],
+        positions: Mapping[str, int],
+        *,
+        per_segment: bool = False,
+        bottleneck: bool = True,
+        pooling: str = "attention",
+        width: int = 0,
+        heads: int = 12,
+        feed_forward: int = 3072,
+        complementary_layers: int = 4,
+        text_layers: int = 1,
+        bottleneck_layers: int = 2,
+        bottleneck_tokens: int = 4,
+        context: bool = True,
+        gru_layers: int = 2,
+        gru_width: int = 128,
+        head_width: int = 512,
+        dropout: float = 0.3,
+        context_dropout: float = 0.5,
+    ) -> None:
+        """``outputs``: numbers to predict per task; ``widths``: values per row of each modality's feature;
+        ``positions``: most rows of each; ``per_segment``: one output per segment instead of one per recording."""
+        super().__init__()
+        main = "text" if "text" in widths else "audio"  # the stream that becomes the segment vector
+        width = width or widths[main]
+        if width % heads:
+            raise SettingError(f"heads must divide the width, but {heads} does not divide {width}: choose --heads")
+        self.main, self.per_segment, self.tasks = main, per_segment, tuple(outputs)
+        self.cls = nn.ParameterDict({name: nn.Parameter(torch.randn(1, width) * _SPREAD) for name in widths})
+        self.projection = nn.ModuleDict(
+            {name: nn.Linear(own, width) if own != width else nn.Identity() for name, own in widths.items()}
+        )
+        self.self_attention = nn.ModuleList(SelfAttention(width, heads, dropout) for _ in range(text_layers))
+        self.complementary = self.fusion = None
+        if len(widths) == 2:
+            self.complementary = nn.ModuleList(
+                ComplementaryLayer(width, heads, feed_forward, dropout) for _ in range(complementary_layers)
+            )
+        if len(widths) == 2 and bottleneck:
+            self.fusion = BottleneckFusion(width, heads, feed_forward, bottleneck_layers, bottleneck_tokens, dropout)
+        self.pooling = pooling_named(pooling, width, positions[main] + 1)
+        self.context = GruContext(width, gru_layers, gru_width) if context else MeanContext(width)
+        self.context_dropout = nn.Dropout(context_dropout)
+        self.heads = nn.ModuleList(  # not by name: a task may be called what a module cannot be called
+            nn.Sequential(
+                nn.Dropout(dropout), nn.Linear(width, head_width), nn.ReLU(), nn.Linear(head_width, count)
+            )
+            for count in outputs.values()
+        )
+
+    def segment_vectors(self, features: Mapping[str, Rows]) -> Tensor:
+        """Rows of each modality -> one vector per segment (S, d)."""
+        main, layout = self._with_cls(self.main, features, self.cls[self.main])
+        stream = main
+        for attention in self.self_attention:
+            stream = attention(stream, layout)
+        if self.complementary is not None:
+            cls = self.cls["audio"]
+            audio = Audio(*self._with_cls("audio", features, torch.zeros_like(cls)), cls)
+            complementary = main
+            for layer in self.complementary:
+                complementary = layer(complementary, layout, audio)
+            if self.fusion is not None:
+                stream, complementary, _ = self.fusion(stream, complementary, layout)
+            stream = (stream + complementary) / 2
+        return self.pooling(stream, layout)
+
+    def _with_cls(self, modality: str, features: Mapping[str, Rows], cls: Tensor) -> tuple[Tensor, Layout]:
+        """The rows of one modality, (N, own width) -> (N + S, d), with ``cls`` before each segment."""
+        rows = features[modality]
+        segments = self.projection[modality](rows.values).split(rows.lengths)
+        return interleave([cls] * len(segments), segments), Layout(rows.lengths, cls.device).longer(1)
+
+    def forward(self, features: Mapping[str, Rows], counts: Sequence[int]) -> dict[str, Tensor]:
+        """``features``: rows of each modality; ``counts``: segments of each recording.
+
+        Returns logits or values of each task: (R, outputs), or (S, outputs) if ``per_segment``.
+        """
+        vectors = self.segment_vectors(features)  # (S, d)
+        # The rest is a sliver of the work, and a recurrence gathers rounding errors: always float32.
+        with torch.autocast(vectors.device.type, enabled=False):
+            context = self.context(vectors.float(), counts, self.per_segment)  # (S, d) -> (R or S, d)
+            context = self.context_dropout(torch.relu(context))
+            return {task: head(context) for task, head in zip(self.tasks, self.heads, strict=True)}
+
+
+def build(config: ModelConfig, tasks: Sequence[Task], specs: Mapping[str, FeatureSpec]) -> MsmtFn:
+    """The network of one variant for these tasks, which share one level; ``specs`` by modality."""
+    sizes = dataclasses.asdict(config)
+    del sizes["mtl"], sizes["modalities"]  # they chose the tasks and the specs
+    return MsmtFn(
+        outputs={task.name: task.outputs for task in tasks},
+        widths={modality: spec.width for modality, spec in specs.items()},
+        positions={modality: spec.max_rows for modality, spec in specs.items()},
+        per_segment=tasks[0].level == "segment",
+        **sizes,
+    )

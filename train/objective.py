@@ -1,0 +1,66 @@
+"""What training minimises: the sum of the tasks' losses (paper equation 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from ..features.tasks import NO_LABEL, Task
+
+
+def balanced_weights(labels: np.ndarray, classes: int) -> np.ndarray:
+    """(classes,) weights under which every class that occurs counts the same; 0 for those that do not occur."""
+    counts = np.bincount(labels[labels != NO_LABEL], minlength=classes)
+    shares = counts * max(np.count_nonzero(counts), 1)
+    return np.divide(counts.sum(), shares, out=np.zeros(classes), where=shares > 0)
+
+
+class Objective:
+    """Cross-entropy of each task with classes and squared error of each real value, summed over tasks.
+
+    A task's loss is a mean over all labels of an optimizer step, so that it does not matter in how many batches
+    they went through the network: ``weights`` counts the labels of the step, ``loss`` is one batch's share of it.
+    """
+
+    def __init__(self, tasks: Sequence[Task], class_weights: Mapping[str, np.ndarray] | None = None) -> None:
+        """``class_weights``: per task name one weight per class; tasks without an entry weigh all classes alike."""
+        self.tasks = tuple(tasks)
+        self.class_weights = dict(class_weights or {})
+
+    def weights(self, labels: Mapping[str, np.ndarray]) -> dict[str, float]:
+        """Per task, how much all ``labels`` (n,) weigh together."""
+        totals = {}
+        for task in self.tasks:
+            there = has_label(labels[task.name])
+            if task.name in self.class_weights:
+                totals[task.name] = float(self.class_weights[task.name][labels[task.name][there]].sum())
+            else:
+                totals[task.name] = float(there.sum())
+        return totals
+
+    def loss(
+        self, outputs: Mapping[str, Tensor], labels: Mapping[str, Tensor], weights: Mapping[str, float]
+    ) -> Tensor:
+        """A scalar: the share of these ``outputs`` (n, classes) and ``labels`` (n,) in the loss of a step."""
+        total = torch.zeros((), device=next(iter(outputs.values())).device)
+        for task in self.tasks:
+            if weights[task.name] > 0:
+                total = total + self._sum(task, outputs[task.name].float(), labels[task.name]) / weights[task.name]
+        return total
+
+    def _sum(self, task: Task, outputs: Tensor, labels: Tensor) -> Tensor:
+        if task.is_value:
+            return torch.where(labels.isnan(), 0.0, outputs[:, 0] - labels.nan_to_num()).square().sum()
+        weight = self.class_weights.get(task.name)
+        if weight is not None:
+            weight = torch.as_tensor(weight, dtype=outputs.dtype, device=outputs.device)
+        return cross_entropy(outputs, labels, weight=weight, ignore_index=NO_LABEL, reduction="sum")
+
+
+def has_label(labels: np.ndarray) -> np.ndarray:
+    """(n,) whether there is a label: a class index that is not -1, or a value that is not NaN."""
+    return ~np.isnan(labels) if labels.dtype.kind == "f" else labels != NO_LABEL

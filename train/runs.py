@@ -1,0 +1,258 @@
+"""Run directories: what a training run leaves behind, and how it is found again.
+
+    runs/<time>-<name>/config.json        settings, tasks and features: all that the network is built from
+                       environment.json   versions, seed, store and its fingerprint, command line, device
+                       left-out.csv       segments without features, if any were left out
+                       metrics.jsonl      a line per epoch
+                       events.out.*       the same for TensorBoard
+                       best.safetensors   weights of the best epoch
+                       last.pt            all that resuming needs; without weights once the run is finished
+    runs/latest                           names the newest run: a link, or a text file where links are not to be had
+
+Every file is written aside and renamed, so that a run that is killed leaves whole files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from .. import __version__
+from ..errors import MsmtError, RunError
+from ..features.spec import FeatureSpec
+from ..features.tasks import Task
+from .config import ModelConfig, TrainConfig
+
+LATEST = "latest"
+_PACKAGES = ("torch", "numpy", "pandas", "safetensors", "transformers")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a run's network is built from."""
+
+    model: ModelConfig
+    """Sizes and switches of the network."""
+
+    train: TrainConfig
+    """How it is trained."""
+
+    tasks: tuple[Task, ...]
+    """Tasks that have a head."""
+
+    features: Mapping[str, str]
+    """Name of the store's feature that serves each modality."""
+
+    specs: Mapping[str, FeatureSpec]
+    """How each modality's feature was made."""
+
+    def to_json(self) -> dict:
+        return {
+            "model": dataclasses.asdict(self.model),
+            "train": dataclasses.asdict(self.train),
+            "tasks": [task.to_json() for task in self.tasks],
+            "features": {
+                modality: {"name": name, "spec": self.specs[modality].to_json()}
+                for modality, name in self.features.items()
+            },
+        }
+
+    @classmethod
+    def from_json(cls, fields: dict) -> Settings:
+        return cls(
+            model=ModelConfig(**fields["model"]),
+            train=TrainConfig(**fields["train"]),
+            tasks=tuple(Task.from_json(task) for task in fields["tasks"]),
+            features={modality: feature["name"] for modality, feature in fields["features"].items()},
+            specs={
+                modality: FeatureSpec.from_json(feature["spec"]) for modality, feature in fields["features"].items()
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory that is there."""
+
+    path: Path
+    """The directory."""
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def settings(self) -> Settings:
+        """Raises RunError when config.json is missing or not of this version of msmt."""
+        fields = self._read_json("config.json")
+        try:
+            return Settings.from_json(fields)
+        except (KeyError, TypeError, MsmtError) as error:
+            raise RunError(f"{self.path / 'config.json'} does not fit msmt {__version__}: {error}") from error
+
+    @property
+    def environment(self) -> dict:
+        """What environment.json holds. Raises RunError when it is missing."""
+        return self._read_json("environment.json")
+
+    def check_store(self, store) -> None:
+        """Raises RunError unless the store is, byte for byte, what the run was trained on."""
+        trained_on = self.environment["store"]
+        if store.fingerprint() != trained_on["fingerprint"]:
+            raise RunError(
+                f"{store.path} is not the store that run {self.name} was trained on ({trained_on['path']}), or has "
+                f"changed since: train again with `msmt train`, or give the right one with --store"
+            )
+
+    def save_best(self, weights: Mapping[str, Tensor], epoch: int) -> None:
+        with written_aside(self.path / "best.safetensors") as path:
+            save_file(
+                {name: weight.cpu().contiguous() for name, weight in weights.items()}, path, {"epoch": str(epoch)}
+            )
+
+    def load_best(self) -> dict[str, Tensor]:
+        """Weights of the best epoch. Raises RunError when no epoch has been finished."""
+        path = self.path / "best.safetensors"
+        if not path.exists():
+            raise RunError(f"run {self.name} has no {path.name}, no epoch of it was finished: {self.how_to_resume}")
+        try:
+            return load_file(path)
+        except Exception as error:  # safetensors has no exception type of its own for each defect
+            raise RunError(f"{path} cannot be read ({error}): train again") from error
+
+    def save_last(self, state: dict) -> None:
+        with written_aside(self.path / "last.pt") as path:
+            torch.save(state, path)
+
+    def load_last(self, device: torch.device | str = "cpu") -> dict:
+        """All that resuming needs. Raises RunError when it is missing or damaged."""
+        path = self.path / "last.pt"
+        if not path.exists():
+            raise RunError(f"run {self.name} has no {path.name}, so it cannot be resumed: train again")
+        try:
+            return torch.load(path, map_location=device, weights_only=True)
+        except Exception as error:  # pickle, zip and torch errors of every kind mean the same here
+            raise RunError(f"{path} cannot be read ({error}): train again") from error
+
+    def save_metrics(self, epochs: Sequence[Mapping[str, object]]) -> None:
+        with written_aside(self.path / "metrics.jsonl") as path:
+            path.write_text("".join(json.dumps(epoch) + "\n" for epoch in epochs))
+
+    @property
+    def how_to_resume(self) -> str:
+        return f"go on with `msmt train --resume {self.name}`"
+
+    def _read_json(self, name: str) -> dict:
+        path = self.path / name
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise RunError(f"{self.path} has no {name}, so it is not a complete run directory") from None
+        except ValueError as error:
+            raise RunError(f"{path} is not JSON ({error})") from error
+
+
+def create(runs_dir: Path | str, settings: Settings, environment: dict, left_out: pd.DataFrame) -> Run:
+    """A new run directory, named for the time and the run, which is then the latest."""
+    runs_dir = Path(runs_dir)
+    runs_dir.mkdir(parents=True, exist_ok=True)
+    unfinished = runs_dir / f".{os.getpid()}-{time.monotonic_ns()}.partial"
+    unfinished.mkdir()
+    for name, content in (("config.json", settings.to_json()), ("environment.json", environment)):
+        (unfinished / name).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    if len(left_out):
+        left_out.to_csv(unfinished / "left-out.csv", index=False)
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{settings.train.name or settings.model.variant}"
+    for attempt in range(1, 1000):  # runs that start within one second
+        path = runs_dir / (stem if attempt == 1 else f"{stem}-{attempt}")
+        with suppress(OSError):
+            unfinished.rename(path)  # fails where a run already is, for a run is never an empty folder
+            _point_latest_to(path)
+            return Run(path)
+    raise RunError(f"cannot make the run directory {runs_dir / stem}")
+
+
+def resolve(runs_dir: Path | str, wanted: Path | str = LATEST) -> Run:
+    """The run that ``wanted`` means: ``latest``, a path, a directory's name, or the newest with that name.
+
+    Raises RunError when there is none.
+    """
+    runs_dir = Path(runs_dir)
+    there = sorted(path.parent.name for path in runs_dir.glob("*/config.json") if path.parent.name != LATEST)
+    if str(wanted) == LATEST:
+        if not there:
+            raise RunError(f"there is no run in {runs_dir}: start one with `msmt train`")
+        return Run(runs_dir / _latest(runs_dir, there))
+    for path in (runs_dir / wanted, Path(wanted)):
+        if path.is_dir():
+            if not (path / "config.json").exists():
+                raise RunError(f"{path} has no config.json, so it is not a complete run directory")
+            return Run(path)
+    same_name = [name for name in there if name.split("-", 2)[-1] == str(wanted)]
+    if not same_name:
+        newest = ", ".join(there[-5:]) or "none"
+        raise RunError(f"there is no run {wanted} in {runs_dir} (the newest there: {newest})")
+    return Run(runs_dir / same_name[-1])
+
+
+def _latest(runs_dir: Path, there: Sequence[str]) -> str:
+    latest = runs_dir / LATEST
+    name = ""
+    if latest.is_symlink():
+        name = os.readlink(latest)
+    elif latest.is_file():
+        name = latest.read_text().strip()
+    return name if name in there else there[-1]  # the run it named may have been deleted
+
+
+def _point_latest_to(run: Path) -> None:
+    latest = run.parent / LATEST
+    aside = run.parent / f".{LATEST}-{os.getpid()}"
+    try:
+        aside.symlink_to(run.name)
+    except OSError:  # no links on this file system
+        aside.write_text(run.name + "\n")
+    aside.replace(latest)
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """A path to write to, which takes the place of ``path`` when the block ends well, and else disappears."""
+    aside = path.with_name(f".{path.name}.partial")
+    try:
+        yield aside
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def environment(store, seed: int, device: str, command: Sequence[str] | None = None) -> dict:
+    """What a run has to know about where it ran: versions, seed, store, command line, device."""
+    versions = {"msmt": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "command": list(sys.argv if command is None else command),
+        "seed": seed,
+        "device": device,
+        "platform": platform.platform(),
+        "store": {"path": str(store.path), "dataset": store.dataset, "fingerprint": store.fingerprint()},
+        "versions": versions,
+    }
