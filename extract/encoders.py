@@ -20,12 +20,15 @@ from torch import nn
 from ..errors import AudioError, EncoderError
 from ..features.spec import FeatureSpec
 from .audio import NORMALISATION
+from .valid import valid_frames, valid_tokens
 
 PADDING = "zeros to the longest input, attention mask, valid frames kept"
 TEXT_PADDING = "none: valid tokens only"
 
 # Chinese RoBERTa checkpoints are of the BERT class; the papers and their readers call the feature roberta.
 _FEATURE_NAMES = {"bert": "roberta", "xlm-roberta": "roberta", "xlm-roberta-xl": "roberta"}
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 _HUB_ID = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
 
@@ -36,12 +39,17 @@ _UNUSED_PARAMETERS = ("masked_spec_embed", "pooler.", "position_ids")
 class AudioEncoder:
     """A HuBERT-like model: a convolutional front end, a projection, a transformer."""
 
-    batch_rows = 4000  # frames in a batch
-
     def __init__(self, model: nn.Module, spec: FeatureSpec, device: torch.device) -> None:
         self.spec = spec
         self.device = device
         self.model = model.to(device).eval()
+        self.batch_rows = _batch_rows(device)
+        self._valid = valid_frames(self.model, spec.sample_rate, spec.max_samples, _DTYPES[spec.precision])
+
+    @property
+    def computes_padding(self) -> bool:
+        """Whether features can only be had by the padded computation, because the shortcut could not be proved."""
+        return self._valid is None
 
     @classmethod
     def load(cls, source: str, *, sample_rate: int, max_seconds: float, device: torch.device, precision: str) -> AudioEncoder:
@@ -96,21 +104,28 @@ class AudioEncoder:
             hidden = self.model(padded, attention_mask=mask).last_hidden_state  # (1, S) -> (1, T, d)
         return hidden[0, :frames].float()
 
-    def encode(self, batch: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """B segments of (S,) normalised samples -> their valid frames, each (T, d) float16."""
-        return [_stored(self.encode_padded(samples)) for samples in batch]
+    @torch.inference_mode()
+    def encode(self, batch: Sequence[np.ndarray]) -> list[torch.Tensor]:
+        """B segments of (S,) normalised samples, each at least a frame long -> their valid frames, each (T, d) float32.
+
+        No padding is computed (see valid.py), unless the shortcut could not be proved for this encoder.
+        """
+        if self._valid is None:
+            return [self.encode_padded(samples) for samples in batch]
+        batch = [torch.from_numpy(samples[: self.spec.max_samples]).to(self.device) for samples in batch]
+        return self._valid(batch, [self.frames(len(samples)) for samples in batch])
 
 
 class TextEncoder:
     """A BERT-like model and its tokenizer."""
-
-    batch_rows = 2000  # tokens in a batch
 
     def __init__(self, model: nn.Module, tokenizer, spec: FeatureSpec, device: torch.device) -> None:
         self.spec = spec
         self.device = device
         self.tokenizer = tokenizer
         self.model = model.to(device).eval()
+        self.batch_rows = _batch_rows(device)
+        self._valid = valid_tokens(self.model, _DTYPES[spec.precision])
 
     @classmethod
     def load(cls, source: str, *, max_tokens: int, device: torch.device, precision: str) -> TextEncoder:
@@ -164,9 +179,12 @@ class TextEncoder:
             hidden = self.model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
         return hidden[0].float()
 
-    def encode(self, batch: Sequence[Sequence[int]]) -> list[np.ndarray]:
-        """B texts as token ids -> their valid tokens, each (T, d) float16."""
-        return [_stored(self.encode_alone(tokens)) for tokens in batch]
+    @torch.inference_mode()
+    def encode(self, batch: Sequence[Sequence[int]]) -> list[torch.Tensor]:
+        """B texts as token ids -> their valid tokens, each (T, d) float32."""
+        if self._valid is None:
+            return [self.encode_alone(tokens) for tokens in batch]
+        return self._valid([torch.tensor(tokens, device=self.device) for tokens in batch])
 
 
 def feature_name(model: nn.Module) -> str:
@@ -200,8 +218,14 @@ def arithmetic(precision: str, device: torch.device) -> contextlib.AbstractConte
     return contextlib.nullcontext()
 
 
-def _stored(values: torch.Tensor) -> np.ndarray:
+def as_stored(values: torch.Tensor) -> np.ndarray:
+    """(T, d) features as the store holds them, float16; infinite where float16 does not reach."""
     return values.to(torch.float16).cpu().numpy()
+
+
+def _batch_rows(device: torch.device) -> int:
+    # A CPU is busy with one segment, and a segment computed alone has the same bits whatever is computed beside it.
+    return 1 if device.type == "cpu" else 32_000
 
 
 def _load_model(source: str, option: str) -> tuple[nn.Module, str | None]:

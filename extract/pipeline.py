@@ -36,7 +36,7 @@ from ..progress import Track, silent
 from . import audio
 from .config import ExtractConfig
 from .corpora.registry import Corpus
-from .encoders import AudioEncoder, TextEncoder, choose_device, feature_name, native_precision
+from .encoders import AudioEncoder, TextEncoder, as_stored, choose_device, feature_name, native_precision
 
 WINDOW_BLOCKS = 4  # blocks whose rows are held in memory at once, and sorted by length together
 _DECODERS = 2  # threads that decode ahead of the encoder
@@ -306,7 +306,8 @@ class _Run:
         for batch in _batches({row: encoder.frames(len(samples)) for row, samples in usable.items()}, encoder.batch_rows):
             if self.summary.stopped_early:
                 break
-            for row, values in zip(batch, encoder.encode([usable[row] for row in batch]), strict=True):
+            for row, features in zip(batch, encoder.encode([usable[row] for row in batch]), strict=True):
+                values = as_stored(features)
                 if np.isfinite(values).all():
                     results[row] = Row(values, int(self.identities[feature][row]))
                 else:
@@ -319,7 +320,8 @@ class _Run:
     ) -> dict[int, Row | None]:
         encoder, results = self.encoders.text, {}
         for batch in _batches({row: len(tokens) for row, tokens in loaded.items()}, encoder.batch_rows):
-            for row, values in zip(batch, encoder.encode([loaded[row] for row in batch]), strict=True):
+            for row, features in zip(batch, encoder.encode([loaded[row] for row in batch]), strict=True):
+                values = as_stored(features)
                 if not np.isfinite(values).all():
                     segment_id = self.writer.store.segments["segment_id"].iloc[row]
                     raise StoreError(f"{segment_id}: the text encoder's features are not finite in float16; use another encoder")

@@ -48,7 +48,7 @@ class Recordings:
     """(R,) rows of each recording's longest segment, audio if there is audio."""
 
     labels: Mapping[str, np.ndarray]
-    """Per task of the store (n,) class indexes or values; n counts recordings, or segments one recording after another."""
+    """Per task of the store (n,) class indexes or values; n counts recordings, or segments recording by recording."""
 
     per_segment: bool
     """Whether labels belong to segments."""
@@ -138,7 +138,7 @@ def choose_features(store, modalities: str, text_feature: str = "", audio_featur
         there = [name for name, spec in store.specs.items() if spec.modality == modality]
         if not there:
             raise StoreError(
-                f"{store.path} has no {modality} feature, it holds {_listed(store.specs)}: run `msmt extract` again, "
+                f"{store.path} has no {modality} feature, it holds {_listed(store.specs)}: run msmt extract again, "
                 f"or train without it (--modalities)"
             )
         if asked[modality] and asked[modality] not in there:
@@ -195,7 +195,7 @@ def recordings_of(store, split: str, features: Mapping[str, str], skip_missing: 
         raise StoreError(
             f"{absent.sum()} of {len(rows)} segments of split {split} in {store.path} have no features of "
             f"{_listed(name for name in missing if missing[name].any())} "
-            f"(the first: {left_out['segment_id'].iloc[0]}): run `msmt extract` again{remedy}"
+            f"(the first: {left_out['segment_id'].iloc[0]}): run msmt extract again{remedy}"
         )
 
     labels = _labels(store, rows)
@@ -231,7 +231,7 @@ def _labels(store, rows: np.ndarray) -> dict[str, np.ndarray]:
             if (kinds > 1).any():
                 raise StoreError(
                     f"{store.path}: recording {kinds.index[kinds > 1][0]} has more than one label of task {task.name}, "
-                    f"which has one per recording: correct the corpus and run `msmt extract` again"
+                    f"which has one per recording: correct the corpus and run msmt extract again"
                 )
     return labels
 

@@ -1,7 +1,8 @@
 """MSMT-FN: from the features of a recording's segments to one output per task (paper section 3).
 
-Letters: R recordings, S segments of all of them together, N text rows and M audio rows of all segments together (see
-rows.py), K bottleneck tokens, d values per row, g values per direction of the Bi-GRU, P positions of the longest segment.
+Letters: R recordings, S segments of all of them together, N rows of the stream and M of the audio of all segments
+together (see rows.py), L rows of the longest segment in the batch, P of the longest that can be, K bottleneck tokens,
+d values per row, g values per direction of the Bi-GRU.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ Every file is written aside and renamed, so that a run that is killed leaves who
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import platform
@@ -115,7 +116,7 @@ class Run:
         if store.fingerprint() != trained_on["fingerprint"]:
             raise RunError(
                 f"{store.path} is not the store that run {self.name} was trained on ({trained_on['path']}), or has "
-                f"changed since: train again with `msmt train`, or give the right one with --store"
+                f"changed since: train again with msmt train, or give the right one with --store"
             )
 
     def save_best(self, weights: Mapping[str, Tensor], epoch: int) -> None:
@@ -154,7 +155,7 @@ class Run:
 
     @property
     def how_to_resume(self) -> str:
-        return f"go on with `msmt train --resume {self.name}`"
+        return f"go on with msmt train --resume {self.name}"
 
     def _read_json(self, name: str) -> dict:
         path = self.path / name
@@ -169,22 +170,29 @@ class Run:
 def create(runs_dir: Path | str, settings: Settings, environment: dict, left_out: pd.DataFrame) -> Run:
     """A new run directory, named for the time and the run, which is then the latest."""
     runs_dir = Path(runs_dir)
-    runs_dir.mkdir(parents=True, exist_ok=True)
     unfinished = runs_dir / f".{os.getpid()}-{time.monotonic_ns()}.partial"
-    unfinished.mkdir()
+    try:
+        unfinished.mkdir(parents=True)
+    except OSError as error:
+        raise RunError(f"cannot make a run directory in {runs_dir}: {error.strerror}") from error
     for name, content in (("config.json", settings.to_json()), ("environment.json", environment)):
         (unfinished / name).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if len(left_out):
         left_out.to_csv(unfinished / "left-out.csv", index=False)
     stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{settings.train.name or settings.model.variant}"
-    for attempt in range(1, 1000):  # runs that start within one second
-        path = runs_dir / (stem if attempt == 1 else f"{stem}-{attempt}")
-        with suppress(OSError):
-            unfinished.rename(path)  # fails where a run already is, for a run is never an empty folder
-            _point_latest_to(path)
-            return Run(path)
-    raise RunError(f"cannot make the run directory {runs_dir / stem}")
+    path = _rename_to_free_name(unfinished, stem)
+    _point_latest_to(path)
+    return Run(path)
 
+
+def _rename_to_free_name(unfinished: Path, stem: str) -> Path:
+    for count in itertools.count(1):  # more than one run may start within a second
+        path = unfinished.with_name(stem if count == 1 else f"{stem}-{count}")
+        try:
+            return unfinished.rename(path)
+        except OSError:
+            if not path.exists():
+                raise
 
 def resolve(runs_dir: Path | str, wanted: Path | str = LATEST) -> Run:
     """The run that ``wanted`` means: ``latest``, a path, a directory's name, or the newest with that name.
@@ -195,7 +203,7 @@ def resolve(runs_dir: Path | str, wanted: Path | str = LATEST) -> Run:
     there = sorted(path.parent.name for path in runs_dir.glob("*/config.json") if path.parent.name != LATEST)
     if str(wanted) == LATEST:
         if not there:
-            raise RunError(f"there is no run in {runs_dir}: start one with `msmt train`")
+            raise RunError(f"there is no run in {runs_dir}: start one with msmt train")
         return Run(runs_dir / _latest(runs_dir, there))
     for path in (runs_dir / wanted, Path(wanted)):
         if path.is_dir():

@@ -1,0 +1,1 @@
+"""Metrics, reports and comparisons of what trained models predict."""

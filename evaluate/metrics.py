@@ -1,0 +1,324 @@
+"""Figures of merit for each task, with bootstrap intervals over recordings.
+
+Letters in shapes: n recordings or segments, C classes, G recordings, R resamples.
+
+Definitions, where conventions differ:
+
+- Macro F1 is the mean over the classes that occur among labels or predictions; the F1 of a class that is
+  predicted but never labelled is 0.
+- UAR, unweighted average recall, is the mean over the classes that occur among the labels: others have no recall.
+- The precision of a class that is never predicted, and the recall and F1 of one that is never labelled, are 0.
+- A correlation with a constant is 0.
+- An interval is the 2.5 % to 97.5 % quantile over R resamples, each of G recordings drawn with replacement; a
+  recording's segments stay together. In each resample the rules above hold for the classes that occur in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import RunError
+from ..features.tasks import NO_LABEL, Task
+
+CONFIDENCE = 0.95
+_SENTIMENT_RANGE = 3.0  # CMU-MOSI and its relatives: -3 strongly negative to 3 strongly positive
+_WEIGHTS_AT_ONCE = 2_000_000  # resampling weights held in memory, 16 MB
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is predicted for one task."""
+
+    values: np.ndarray
+    """(n,) class index, or the real value."""
+
+    probabilities: np.ndarray | None
+    """(n, C) of the classes; None for a real value."""
+
+    derived_from: str | None = None
+    """The finer task whose prediction was made coarser; None if the task had a head of its own."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number and its bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ClassFigures:
+    """How one class fares against all others."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    """How often it is the label."""
+
+
+@dataclass(frozen=True)
+class TaskReport:
+    """All figures of one task on one split."""
+
+    task: Task
+    count: int
+    """Labelled recordings, or segments where the task is one of segments."""
+
+    recordings: int
+    """Recordings that were resampled (G)."""
+
+    figures: Mapping[str, Figure]
+    """accuracy, weighted_f1, macro_f1 and uar as shares of 1; for real values mae, corr and what else applies."""
+
+    classes: tuple[ClassFigures, ...]
+    """In the order of the task's classes; empty for real values."""
+
+    confusion: np.ndarray | None
+    """(C, C) int, rows are labels and columns predictions; None for real values."""
+
+    derived_from: str | None
+    """The finer task whose prediction was made coarser, if any."""
+
+
+def with_coarser(tasks: Sequence[Task], outputs: Mapping[str, np.ndarray]) -> dict[str, Prediction]:
+    """Predictions of the tasks that a model was trained on, and of the coarser tasks that follow from them.
+
+    ``outputs`` holds probabilities (n, C), or values (n, 1), for the trained tasks. A coarser task without a head
+    takes the class that the finer one's predicted class belongs to; its probabilities are sums over the members,
+    so the largest of them need not be the prediction.
+    """
+    by_name = {task.name: task for task in tasks}
+    predictions: dict[str, Prediction] = {}
+
+    def predict(task: Task) -> Prediction | None:
+        if task.name in predictions:
+            return predictions[task.name]
+        if task.name in outputs:
+            return _own_prediction(task, np.asarray(outputs[task.name]))
+        fine = by_name.get(task.coarsens)
+        source = predict(fine) if fine else None
+        if source is None:
+            return None
+        home = np.array(task.coarse_index(fine))
+        merging = (home[:, None] == np.arange(len(task.classes))).astype(source.probabilities.dtype)
+        return Prediction(home[source.values], source.probabilities @ merging, fine.name)
+
+    for task in tasks:
+        prediction = predict(task)
+        if prediction is not None:
+            predictions[task.name] = prediction
+    return predictions
+
+
+def _own_prediction(task: Task, output: np.ndarray) -> Prediction:
+    if output.ndim != 2 or output.shape[1] != task.outputs:
+        raise ValueError(f"outputs of task {task.name} must have shape (n, {task.outputs}), but have {output.shape}")
+    return Prediction(output[:, 0], None) if task.is_value else Prediction(output.argmax(axis=1), output)
+
+
+def score(tasks: Sequence[Task], labels: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """The figures that a training loop watches, such as ``five/accuracy``; tasks without any label are left out.
+
+    ``labels`` holds (n,) class indices or values, -1 or NaN where there is none; ``outputs`` as for ``with_coarser``.
+    """
+    return {
+        f"{task.name}/{name}": value
+        for task, truth, prediction in _labelled(tasks, labels, outputs)
+        for name, value in _figures(task, truth, prediction.values).items()
+    }
+
+
+def evaluate(
+    tasks: Sequence[Task],
+    labels: Mapping[str, np.ndarray],
+    outputs: Mapping[str, np.ndarray],
+    groups: Sequence[str] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, TaskReport]:
+    """A report for each task that has labels and predictions, trained or made coarser.
+
+    ``groups`` names the recording of each of the n items, where they are segments. Raises RunError when a model
+    has put out something that is not a number.
+    """
+    for name, output in outputs.items():
+        broken = int((~np.isfinite(np.asarray(output, float))).any(axis=1).sum())
+        if broken:
+            raise RunError(f"task {name}: {broken} of {len(output)} predictions are not finite numbers; train with a lower learning rate")
+    reports = {}
+    for task, truth, prediction in _labelled(tasks, labels, outputs):
+        present = _has_label(task, np.asarray(labels[task.name]))
+        homes = np.flatnonzero(present) if groups is None else np.asarray(groups)[present]
+        homes = np.unique(homes, return_inverse=True)[1]
+        values = _figures(task, truth, prediction.values)
+        drawn = _resampled_figures(task, truth, prediction.values, homes, resamples, seed)
+        reports[task.name] = TaskReport(
+            task=task,
+            count=len(truth),
+            recordings=int(homes.max()) + 1,
+            figures={name: Figure(value, *_interval(drawn[name])) for name, value in values.items()},
+            classes=() if task.is_value else _class_figures(task, truth, prediction.values),
+            confusion=None if task.is_value else _confusion(task, truth, prediction.values),
+            derived_from=prediction.derived_from,
+        )
+    return reports
+
+
+def _labelled(tasks, labels, outputs) -> list[tuple[Task, np.ndarray, Prediction]]:
+    """Task, labels and prediction of the labelled items, for each task that has any."""
+    found = []
+    for name, prediction in with_coarser(tasks, outputs).items():
+        task = next(task for task in tasks if task.name == name)
+        truth = np.asarray(labels[name])
+        if truth.shape != prediction.values.shape:
+            raise ValueError(f"task {name} has labels of shape {truth.shape}, but predictions of shape {prediction.values.shape}")
+        present = _has_label(task, truth)
+        if present.any():
+            kept = None if prediction.probabilities is None else prediction.probabilities[present]
+            found.append((task, truth[present], Prediction(prediction.values[present], kept, prediction.derived_from)))
+    return found
+
+
+def _has_label(task: Task, truth: np.ndarray) -> np.ndarray:
+    return ~np.isnan(truth) if task.is_value else truth != NO_LABEL
+
+
+def _figures(task: Task, truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    if task.is_value:
+        sums = _value_terms(truth, predicted).sum(axis=0, keepdims=True)
+        figures = {name: float(values[0]) for name, values in _figures_of_sums(sums).items()}
+        return figures if _is_sentiment(truth) else {name: figures[name] for name in ("mae", "corr")}
+    from sklearn.metrics import accuracy_score, f1_score, recall_score
+
+    return {
+        "accuracy": float(accuracy_score(truth, predicted)),
+        "weighted_f1": float(f1_score(truth, predicted, average="weighted", zero_division=0)),
+        "macro_f1": float(f1_score(truth, predicted, average="macro", zero_division=0)),
+        "uar": float(recall_score(truth, predicted, labels=np.unique(truth), average="macro", zero_division=0)),
+    }
+
+
+def _class_figures(task: Task, truth: np.ndarray, predicted: np.ndarray) -> tuple[ClassFigures, ...]:
+    from sklearn.metrics import precision_recall_fscore_support
+
+    indices = range(len(task.classes))
+    columns = precision_recall_fscore_support(truth, predicted, labels=indices, zero_division=0)
+    return tuple(
+        ClassFigures(name, float(precision), float(recall), float(f1), int(support))
+        for name, precision, recall, f1, support in zip(task.classes, *columns, strict=True)
+    )
+
+
+def _confusion(task: Task, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    from sklearn.metrics import confusion_matrix
+
+    return confusion_matrix(truth, predicted, labels=range(len(task.classes)))
+
+
+def _resampled_figures(task, truth, predicted, homes, resamples: int, seed: int) -> dict[str, np.ndarray]:
+    """(R,) of each figure; ``homes`` (n,) numbers the recording of each item."""
+    if task.is_value:
+        sums = np.zeros((homes.max() + 1, len(_VALUE_TERMS)))
+        np.add.at(sums, homes, _value_terms(truth, predicted))
+        return _figures_of_sums(_resampled(sums, resamples, seed))
+    # Only the cells of the confusion matrix that occur: C² columns would be many, for 20 classes and 10,000 recordings.
+    size = len(task.classes)
+    cells, cell = np.unique(truth.astype(np.int64) * size + predicted, return_inverse=True)
+    counts = np.zeros((homes.max() + 1, len(cells)))
+    np.add.at(counts, (homes, cell), 1)
+    confusion = np.zeros((resamples, size * size))
+    confusion[:, cells] = _resampled(counts, resamples, seed)
+    return figures_of_confusion(confusion.reshape(resamples, size, size))
+
+
+def _resampled(sums: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """(G, k) sums of each recording -> (R, k) sums over G recordings drawn with replacement."""
+    random = np.random.default_rng(seed)
+    recordings = len(sums)
+    equal = np.full(recordings, 1 / recordings)
+    drawn = np.empty((resamples, sums.shape[1]))
+    step = max(1, _WEIGHTS_AT_ONCE // recordings)
+    for start in range(0, resamples, step):
+        weights = random.multinomial(recordings, equal, size=min(step, resamples - start))  # (r, G): times each is drawn
+        drawn[start : start + step] = weights @ sums
+    return drawn
+
+
+def _interval(values: np.ndarray) -> tuple[float, float]:
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def figures_of_confusion(confusion: np.ndarray) -> dict[str, np.ndarray]:
+    """(R, C, C) counts, rows are labels -> (R,) accuracy, weighted_f1, macro_f1 and uar."""
+    correct = np.diagonal(confusion, axis1=1, axis2=2)  # (R, C)
+    support, predicted = confusion.sum(axis=2), confusion.sum(axis=1)
+    total = support.sum(axis=1)
+    f1 = _ratio(2 * correct, support + predicted)
+    occurs, labelled = support + predicted > 0, support > 0
+    return {
+        "accuracy": _ratio(correct.sum(axis=1), total),
+        "weighted_f1": _ratio((f1 * support).sum(axis=1), total),
+        "macro_f1": _ratio(f1.sum(axis=1), occurs.sum(axis=1)),
+        "uar": _ratio(_ratio(correct, support).sum(axis=1), labelled.sum(axis=1)),
+    }
+
+
+# What real values are judged by are functions of these sums over items.
+_VALUE_TERMS = ("n", "error", "x", "y", "xx", "yy", "xy", "correct_7", "correct_has0", "nonzero", "correct_non0")
+
+
+def _value_terms(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """(n, len(_VALUE_TERMS)) what each item adds to each sum."""
+    truth, predicted = truth.astype(np.float64), predicted.astype(np.float64)
+    x, y = truth - truth.mean(), predicted - predicted.mean()  # sums of squares lose digits far from 0
+    sevens = [np.round(np.clip(values, -_SENTIMENT_RANGE, _SENTIMENT_RANGE)) for values in (truth, predicted)]
+    nonzero = truth != 0
+    terms = {
+        "n": np.ones_like(truth),
+        "error": np.abs(truth - predicted),
+        "x": x,
+        "y": y,
+        "xx": x * x,
+        "yy": y * y,
+        "xy": x * y,
+        "correct_7": sevens[0] == sevens[1],
+        "correct_has0": (truth >= 0) == (predicted >= 0),
+        "nonzero": nonzero,
+        "correct_non0": nonzero & ((truth > 0) == (predicted > 0)),
+    }
+    return np.stack([terms[name].astype(np.float64) for name in _VALUE_TERMS], axis=1)
+
+
+def _figures_of_sums(sums: np.ndarray) -> dict[str, np.ndarray]:
+    """(R, len(_VALUE_TERMS)) sums -> (R,) each figure of real values."""
+    of = dict(zip(_VALUE_TERMS, sums.T, strict=True))
+    covariance = of["n"] * of["xy"] - of["x"] * of["y"]
+    spread_x, spread_y = of["n"] * of["xx"] - of["x"] ** 2, of["n"] * of["yy"] - of["y"] ** 2
+    # Equal values leave a rest of rounding instead of a spread of 0.
+    varies = (spread_x > 1e-12 * of["n"] * of["xx"]) & (spread_y > 1e-12 * of["n"] * of["yy"])
+    return {
+        "mae": of["error"] / of["n"],
+        "corr": np.clip(_ratio(covariance, np.sqrt(np.where(varies, spread_x * spread_y, 0))), -1, 1),
+        "accuracy_7": of["correct_7"] / of["n"],
+        "accuracy_2_has0": of["correct_has0"] / of["n"],
+        "accuracy_2_non0": _ratio(of["correct_non0"], of["nonzero"]),
+    }
+
+
+def _is_sentiment(truth: np.ndarray) -> bool:
+    """Whether accuracies of the sign and of the rounded value mean something: values on both sides of 0, within -3 to 3."""
+    return bool(truth.min() < 0 < truth.max() and np.abs(truth).max() <= _SENTIMENT_RANGE)
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """0 where the denominator is."""
+    return np.divide(numerator, denominator, out=np.zeros(np.broadcast(numerator, denominator).shape), where=denominator != 0)

@@ -1,0 +1,269 @@
+"""What an evaluation leaves: predictions, metrics and confusion matrices as files, and a table for the screen."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from ..features.durable import write_whole
+from ..features.tasks import NO_LABEL, Task
+from .metrics import CONFIDENCE, Figure, TaskReport, with_coarser
+from .paper import PaperRow, caution
+
+_FIGURE_NAMES = {
+    "weighted_f1": "weighted F1",
+    "macro_f1": "macro F1",
+    "uar": "UAR",
+    "mae": "MAE",
+    "corr": "correlation",
+    "accuracy_7": "7-class accuracy",
+    "accuracy_2_has0": "2-class accuracy, 0 counts as positive",
+    "accuracy_2_non0": "2-class accuracy without 0",
+}
+_NOT_SHARES = ("mae", "corr")
+_AXES_SHARE = 0.77  # of the canvas, which is cut to its content in the end
+_LONGEST_NAME = 16  # characters of a class name in a figure
+# Tried in this order for class names that matplotlib's own font cannot show.
+_CHINESE_FONTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "Microsoft YaHei",
+    "SimHei",
+    "PingFang SC",
+    "Heiti SC",
+    "Droid Sans Fallback",
+)
+
+
+def write_report(
+    folder: Path,
+    split: str,
+    tasks: Sequence[Task],
+    labels: Mapping[str, np.ndarray],
+    outputs: Mapping[str, np.ndarray],
+    reports: Mapping[str, TaskReport],
+    recording_ids: Sequence[str],
+    segment_ids: Sequence[str] | None = None,
+    about: Mapping | None = None,
+) -> list[Path]:
+    """Write all files of an evaluation into ``folder``; returns their paths, metrics first.
+
+    ``labels``, ``outputs`` and ``reports`` are those of ``evaluate``; the ids have length n, and ``segment_ids`` are
+    given where the tasks are ones of segments. ``about`` goes into the metrics as it is: what was evaluated on what.
+    """
+    folder = Path(folder)
+    contents = {
+        f"metrics-{split}.json": metrics_json(split, reports, about or {}).encode(),
+        f"predictions-{split}.csv": predictions_csv(tasks, labels, outputs, recording_ids, segment_ids).encode(),
+    }
+    for report in reports.values():
+        if report.confusion is not None:
+            contents[f"confusion-{_for_a_file(report.task.name)}.png"] = confusion_png(report, split)
+    for name, content in contents.items():
+        write_whole(folder / name, [content])
+    return [folder / name for name in contents]
+
+
+def predictions_csv(
+    tasks: Sequence[Task],
+    labels: Mapping[str, np.ndarray],
+    outputs: Mapping[str, np.ndarray],
+    recording_ids: Sequence[str],
+    segment_ids: Sequence[str] | None = None,
+) -> str:
+    """A row per recording or segment: ids, then label, prediction and the probability of each class for every task."""
+    columns: dict[str, Sequence] = {"recording_id": recording_ids}
+    if segment_ids is not None:
+        columns["segment_id"] = segment_ids
+    by_name = {task.name: task for task in tasks}
+    for name, prediction in with_coarser(tasks, outputs).items():
+        task, truth = by_name[name], np.asarray(labels[name])
+        if task.is_value:
+            columns[f"{name}_label"] = ["" if np.isnan(value) else f"{value:.6g}" for value in truth]
+            columns[f"{name}_prediction"] = [f"{value:.6g}" for value in prediction.values]
+            continue
+        columns[f"{name}_label"] = ["" if index == NO_LABEL else task.classes[index] for index in truth]
+        columns[f"{name}_prediction"] = [task.classes[index] for index in prediction.values]
+        for index, class_name in enumerate(task.classes):
+            columns[f"{name}_p_{class_name}"] = [f"{share:.6f}" for share in prediction.probabilities[:, index]]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return text.getvalue()
+
+
+def metrics_json(split: str, reports: Mapping[str, TaskReport], about: Mapping) -> str:
+    """Strict JSON of everything in the reports; shares are of 1, not percent."""
+    document = {**about, "split": split, "confidence": CONFIDENCE, "tasks": {}}
+    for name, report in reports.items():
+        entry = {
+            "level": report.task.level,
+            "count": report.count,
+            "recordings": report.recordings,
+            "derived_from": report.derived_from,
+            "figures": {figure: asdict(value) for figure, value in report.figures.items()},
+        }
+        if report.confusion is not None:
+            entry["classes"] = [asdict(figures) for figures in report.classes]
+            entry["confusion"] = report.confusion.tolist()  # rows are labels
+        document["tasks"][name] = entry
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def score_table(split: str, reports: Mapping[str, TaskReport], paper: Sequence[PaperRow] = ()) -> str:
+    """The reports as text for the screen, in percent; a column for each row of the paper that is given."""
+    if not reports:
+        return f"{split}: no labels, so no scores"
+    reports = list(reports.values())
+    largest = max(reports, key=lambda report: report.recordings)
+    blocks = [f"{split}: {_counted(largest)}, {CONFIDENCE:.0%} intervals by resampling recordings"]
+    classes = [report for report in reports if report.confusion is not None]
+    if classes:
+        blocks.append(_class_table(classes, paper))
+    blocks += [_value_table(report) for report in reports if report.confusion is None]
+    derived = {}
+    for report in classes:
+        if report.derived_from:
+            derived.setdefault(report.derived_from, []).append(report.task.name)
+    blocks += [f"{', '.join(names)}: from the prediction of {fine}, made coarser" for fine, names in derived.items()]
+    if classes and any(report.task.name in row.accuracy for report in classes for row in paper):
+        blocks += [warning for warning in [caution(split, largest.recordings)] if warning]
+    return "\n\n".join(blocks)
+
+
+def _class_table(reports: Sequence[TaskReport], paper: Sequence[PaperRow]) -> str:
+    names = ("weighted_f1", "macro_f1", "uar")
+    header = ["task", "n", "accuracy", ""] + [_FIGURE_NAMES[name] for name in names]
+    header += [f"{row.name} (paper)" for row in paper]
+    rows = [header]
+    for report in reports:
+        accuracy = report.figures["accuracy"]
+        row = [report.task.name, str(report.count), _percent(accuracy.value), f"[{_percent(accuracy.low)}, {_percent(accuracy.high)}]"]
+        row += [_percent(report.figures[name].value) for name in names]
+        row += [f"{of.accuracy[report.task.name]:.2f}" if report.task.name in of.accuracy else "" for of in paper]
+        rows.append(row)
+    return _aligned(rows)
+
+
+def _value_table(report: TaskReport) -> str:
+    rows = [[f"{report.task.name} (n = {report.count})", "", ""]]
+    for name, figure in report.figures.items():
+        shown = _plain if name in _NOT_SHARES else _percent
+        rows.append([f"  {_FIGURE_NAMES[name]}", shown(figure.value), f"[{shown(figure.low)}, {shown(figure.high)}]"])
+    return _aligned(rows)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    """The first column to the left, the others to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _plain(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _counted(report: TaskReport) -> str:
+    """``88 recordings``, or ``328 segments of 88 recordings``."""
+    recordings = f"{report.recordings:,} recording{'s' if report.recordings != 1 else ''}"
+    if report.task.level == "recording":
+        return recordings
+    return f"{report.count:,} segment{'s' if report.count != 1 else ''} of {recordings}"
+
+
+def _for_a_file(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", name)
+
+
+def confusion_png(report: TaskReport, split: str) -> bytes:
+    """The confusion matrix as a picture: counts, and shares of each label's row."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
+
+    counts = report.confusion
+    size = len(counts)
+    support = counts.sum(axis=1)
+    shares = np.divide(counts, support[:, None], out=np.zeros(counts.shape), where=support[:, None] > 0)
+    lettering = _Lettering()
+    names, fonts = lettering.class_names(report.task.classes), lettering.fonts
+    cell = 1.0 if size <= 6 else 0.75 if size <= 10 else 0.6  # inches
+    number_size = 13 if size <= 6 else 10 if size <= 10 else 8
+    upright = max(map(len, names)) * 0.1 > cell  # names that would run into each other under their columns
+
+    canvas = Canvas(figsize=(size * cell / _AXES_SHARE, size * cell / _AXES_SHARE))
+    FigureCanvasAgg(canvas)
+    axes = canvas.add_subplot()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row in range(size):
+        for column in range(size):
+            _write_cell(axes, row, column, counts[row, column], shares[row, column], support[row], number_size)
+    axes.set_xticks(range(size), names, rotation=90 if upright else 0, fontfamily=fonts)
+    axes.set_yticks(range(size), [f"{name}\nn = {count}" for name, count in zip(names, support, strict=True)], fontfamily=fonts)
+    axes.set_xlabel("predicted (count, and share of the label's row)", labelpad=8)
+    axes.set_ylabel("label", labelpad=8)
+    axes.set_xticks(np.arange(1, size) - 0.5, minor=True)
+    axes.set_yticks(np.arange(1, size) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=2)
+    axes.tick_params(which="both", length=0)
+    axes.spines[:].set_visible(False)
+    task = lettering.shown(report.task.name, "labels")
+    axes.set_title(_title(report, task, lettering.shown(split, "split")), fontsize=11, fontfamily=fonts, pad=10)
+    png = io.BytesIO()
+    canvas.savefig(png, format="png", dpi=150, bbox_inches="tight", metadata={"Software": None})
+    return png.getvalue()
+
+
+def _write_cell(axes, row: int, column: int, count: int, share: float, support: int, size: int) -> None:
+    if not count:
+        axes.text(column, row, "0" if support else "–", ha="center", va="center", fontsize=size * 0.85, color="0.6")
+        return
+    color = "white" if share > 0.55 else "black"
+    axes.text(column, row - 0.08, f"{count}", ha="center", va="center", fontsize=size, color=color)
+    axes.text(column, row + 0.2, f"{share:.0%}", ha="center", va="center", fontsize=size * 0.75, color=color)
+
+
+def _title(report: TaskReport, task: str, split: str) -> str:
+    accuracy: Figure = report.figures["accuracy"]
+    low, high = _percent(accuracy.low), _percent(accuracy.high)
+    return f"{task}, {split}, {_counted(report)}\naccuracy {_percent(accuracy.value)}% [{low}, {high}]"
+
+
+class _Lettering:
+    """Text for a figure: in characters that an installed font has, and short enough."""
+
+    def __init__(self) -> None:
+        from matplotlib import font_manager
+
+        installed = set(font_manager.get_font_names())
+        self.fonts = ["DejaVu Sans"] + [font for font in _CHINESE_FONTS if font in installed]
+        self._known = [font_manager.get_font(font_manager.findfont(font)).get_charmap() for font in self.fonts]
+
+    def shown(self, text: str, otherwise: str) -> str:
+        """``text``, or ``otherwise`` if no font can show it."""
+        if not all(any(ord(character) in known for known in self._known) for character in text):
+            return otherwise
+        return text.replace("$", r"\$")  # matplotlib reads formulas between dollars
+
+    def class_names(self, classes: Sequence[str]) -> list[str]:
+        """Names that cannot be shown become ``class 3``, counted from 0 as in the metrics file."""
+        short = [name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…" for name in classes]
+        return [self.shown(name, f"class {index}") for index, name in enumerate(short)]

@@ -1,0 +1,1 @@
+"""Corpora as their users have them after download, turned into one segment table."""

@@ -1,0 +1,106 @@
+"""Which corpora msmt knows, and what has to be said of one that it does not know."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from ...errors import SettingError
+
+DATASETS = ("marketcalls", "generic")
+
+CHOICES = {
+    "label_level": ("recording", "segment"),
+    "label_kind": ("classes", "value"),
+}
+
+
+@dataclass(frozen=True)
+class GenericOptions:
+    """Where a generic corpus keeps what: one csv, a row per segment, and one folder of audio.
+
+    A column that is not needed may be absent as long as it has its default name here; a column that is
+    given another name must exist.
+    """
+
+    csv: str = ""
+    """Csv of the segments, in the data folder or the working directory; empty for segments.csv in the data folder."""
+
+    audio_dir: str = ""
+    """Folder of the audio files, in the data folder or the working directory; empty for audio in the data folder."""
+
+    recording_column: str = "recording"
+    """Column of the recording's id; without it each row is a recording of its own."""
+
+    segment_column: str = "segment"
+    """Column of the segment's number within its recording; without it the order of the rows counts."""
+
+    audio_column: str = "audio"
+    """Column of the audio file's path within the audio folder, with or without extension."""
+
+    text_column: str = "text"
+    """Column of the transcript."""
+
+    label_columns: str = "label"
+    """Columns of the labels, separated by commas; each is a task of its own, named like the column."""
+
+    split_column: str = "split"
+    """Column of the split; without it splits are made by recording."""
+
+    start_column: str = "start"
+    """Column of the segment's start within its audio file, in seconds; an empty cell is the file's beginning."""
+
+    end_column: str = "end"
+    """Column of the segment's end within its audio file, in seconds; an empty cell is the file's end."""
+
+    channel_column: str = "channel"
+    """Column of the channel to use, 0 is the first; an empty cell is the mean over all channels."""
+
+    speaker_column: str = "speaker"
+    """Column of who speaks."""
+
+    label_level: str = "recording"
+    """What a label belongs to: all segments of a recording share it, or each segment has its own."""
+
+    label_kind: str = "classes"
+    """What a label is: the name of a class, or a real value."""
+
+    split_ratios: str = "0.8,0.1,0.1"
+    """Shares of train, val and test where splits are made; each gets at least one recording."""
+
+    split_seed: int = 0
+    """Seed of the order in which recordings are shared out where splits are made."""
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise SettingError(f"{name} must be {' or '.join(choices)}, but is {getattr(self, name)!r}")
+        for field in dataclasses.fields(self):
+            if field.name.endswith(("_column", "_columns")) and not getattr(self, field.name).strip():
+                raise SettingError(f"{field.name} must name a column, but is empty")
+        if len(set(self.labels)) != len(self.labels) or not self.labels:
+            raise SettingError(f"label_columns must name different columns, but is {self.label_columns!r}")
+        if self.split_seed < 0:
+            raise SettingError(f"split_seed must be at least 0, but is {self.split_seed}")
+        self.ratios  # noqa: B018  checked when read
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names in ``label_columns``."""
+        return tuple(name.strip() for name in self.label_columns.split(",") if name.strip())
+
+    @property
+    def ratios(self) -> tuple[float, float, float]:
+        """The shares of train, val and test, which add up to 1."""
+        try:
+            train, val, test = (float(share) for share in self.split_ratios.split(","))
+        except ValueError:
+            train = val = test = -1.0
+        if not (0 < train < float("inf") and 0 < val < float("inf") and 0 < test < float("inf")):
+            raise SettingError(f"split_ratios must be three shares above 0 such as 0.8,0.1,0.1, but is {self.split_ratios!r}")
+        total = train + val + test
+        return train / total, val / total, test / total
+
+    def is_renamed(self, field: str) -> bool:
+        """Whether the column of this field was given by the user, so that it must exist."""
+        return getattr(self, field) != type(self).__dataclass_fields__[field].default

@@ -1,0 +1,93 @@
+"""MarketCalls: 877 sales calls in Mandarin, each labelled with the customer's intent to buy.
+
+The folder holds train.csv, val.csv and test.csv, or one calls.csv with a column ``split``, and audio/.
+A recording is a ``phone``, its segments are ordered by ``Segment_number``, its label is A (very positive)
+to E (no intent), see section 4.1 of the paper.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from ...errors import CorpusError
+from ...features.tasks import Task, merged
+from .checks import audio_paths, check_filled, check_folder, check_one_label, check_several_classes, integers
+from .corpus import Corpus, assembled
+from .tables import CsvTable, read_csv
+
+NAME = "marketcalls"
+SPLITS = ("train", "val", "test")
+COLUMNS = ("phone", "Audio_id", "Segment_number", "text", "label")
+ONE_FILE = "calls.csv"
+
+FIVE = Task("five", classes=("A", "B", "C", "D", "E"))
+TASKS = (
+    FIVE,
+    merged(FIVE, "four", "A", "B", "C", "D+E"),
+    merged(FIVE, "three", "A", "B+C", "D+E"),
+    merged(FIVE, "two", "A+B+C", "D+E"),
+)
+
+
+def load(data_dir: Path) -> Corpus:
+    """Read and check the corpus in ``data_dir``. Raises CorpusError."""
+    check_folder(data_dir)
+    tables = _tables(data_dir)
+    rows = pd.concat([_rows_of(table, split) for split, table in tables.items()], ignore_index=True)
+    check_filled(rows, "recording_id", "phone")
+    check_filled(rows, "audio", "Audio_id")
+    _check_splits(rows, data_dir)
+    rows["index"] = integers(rows, "index", "Segment_number")
+    for label, origin in zip(rows["label"], rows["origin"], strict=True):
+        if label not in FIVE.classes:
+            raise CorpusError(f"{origin}: label must be one of {', '.join(FIVE.classes)}, but is {label!r}")
+    check_one_label(rows, "label", "label")
+    check_several_classes(data_dir, "label", rows["label"])
+    rows["audio"] = audio_paths(rows, data_dir, data_dir / "audio")
+    rows = pd.concat([rows, labels_of(rows["label"])], axis=1)
+    return assembled(NAME, data_dir, rows, TASKS, [note for table in tables.values() for note in table.notes])
+
+
+def labels_of(letters: pd.Series) -> pd.DataFrame:
+    """The class index of every task, one column a task, from the letters A to E."""
+    five = letters.map(FIVE.classes.index)
+    columns = {FIVE.column: five}
+    for task in TASKS[1:]:
+        columns[task.column] = five.map(task.coarse_index(FIVE).__getitem__)
+    return pd.DataFrame(columns)
+
+
+def _tables(data_dir: Path) -> dict[str, CsvTable]:
+    """The csv files by split; under ``""`` if one file holds all."""
+    present = [split for split in SPLITS if (data_dir / f"{split}.csv").exists()]
+    if (data_dir / ONE_FILE).exists():
+        if present:
+            raise CorpusError(f"{data_dir}: holds {ONE_FILE} and {present[0]}.csv; keep one or the other")
+        return {"": read_csv(data_dir / ONE_FILE, (*COLUMNS, "split"))}
+    if not present:
+        raise CorpusError(f"{data_dir}: holds neither train.csv, val.csv and test.csv nor {ONE_FILE}; name the corpus with --data")
+    return {split: read_csv(data_dir / f"{split}.csv", COLUMNS) for split in SPLITS}
+
+
+def _rows_of(table: CsvTable, split: str) -> pd.DataFrame:
+    columns = {
+        "origin": table.origins,
+        "recording_id": table.rows["phone"].tolist(),
+        "index": table.rows["Segment_number"].tolist(),
+        "split": [split] * len(table.rows) if split else table.rows["split"].tolist(),
+        "audio": table.rows["Audio_id"].tolist(),
+        "text": table.rows["text"].tolist(),
+        "label": table.rows["label"].tolist(),
+    }
+    return pd.DataFrame(columns, dtype=object)
+
+
+def _check_splits(rows: pd.DataFrame, data_dir: Path) -> None:
+    for split, origin in zip(rows["split"], rows["origin"], strict=True):
+        if split not in SPLITS:
+            raise CorpusError(f"{origin}: split must be one of {', '.join(SPLITS)}, but is {split!r}")
+    for split in SPLITS:
+        if not (rows["split"] == split).any():
+            raise CorpusError(f"{data_dir / ONE_FILE}: no row is in split {split}")
