@@ -8,12 +8,14 @@ from pathlib import Path
 import click
 
 from . import __version__
-from .errors import MsmtError
+from .errors import MsmtError, SettingError
 from .extract import config as extract_config
-from .extract.corpora.options import GenericOptions
-from .options import config_option, options_of, taken
+from .extract.corpora import config as corpora_config
+from .options import config_option, given, options_of, taken
+from .train import config as train_config
 
 PATH = click.Path(path_type=Path)
+_ALLOWED_WITH_RESUME = ("store", "runs", "resume", "quiet", "verbose")
 
 
 class Console:
@@ -58,17 +60,22 @@ def msmt() -> None:
 
 
 @msmt.command()
-@click.option("--dataset", default="marketcalls", show_default=True, help="Kind of corpus: marketcalls, or generic for one csv and a folder of audio.")
+@click.option(
+    "--dataset",
+    type=click.Choice(corpora_config.DATASETS),
+    default="marketcalls",
+    show_default=True,
+    help="Kind of corpus; generic is one csv and a folder of audio.",
+)
 @click.option("--data", type=PATH, help="Folder of the corpus. [default: data/DATASET]")
 @click.option("--store", type=PATH, help="Where the features go; .zarr or .h5. [default: cache/DATASET.zarr]")
 @options_of(extract_config.ExtractConfig, extract_config.CHOICES)
-@options_of(GenericOptions, GenericOptions.CHOICES)
+@options_of(corpora_config.GenericOptions, corpora_config.CHOICES)
 @config_option
 @output_options
-@click.pass_context
-def extract(context: click.Context, console: Console, dataset: str, data: Path | None, store: Path | None, **values) -> None:
+def extract(console: Console, dataset: str, data: Path | None, store: Path | None, **values) -> None:
     """Run the encoders once over a corpus and store their features."""
-    generic = taken(GenericOptions, values)
+    generic = taken(corpora_config.GenericOptions, values)
     config = taken(extract_config.ExtractConfig, values)
     from .extract.corpora.registry import load_corpus
     from .features.store import SUFFIXES
@@ -83,7 +90,113 @@ def extract(context: click.Context, console: Console, dataset: str, data: Path |
     for line in summary.lines():
         console.say(line)
     if summary.failures:
-        context.exit(1)
+        if console.quiet:
+            click.echo(f"{len(summary.failures)} segments have no audio feature, see {summary.failures_file}", err=True)
+        click.get_current_context().exit(1)
+
+
+@msmt.command()
+@click.option("--store", type=PATH, help="Store to learn from. [default: the newest in cache]")
+@click.option("--runs", type=PATH, default="runs", show_default=True, help="Folder that the run's directory goes into.")
+@click.option("--preset", type=click.Choice(tuple(train_config.PRESETS)), help="Set several options at once; those given besides win.")
+@click.option("--resume", metavar="RUN", help="Go on with a run, named or latest, under its own settings.")
+@options_of(train_config.ModelConfig, train_config.CHOICES)
+@options_of(train_config.TrainConfig, train_config.CHOICES)
+@config_option
+@output_options
+def train(
+    console: Console, store: Path | None, runs: Path, preset: str | None, resume: str | None, **values
+) -> None:
+    """Train one variant of the network on a store."""
+    command = click.get_current_context()
+    for name, value in train_config.PRESETS.get(preset, {}).items():
+        if not given(command, name):
+            values[name] = value
+    model = taken(train_config.ModelConfig, values)
+    config = taken(train_config.TrainConfig, values)
+    from .evaluate.metrics import score
+    from .features.store import default_store, open_store
+    from .train.loop import train as run
+    from .train.runs import resolve
+
+    if resume is not None:
+        changed = [name for name in command.params if given(command, name) and name not in _ALLOWED_WITH_RESUME]
+        if changed:
+            raise SettingError(f"--resume goes on under the run's own settings, so --{changed[0].replace('_', '-')} cannot be set")
+        store = store or Path(resolve(runs, resume).environment["store"]["path"])
+        model = config = None
+    trained = run(
+        open_store(store or default_store(Path("cache"))),
+        model,
+        config,
+        runs,
+        score,
+        track=console.track(),
+        resume=resume,
+        say=console.say,
+    )
+    if len(trained.left_out):
+        console.say(f"{len(trained.left_out)} segments were left out, listed in {trained.run.path / 'left-out.csv'}")
+    if trained.status == "interrupted":
+        click.get_current_context().exit(130)
+    console.say(f"best epoch {trained.best_epoch} of {trained.epochs} by validation {trained.select}; run {trained.run.path}")
+
+
+@msmt.command(name="eval")
+@click.option("--run", "run_name", default="latest", show_default=True, help="Run to score, by name or path.")
+@click.option("--runs", type=PATH, default="runs", show_default=True, help="Folder of the runs.")
+@click.option("--split", default="test", show_default=True, help="Split to score.")
+@click.option("--store", type=PATH, help="The store, if it was moved. [default: the one the run was trained on]")
+@click.option("--device", type=click.Choice(train_config.CHOICES["device"]), help="Where the network runs. [default: as in training]")
+@click.option("--resamples", type=click.IntRange(100), default=1000, show_default=True, help="Bootstrap samples for the intervals.")
+@config_option
+@output_options
+def evaluate(
+    console: Console, run_name: str, runs: Path, split: str, store: Path | None, device: str | None, resamples: int
+) -> None:
+    """Score a run on a split."""
+    from .evaluate import metrics, paper, report
+    from .features.store import open_store
+    from .train.predict import predict
+    from .train.runs import resolve
+
+    run = resolve(runs, run_name)
+    store = open_store(store or Path(run.environment["store"]["path"]))
+    prediction = predict(run.path, store, split, console.track(), device=device)
+    if len(prediction.left_out):
+        console.say(f"{len(prediction.left_out)} segments of {split} have no features and were left out")
+    reports = metrics.evaluate(store.tasks, prediction.labels, prediction.outputs, prediction.groups, resamples=resamples)
+    about = {"run": run.name, "store": str(store.path), "store_fingerprint": store.fingerprint()}
+    written = report.write_report(
+        run.path,
+        split,
+        store.tasks,
+        prediction.labels,
+        prediction.outputs,
+        reports,
+        prediction.recording_ids,
+        prediction.segment_ids,
+        about,
+    )
+    click.echo(report.score_table(split, reports, paper.BESIDE if store.dataset == paper.DATASET else ()))
+    console.say("\n".join(["", *(str(path) for path in written)]))
+
+
+@msmt.command()
+@click.argument("store", type=PATH)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def info(store: Path, as_json: bool) -> None:
+    """Say what a store holds."""
+    from .features.info import describe, table_of
+    from .features.store import open_store
+
+    description = describe(open_store(store))
+    if as_json:
+        import json
+
+        click.echo(json.dumps(description, indent=2, ensure_ascii=False))
+    else:
+        click.echo(table_of(description))
 
 
 def main() -> None:

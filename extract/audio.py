@@ -85,6 +85,8 @@ def _decode_soundfile(path: Path, start: float, end: float) -> tuple[np.ndarray,
         declared = re.search(r"^data : (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
         if declared and int(declared[2]) < int(declared[1]) < _STREAMED_SIZE:
             raise AudioError(f"is cut off: the header promises {declared[1]} bytes of samples, the file holds {declared[2]}")
+        if file.format == "OGG" and not _ogg_ends(path):
+            raise AudioError("is cut off: its last page does not end the stream")
         begin, stop = _range_of(start, end, file.samplerate, file.frames)
         file.seek(begin)
         samples = file.read(stop - begin, dtype="float32", always_2d=True)
@@ -92,6 +94,15 @@ def _decode_soundfile(path: Path, start: float, end: float) -> tuple[np.ndarray,
         if missing > _DURATION_TOLERANCE * file.samplerate:
             raise AudioError(f"is cut off: {missing / file.samplerate:.2f} s of what the header promises are missing")
         return samples, file.samplerate
+
+
+def _ogg_ends(path: Path) -> bool:
+    """Whether the last page of an Ogg file says that it is the last (RFC 3533, section 6)."""
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - 65_307))  # the longest a page can be
+        tail = file.read()
+    page = tail.rfind(b"OggS")
+    return 0 <= page < len(tail) - 5 and bool(tail[page + 5] & 4)
 
 
 def _decode_av(path: Path) -> tuple[np.ndarray, int]:

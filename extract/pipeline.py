@@ -95,6 +95,9 @@ class Summary:
     store: Path
     segments: int
     works: list[FeatureWork] = field(default_factory=list)
+    computed: dict[str, int] = field(default_factory=dict)
+    """Rows committed, by feature."""
+
     failures: list[Failure] = field(default_factory=list)
     failures_file: Path | None = None
     stopped_early: bool = False
@@ -116,7 +119,8 @@ class Summary:
         """The summary for the screen."""
         lines = [f"{self.store}: {self.segments} segments"]
         for work in self.works:
-            lines.append(f"  {work.feature}: {len(work.missing)} missing, {len(work.stale)} changed, {work.done} already complete")
+            computed = self.computed.get(work.feature, 0)
+            lines.append(f"  {work.feature}: {computed} computed, {work.done} were complete, {len(work.rows) - computed} missing")
         remarks = (
             (self.cut_audio, "longer than the longest audio input, cut"),
             (self.cut_text, "with more tokens than the longest text input, cut"),
@@ -273,6 +277,8 @@ class _Run:
         news = {row: new for row, new in results.items() if new is not None or not missing[row]}
         for block, rows in _by_block(news).items():
             self.writer.commit(feature, block, rows)
+            computed = sum(new is not None for new in rows.values())
+            self.summary.computed[feature] = self.summary.computed.get(feature, 0) + computed
 
     def _audio(self, row: int) -> np.ndarray | AudioError:
         """The samples the encoder sees, or the reason why there are none."""

@@ -1,0 +1,329 @@
+"""A small synthetic corpus in the MarketCalls layout, and small random encoders, to see msmt work without any download.
+
+The corpus can be learnt for a good reason: customers of different classes say different things, and
+say them differently (pitch, melody, rate, effort, hesitation). Each sign overlaps with those of the
+neighbouring classes, and part of every call is small talk, so it is not trivial.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import shutil
+import string
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from ..errors import SettingError
+
+SAMPLE_RATE = 8000  # hertz
+RECORDINGS = {"train": 60, "val": 16, "test": 16}
+MOST_SEGMENTS = 4  # of a recording
+SHORTEST, LONGEST = 2.0, 6.0  # seconds of a segment
+CLASSES = "ABCDE"
+WIDTH = 64  # of both encoders
+
+_MARK = "Made by msmt demo."  # in every folder and file of a demo, so that nothing else is overwritten
+
+README = f"""{_MARK}
+
+This corpus is synthetic and the encoders are random.
+
+The sounds were computed from noise and pulses: nobody speaks in them. The sentences were drawn from short
+lists, a list for each of the classes A to E. The encoders, in the folder encoders of the demo, have the architecture of HuBERT
+and BERT, but are tiny, and their weights are random numbers: they were never trained on anything.
+
+So scores on this corpus mean nothing, except that the commands work from the audio files to the score table.
+They say nothing about real calls, about real encoders, or about the method.
+"""
+
+TRAINING = f"""# {_MARK} Sizes for a network that learns the demo's small corpus in a minute on two cores.
+heads: 4
+feed_forward: 128
+complementary_layers: 2
+gru_width: 32
+head_width: 64
+dropout: 0.1
+context_dropout: 0.2
+epochs: 30
+patience: 10
+learning_rate: 0.001
+batch_recordings: 8
+accumulation: 1
+"""
+
+
+@dataclass(frozen=True)
+class DemoPaths:
+    """What a demo consists of."""
+
+    data: Path
+    """The corpus, in the MarketCalls layout."""
+
+    audio_encoder: Path
+    """Folder for ``--audio-encoder``."""
+
+    text_encoder: Path
+    """Folder for ``--text-encoder``."""
+
+    config: Path
+    """Options of ``msmt train`` that suit so small a corpus."""
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How somebody speaks; a speaker's own values scatter around these."""
+
+    pitch: float
+    """Hertz, in the middle of an utterance."""
+
+    melody: float
+    """Semitones that the pitch moves up and down."""
+
+    rate: float
+    """Syllables per second."""
+
+    effort: float
+    """0 soft to 1 loud: a strained voice is louder and has more energy at high frequencies."""
+
+    hesitation: float
+    """Probability of a pause after a word."""
+
+
+AGENT = Manner(pitch=150, melody=2.5, rate=5.5, effort=0.5, hesitation=0.03)
+CUSTOMERS = {
+    "A": Manner(pitch=215, melody=5.0, rate=6.0, effort=0.65, hesitation=0.03),
+    "B": Manner(pitch=175, melody=3.0, rate=4.8, effort=0.4, hesitation=0.12),
+    "C": Manner(pitch=150, melody=1.5, rate=6.4, effort=0.55, hesitation=0.05),
+    "D": Manner(pitch=195, melody=1.0, rate=5.2, effort=0.95, hesitation=0.02),
+    "E": Manner(pitch=125, melody=1.8, rate=3.8, effort=0.15, hesitation=0.35),
+}
+
+AGENT_LINES = (
+    "hello i am calling from the dental clinic",
+    "we have an offer for new customers this month",
+    "the first visit is free of charge",
+    "may i tell you what is included",
+    "the course takes six evenings",
+    "our shop is next to the main station",
+    "i can note a day and a time for you",
+    "is there anything else i can do",
+)
+SMALL_TALK = (
+    "hello yes speaking",
+    "what was your name again",
+    "hold on a moment please",
+    "yes i can hear you",
+    "okay",
+    "right i see",
+)
+CUSTOMER_LINES = {
+    "A": (
+        "that sounds great please put me down",
+        "yes i would love to come this week",
+        "perfect how soon can i start",
+        "wonderful i will take it send me the address",
+        "i have been looking for exactly this",
+    ),
+    "B": (
+        "maybe tell me a bit more about it",
+        "could you send me some information",
+        "i might think about it what does it cost",
+        "perhaps next month i have to ask my wife",
+        "that is interesting how long does it take",
+    ),
+    "C": (
+        "look i am rather busy at work",
+        "will this take long make it quick",
+        "you called me last week already",
+        "i really have no time for this now",
+        "just get to the point please",
+    ),
+    "D": (
+        "no stop calling me",
+        "i said no take me off your list",
+        "do not ever call this number again",
+        "leave me alone or i report you",
+        "absolutely not goodbye",
+    ),
+    "E": (
+        "um sorry who do you want",
+        "uh i think you have the wrong number",
+        "um the owner is not here today",
+        "uh he moved away years ago",
+        "um this is the front desk of a school",
+    ),
+}
+_OWN_LINE, _SMALL_TALK = 0.88, 0.25  # probabilities of a line of one's own class, and of a segment of small talk
+
+# Resonances of the vocal tract in hertz, by vowel letter (Peterson and Barney's averages for men, rounded).
+_FORMANTS = {
+    "a": (730, 1090, 2440),
+    "e": (530, 1840, 2480),
+    "i": (270, 2290, 3010),
+    "o": (570, 840, 2410),
+    "u": (300, 870, 2240),
+    "y": (390, 1990, 2550),
+}
+_BANDWIDTHS = (80, 110, 170)  # hertz
+
+
+def make_demo(folder: Path, seed: int = 0) -> DemoPaths:
+    """Write ``data/marketcalls``, ``encoders`` and ``demo.yaml`` into ``folder``; the same seed gives the same bytes.
+
+    An earlier demo there is replaced. Raises SettingError when something else is in the way.
+    """
+    folder = Path(folder)
+    data, encoders, config = folder / "data" / "marketcalls", folder / "encoders", folder / "demo.yaml"
+    for path, marked in ((data, data / "README.txt"), (encoders, encoders / "README.txt"), (config, config)):
+        if path.exists() and not (marked.is_file() and _MARK in marked.read_text(errors="replace")):
+            raise SettingError(f"{path}: is there already and is not of a demo; choose another folder with --out")
+    for path in (data, encoders):
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+        (path / "README.txt").write_text(README)
+    config.write_text(TRAINING)
+    texts = _write_corpus(data, np.random.default_rng(seed))
+    _write_encoders(encoders, texts, seed)
+    return DemoPaths(data, encoders / "audio", encoders / "text", config)
+
+
+def _write_corpus(data: Path, random: np.random.Generator) -> list[str]:
+    """Write csv files and audio; returns the transcripts."""
+    (data / "audio").mkdir()
+    texts, number = [], 0
+    for split, count in RECORDINGS.items():
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(("phone", "Audio_id", "Segment_number", "text", "label"))
+        labels = [CLASSES[place % len(CLASSES)] for place in range(count)]
+        for label in random.permutation(labels).tolist():
+            number += 1
+            phone = f"demo{number:03d}"
+            segments = _recording(label, random)
+            for place, (text, samples) in enumerate(segments, start=1):
+                name = f"{phone}_{place:02d}.wav"
+                soundfile.write(data / "audio" / name, samples, SAMPLE_RATE, subtype="PCM_16")
+                writer.writerow((phone, name, place, text, label))
+                texts.append(text)
+        (data / f"{split}.csv").write_text(table.getvalue())
+    return texts
+
+
+def _recording(label: str, random: np.random.Generator) -> list[tuple[str, np.ndarray]]:
+    """Transcript and samples of each segment of one call."""
+    agent, customer = _person(AGENT, random), _person(CUSTOMERS[label], random)
+    noise = 10 ** random.uniform(-2.7, -2.0)  # of the line
+    count = int(random.integers(1, MOST_SEGMENTS + 1))
+    segments = []
+    for place in range(1, count + 1):
+        asked = str(random.choice(AGENT_LINES))
+        answered = _answer(label, random, may_be_small_talk=place < count)
+        pause = np.zeros(int(SAMPLE_RATE * random.uniform(0.1, 0.3)))
+        sound = np.concatenate([speech(asked, agent, random), pause, speech(answered, customer, random)])
+        length = int(np.clip(len(sound), SHORTEST * SAMPLE_RATE, LONGEST * SAMPLE_RATE))
+        samples = np.zeros(length)
+        samples[: len(sound)] = sound[:length]
+        samples += noise * random.standard_normal(length)
+        segments.append((f"agent: {asked} customer: {answered}", np.clip(samples, -1, 1)))
+    return segments
+
+
+def _answer(label: str, random: np.random.Generator, may_be_small_talk: bool) -> str:
+    if may_be_small_talk and random.random() < _SMALL_TALK:
+        return str(random.choice(SMALL_TALK))
+    if random.random() > _OWN_LINE:
+        place = CLASSES.index(label)
+        label = str(random.choice([CLASSES[other] for other in (place - 1, place + 1) if 0 <= other < len(CLASSES)]))
+    line = str(random.choice(CUSTOMER_LINES[label]))
+    return f"{random.choice(('okay', 'well', 'hello', 'yes'))} {line}" if random.random() < 0.3 else line
+
+
+def _person(manner: Manner, random: np.random.Generator) -> Manner:
+    """One speaker of a manner: all values vary by about as much as neighbouring classes differ."""
+    return Manner(
+        pitch=manner.pitch * np.exp(random.normal(0, 0.08)),
+        melody=manner.melody * np.exp(random.normal(0, 0.2)),
+        rate=manner.rate * np.exp(random.normal(0, 0.1)),
+        effort=float(np.clip(manner.effort + random.normal(0, 0.1), 0, 1)),
+        hesitation=float(np.clip(manner.hesitation + random.normal(0, 0.03), 0, 1)),
+    )
+
+
+def speech(text: str, manner: Manner, random: np.random.Generator) -> np.ndarray:
+    """Speech-like sound: a voiced syllable for every vowel of ``text``, (samples,) float64 within -1 and 1."""
+    words = text.split()
+    parts = []
+    for place, word in enumerate(words):
+        through = place / max(len(words) - 1, 1)  # 0 at the first word, 1 at the last
+        for vowel in re.findall(r"[aeiouy]+", word):
+            melody = manner.melody * (np.sin(5 * through + random.normal(0, 0.3)) - 0.5 * through)
+            pitch = manner.pitch * 2 ** (melody / 12)
+            seconds = random.uniform(0.8, 1.2) / manner.rate * (2.0 if word in ("um", "uh") else 1.0)
+            parts.append(_syllable(vowel[0], pitch, seconds, manner.effort, random))
+        if random.random() < manner.hesitation:
+            parts.append(np.zeros(int(SAMPLE_RATE * random.uniform(0.15, 0.4))))
+    return np.concatenate(parts)
+
+
+def _syllable(vowel: str, pitch: float, seconds: float, effort: float, random: np.random.Generator) -> np.ndarray:
+    """A consonant-like burst of noise, then pulses at ``pitch`` that pass through the vowel's resonances."""
+    count = max(int(seconds * SAMPLE_RATE), 2)
+    time = np.arange(count) / SAMPLE_RATE
+    glide = pitch * (1 + 0.03 * random.normal() * time / seconds)
+    phase = np.cumsum(glide) / SAMPLE_RATE + random.random()
+    source = _pulses(phase, harmonics=int(0.45 * SAMPLE_RATE / glide.max()))
+    frequency = np.fft.rfftfreq(count, 1 / SAMPLE_RATE)
+    gain = np.zeros(len(frequency))
+    for order, (center, bandwidth) in enumerate(zip(_FORMANTS[vowel], _BANDWIDTHS, strict=True)):
+        width = bandwidth * (1 + 0.2 * random.random())
+        gain += width / np.hypot(frequency - center, width) / (order + 1)
+    tilt = -12 + 9 * effort  # decibels per octave
+    gain *= (np.maximum(frequency, 100) / 100) ** (tilt / 6.02)
+    voiced = np.fft.irfft(np.fft.rfft(source) * gain, count)
+    voiced *= np.sin(np.pi * np.minimum(time / seconds * 1.15, 1)) ** 0.7
+    burst = np.zeros(count)
+    onset = min(int(0.035 * SAMPLE_RATE), count)
+    burst[:onset] = np.diff(random.standard_normal(onset + 1)) * np.hanning(onset)
+    level = 0.04 * 10 ** (12 * effort / 20)  # 12 dB from soft to loud
+    return level * (voiced / (np.sqrt(np.mean(voiced**2)) + 1e-9) + 0.25 * burst)
+
+
+def _pulses(phase: np.ndarray, harmonics: int) -> np.ndarray:
+    """A train of pulses, one per cycle of ``phase``, of equal harmonics and no others, so that nothing aliases."""
+    half = np.pi * phase
+    bottom = np.sin(half)
+    near = np.abs(bottom) < 1e-6
+    train = np.sin((2 * harmonics + 1) * half) / np.where(near, 1, bottom)  # = 1 + 2 Σ cos(2πk phase), k = 1 … harmonics
+    return np.where(near, 2 * harmonics + 1, train) - 1
+
+
+def _write_encoders(folder: Path, texts: list[str], seed: int) -> None:
+    """Save a small HuBERT, a small BERT and its tokenizer, as the Hugging Face libraries save them."""
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizerFast, HubertConfig, HubertModel
+    from transformers.utils import logging
+
+    sizes = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 2 * WIDTH}
+    words = sorted({word.rstrip(":") for text in texts for word in text.split()})
+    letters = string.ascii_lowercase + string.digits  # spell words that are not in the vocabulary
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ":", *letters, *(f"##{letter}" for letter in letters)]
+    vocabulary += [word for word in words if len(word) > 1]
+    tokenizer = BertTokenizerFast(vocab={token: index for index, token in enumerate(vocabulary)})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        audio = HubertModel(HubertConfig(conv_dim=(WIDTH,) * 7, **sizes))
+        text = BertModel(BertConfig(vocab_size=len(vocabulary), max_position_embeddings=256, **sizes))
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        audio.save_pretrained(folder / "audio")
+        text.save_pretrained(folder / "text")
+        tokenizer.save_pretrained(folder / "text")
+    finally:
+        if bars:
+            logging.enable_progress_bar()
