@@ -165,7 +165,8 @@ def evaluate(
     prediction = predict(run.path, store, split, console.track(), device=device)
     if len(prediction.left_out):
         console.say(f"{len(prediction.left_out)} segments of {split} have no features and were left out")
-    reports = metrics.evaluate(store.tasks, prediction.labels, prediction.outputs, prediction.groups, resamples=resamples)
+    groups = prediction.recording_ids if prediction.segment_ids is not None else None
+    reports = metrics.evaluate(store.tasks, prediction.labels, prediction.outputs, groups, resamples=resamples)
     about = {"run": run.name, "store": str(store.path), "store_fingerprint": store.fingerprint()}
     written = report.write_report(
         run.path,
@@ -197,6 +198,32 @@ def info(store: Path, as_json: bool) -> None:
         click.echo(json.dumps(description, indent=2, ensure_ascii=False))
     else:
         click.echo(table_of(description))
+
+
+@msmt.command()
+@click.option("--out", type=PATH, default="demo", show_default=True, help="Folder to make.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the corpus and of the encoders' weights.")
+@output_options
+def demo(console: Console, out: Path, seed: int) -> None:
+    """Make a small synthetic corpus and random encoders, and run extract, train and eval on them."""
+    import contextlib
+    import shlex
+
+    from .extract.demo import make_demo
+
+    paths = make_demo(out, seed)
+    console.say((paths.data / "README.txt").read_text())
+    steps = (
+        ["extract", "--dataset", "marketcalls", "--audio-encoder", "encoders/audio", "--text-encoder", "encoders/text"],
+        ["train", "--no-mtl", "--config", paths.config.name],
+        ["eval", "--split", "test"],
+    )
+    with contextlib.chdir(out):
+        for step in steps:
+            console.say(f"\n$ msmt {shlex.join(step)}")
+            msmt.main([*step, *(["--quiet"] if console.quiet else [])], prog_name="msmt", standalone_mode=False)
+    console.say(f"\nAll of it is in {out}. The corpus is synthetic and the encoders are random: the scores mean nothing else.")
+    console.say(f"See the curves with: tensorboard --logdir {out / 'runs'}")
 
 
 def main() -> None:

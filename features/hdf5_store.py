@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,6 +46,7 @@ from .store import (
     block_range,
     check_head,
     checksum_of,
+    damaged_rows,
     merged_extents,
 )
 from .tasks import Task
@@ -167,6 +168,13 @@ class Hdf5Writer(StoreWriter):
         for name, values in written.items():
             getattr(states, name)[members.start : members.stop] = values
         store.forget_part(feature, block)
+
+    def mend(self, damages: Sequence[Damage]) -> None:
+        for (feature, block), rows in damaged_rows(damages).items():
+            self.commit(feature, block, dict.fromkeys(rows))
+        if not self.store.in_progress:
+            self._open_for_parts({})  # nothing but unused bytes or metadata: writing the file again mends it
+        self.finish()
 
     def finish(self) -> None:
         """Merge parts and base into one plain file, if there are any."""

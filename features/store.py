@@ -121,6 +121,9 @@ class Damage:
 
     reason: str
 
+    block: int = -1
+    """Row block that holds it, when it is not in one row; -1 when it is not in one block either."""
+
 
 class FeatureStore(ABC):
     """A store opened for reading. Holds no open file, so it can be pickled and used after a fork."""
@@ -219,14 +222,18 @@ class FeatureStore(ABC):
 
     def damage(self, advance: Callable[[int], None] = lambda rows: None) -> Iterable[Damage]:
         """Recompute every checksum; yield each place where the bytes are not what was written."""
-        yield from self._damage_of_files()
         for name in self.specs:
-            states = self.states(name)
+            try:
+                states = self.states(name)
+            except StoreError as error:
+                yield Damage(name, -1, str(error))
+                continue
             for row in np.flatnonzero(states.length != MISSING):
                 reason = self._row_damage(name, int(row), states)
                 if reason:
                     yield Damage(name, int(row), reason)
                 advance(1)
+        yield from self._damage_of_files()
 
     def _row_damage(self, feature: str, row: int, states: RowStates) -> str | None:
         spec = self.specs[feature]
@@ -351,6 +358,22 @@ class StoreWriter(ABC):
         Keys are row numbers within the block's range; None marks a row missing.
         """
 
+    def begin_copy(self, source: FeatureStore) -> None:
+        """Make the store one with the head and table of ``source``, or go on with one that was begun so.
+
+        Raises StoreError when there is a store of something else.
+        """
+        if not self.path.exists():
+            with explained(self.path):
+                self._create(source.head, source.segments)
+        self.store = open_store(self.path)
+        if self.store.head != source.head or table_digest(self.store.segments) != table_digest(source.segments):
+            raise StoreError(f"{self.path}: exists and is no copy of {source.path}; name another, or delete it")
+
+    @abstractmethod
+    def mend(self, damages: Sequence[Damage]) -> None:
+        """Mark damaged rows missing and rewrite damaged files, so that an extraction can fill them again."""
+
     @abstractmethod
     def finish(self) -> None:
         """Bring the store into its final form and drop what only an extraction in progress needs."""
@@ -443,6 +466,15 @@ def identity_of(*parts: str) -> int:
         encoded = part.encode()
         digest.update(len(encoded).to_bytes(8, "little") + encoded)
     return int.from_bytes(digest.digest(), "little")
+
+
+def damaged_rows(damages: Sequence[Damage]) -> dict[tuple[str, int], list[int]]:
+    """The rows among ``damages``, by feature and block."""
+    rows: dict[tuple[str, int], list[int]] = {}
+    for damage in damages:
+        if damage.row >= 0:
+            rows.setdefault((damage.feature, block_of(damage.row)), []).append(damage.row)
+    return rows
 
 
 def block_of(row: int) -> int:

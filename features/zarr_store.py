@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -43,6 +43,7 @@ from .store import (
     block_range,
     check_head,
     checksum_of,
+    damaged_rows,
     merged_extents,
 )
 from .tasks import Task
@@ -103,7 +104,10 @@ class ZarrStore(FeatureStore):
 
     def _damage_of_files(self) -> Iterable[Damage]:
         for name, head in self.head.features.items():
-            states = self.states(name)
+            try:
+                states = self.states(name)
+            except StoreError:
+                continue  # named already
             chunk_bytes = head.chunk_rows * head.spec.width * 2
             for block in range(-(-len(self.segments) // BLOCK_ROWS)):
                 members = block_range(block, len(self.segments))
@@ -116,7 +120,7 @@ class ZarrStore(FeatureStore):
                 if (lengths == MISSING).any():
                     continue  # a killed commit may leave values of rows that are still marked missing
                 if path.stat().st_size != expected:
-                    yield Damage(name, -1, f"{path.name} of block {block} has {path.stat().st_size} bytes, not {expected}")
+                    yield Damage(name, -1, f"the shard has {path.stat().st_size} bytes, not {expected}", block)
 
 
 class ZarrWriter(StoreWriter):
@@ -152,6 +156,20 @@ class ZarrWriter(StoreWriter):
         for name in ("checksum", "identity", "length"):
             self._write_state(feature, name, block, new[name])
             getattr(states, name)[members.start : members.stop] = new[name]
+
+    def mend(self, damages: Sequence[Damage]) -> None:
+        for feature in self.store.specs:
+            for name, (kind, _) in _STATES.items():
+                for chunk in (self.path / feature / name / "c").glob("*"):
+                    if chunk.stat().st_size != BLOCK_ROWS * np.dtype(kind).itemsize:
+                        chunk.unlink()
+        self.store._forget()
+        rows = damaged_rows(damages)
+        for damage in damages:
+            if damage.block >= 0:
+                rows.setdefault((damage.feature, damage.block), [])
+        for (feature, block), members in rows.items():
+            self.commit(feature, block, dict.fromkeys(members))
 
     def finish(self) -> None:
         """Nothing to do: a Zarr store is in its final form after each commit."""

@@ -1,0 +1,67 @@
+"""Copies of a store in either format, and the check and mending of a damaged one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import StoreError
+from ..progress import Track, silent
+from .store import MISSING, Damage, FeatureStore, Row, block_of, block_range, checksum_of, open_store, writer_for
+
+
+def convert(source: FeatureStore, target: Path, track: Track = silent) -> FeatureStore:
+    """Copy a store, row for row, into one of the format that the target's suffix names; resumable.
+
+    Raises StoreError when a row of the source is damaged, or the target holds something else.
+    """
+    target = Path(target)
+    if target.resolve() == source.path.resolve():
+        raise StoreError(f"{target}: cannot be converted into itself; name another file")
+    with writer_for(target) as writer:
+        writer.begin_copy(source)
+        for name in source.specs:
+            wanted, there = source.states(name), writer.store.states(name)
+            lacking = (wanted.length != there.length) | (wanted.checksum != there.checksum)
+            lacking |= wanted.identity != there.identity
+            blocks = sorted({block_of(int(row)) for row in np.flatnonzero(lacking)})
+            with track(name, total=int(lacking.sum()), unit="segments") as advance:
+                for block in blocks:
+                    rows = [row for row in block_range(block, len(lacking)) if lacking[row]]
+                    writer.commit(name, block, {row: _copied(source, name, row) for row in rows})
+                    advance(len(rows))
+        writer.finish()
+    return open_store(target)
+
+
+def verify(store: FeatureStore, track: Track = silent) -> list[Damage]:
+    """Recompute every checksum of a store and look at every file; the places where something is wrong."""
+    complete = sum(int((store.lengths(name) != MISSING).sum()) for name in store.specs if _has_states(store, name))
+    with track("verify", total=complete, unit="rows") as advance:
+        return list(store.damage(advance))
+
+
+def repair(path: Path, damages: list[Damage]) -> None:
+    """Mark damaged rows missing, so that the next extraction computes them again."""
+    with writer_for(path) as writer:
+        writer.store = open_store(path)
+        writer.mend(damages)
+
+
+def _has_states(store: FeatureStore, name: str) -> bool:
+    try:
+        store.states(name)
+    except StoreError:
+        return False
+    return True
+
+
+def _copied(source: FeatureStore, name: str, row: int) -> Row | None:
+    states = source.states(name)
+    if states.length[row] == MISSING:
+        return None
+    values = source.read(name, row)
+    if checksum_of(values) != states.checksum[row]:
+        raise StoreError(f"{source.path}: row {row} of {name} is damaged; run msmt verify --repair, then msmt extract")
+    return Row(values, int(states.identity[row]))
