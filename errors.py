@@ -25,6 +25,10 @@ class StoreError(MsmtError):
     """A feature store is missing, unreadable, or does not hold what is asked of it."""
 
 
+class LockedError(StoreError):
+    """Another process is writing the store."""
+
+
 class SpecMismatchError(StoreError):
     """The store holds features made in another way than is asked for now."""
 

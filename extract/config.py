@@ -48,6 +48,12 @@ class ExtractConfig:
     precision: str = "auto"
     """Arithmetic of the encoders; auto is that of the store if it exists, else bfloat16 where the device computes it natively."""
 
+    workers: int = 0
+    """Processes that decode audio; 0 for threads beside an encoder on the CPU, for a process per core, at most 8, beside a GPU."""
+
+    shard: str = ""
+    """Do only one share of the row blocks, such as 2/3 for the second of three; for several machines on one Zarr store."""
+
     max_failures: str = "5%"
     """Stop once more segments than this cannot be used: a count such as 20, or a share such as 5%."""
 
@@ -67,7 +73,18 @@ class ExtractConfig:
         for name in (self.audio_feature, self.text_feature):
             if name and (not re.fullmatch(r"[A-Za-z0-9_-]+", name) or name == "segments"):
                 raise SettingError(f"a feature's name must be letters, digits, - and _, and not segments, but is {name!r}")
+        if self.workers < 0:
+            raise SettingError(f"workers must be at least 0, but is {self.workers}")
+        number, count = self.share
+        if not 1 <= number <= count:
+            raise SettingError(f"shard must be one of its count, such as 2/3, but is {self.shard!r}")
         self.failures_allowed(100)
+
+    @property
+    def share(self) -> tuple[int, int]:
+        """Number of the share of row blocks, from 1, and the count of shares."""
+        match = re.fullmatch(r"(\d+)/(\d+)", self.shard or "1/1")
+        return (int(match[1]), int(match[2])) if match else (0, 0)
 
     def failures_allowed(self, segments: int) -> float:
         """How many segments of so many may fail before the extraction stops."""

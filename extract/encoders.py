@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +45,11 @@ class AudioEncoder:
         self.model = model.to(device).eval()
         self.batch_rows = _batch_rows(device)
         self._valid = valid_frames(self.model, spec.sample_rate, spec.max_samples, _DTYPES[spec.precision])
+
+    @property
+    def batches_matter(self) -> bool:
+        """Whether rounding depends on what else is in the batch, as the choice of a GPU's kernels does."""
+        return self.device.type != "cpu"
 
     @property
     def computes_padding(self) -> bool:
@@ -112,8 +117,10 @@ class AudioEncoder:
         """
         if self._valid is None:
             return [self.encode_padded(samples) for samples in batch]
-        batch = [torch.from_numpy(samples[: self.spec.max_samples]).to(self.device) for samples in batch]
-        return self._valid(batch, [self.frames(len(samples)) for samples in batch])
+        cut = [torch.from_numpy(samples[: self.spec.max_samples]) for samples in batch]
+        if self.device.type == "cuda":
+            cut = [samples.pin_memory().to(self.device, non_blocking=True) for samples in cut]
+        return self._valid(cut, [self.frames(len(samples)) for samples in cut])
 
 
 class TextEncoder:
@@ -159,6 +166,11 @@ class TextEncoder:
             precision=precision,
         )
         return cls(model, tokenizer, spec, device)
+
+    @property
+    def batches_matter(self) -> bool:
+        """Whether rounding depends on what else is in the batch, as the choice of a GPU's kernels does."""
+        return self.device.type != "cpu"
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, special tokens included, not yet cut at the longest input."""
@@ -221,6 +233,18 @@ def arithmetic(precision: str, device: torch.device) -> contextlib.AbstractConte
 def as_stored(values: torch.Tensor) -> np.ndarray:
     """(T, d) features as the store holds them, float16; infinite where float16 does not reach."""
     return values.to(torch.float16).cpu().numpy()
+
+
+def in_halves(encode: Callable, batch: Sequence) -> list[torch.Tensor]:
+    """``encode`` a batch; where a GPU's memory does not suffice, half of it at a time."""
+    try:
+        return encode(batch)
+    except torch.OutOfMemoryError:
+        if len(batch) == 1:
+            raise EncoderError("the GPU's memory does not suffice for one segment; use --device cpu or a shorter --max-seconds") from None
+    torch.cuda.empty_cache()
+    half = len(batch) // 2
+    return in_halves(encode, batch[:half]) + in_halves(encode, batch[half:])
 
 
 def _batch_rows(device: torch.device) -> int:

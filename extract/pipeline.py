@@ -9,20 +9,23 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ..errors import AudioError, StoreError
+from ..errors import AudioError, LockedError, StoreError
 from ..features.durable import write_whole
 from ..features.segments import REMOVED
 from ..features.store import (
+    BLOCK_ROWS,
     MISSING,
     FeatureStore,
     Row,
@@ -36,10 +39,12 @@ from ..progress import Track, silent
 from . import audio
 from .config import ExtractConfig
 from .corpora.registry import Corpus
-from .encoders import AudioEncoder, TextEncoder, as_stored, choose_device, feature_name, native_precision
+from .encoders import AudioEncoder, TextEncoder, as_stored, choose_device, feature_name, in_halves, native_precision
 
 WINDOW_BLOCKS = 4  # blocks whose rows are held in memory at once, and sorted by length together
-_DECODERS = 2  # threads that decode ahead of the encoder
+_THREADS = 2  # that decode ahead of an encoder on the CPU, and hash files
+_MOST_PROCESSES = 8  # that decode ahead of an encoder on a GPU
+_PATIENCE = 60.0  # seconds that a share waits for another to prepare the store
 
 
 @dataclass(frozen=True)
@@ -197,10 +202,9 @@ def extract(
         encoders.text_feature: np.array([min(len(ids), encoders.text.spec.max_rows) for ids in tokens.values()]),
     }
     specs = {encoders.audio_feature: encoders.audio.spec, encoders.text_feature: encoders.text.spec}
-    with writer_for(store) as writer:
-        writer.prepare(corpus.name, corpus.tasks, corpus.table, specs, expected, config.overwrite)
+    with _prepared(store, corpus, specs, expected, config) as writer:
         identities = _identities(corpus, writer.store, encoders, track)
-        summary = _summary(corpus, writer.store, encoders, tokens, seconds, identities)
+        summary = _summary(corpus, writer.store, encoders, tokens, seconds, identities, config)
         run = _Run(corpus, config, writer, encoders, tokens, identities, summary)
         try:
             for work in summary.works:
@@ -209,14 +213,48 @@ def extract(
                     with track(work.feature, total=len(work.rows), unit="segments") as advance:
                         run.fill(work, advance)
         finally:
-            summary.failures_file = _write_failures(store, summary.failures)
+            summary.failures_file = _write_failures(failures_path(store, config.shard), summary.failures)
         writer.finish()
     return summary
 
 
-def find_work(store: FeatureStore, identities: Mapping[str, np.ndarray]) -> list[FeatureWork]:
-    """Compare what a store holds with the identities its rows should have; removed rows need nothing."""
-    present = (store.segments["split"] != REMOVED).to_numpy()
+@contextmanager
+def _prepared(store: Path, corpus: Corpus, specs, expected, config: ExtractConfig) -> Iterator[StoreWriter]:
+    """A writer of the store, which holds the corpus's segments and the features' specs.
+
+    Shares of one extraction write at once. Whoever comes first prepares the store alone; the others wait for that.
+    """
+    if not config.shard:
+        with writer_for(store) as writer:
+            writer.prepare(corpus.name, corpus.tasks, corpus.table, specs, expected, config.overwrite)
+            yield writer
+        return
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            with writer_for(store, shared=True) as writer:
+                if not writer.would_change(corpus.name, corpus.tasks, corpus.table, specs):
+                    writer.store = open_store(store)
+                    yield writer
+                    return
+            with writer_for(store) as writer:
+                writer.prepare(corpus.name, corpus.tasks, corpus.table, specs, expected, config.overwrite)
+        except LockedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def find_work(
+    store: FeatureStore, identities: Mapping[str, np.ndarray], share: tuple[int, int] = (1, 1)
+) -> list[FeatureWork]:
+    """Compare what a store holds with the identities its rows should have; removed rows need nothing.
+
+    ``share`` is the number, from 1, and the count of the shares that row blocks are dealt out to.
+    """
+    number, count = share
+    mine = np.arange(len(store.segments)) // BLOCK_ROWS % count == number - 1
+    present = mine & (store.segments["split"] != REMOVED).to_numpy()
     works = []
     for feature, identity in identities.items():
         states = store.states(feature)
@@ -251,20 +289,33 @@ class _Run:
         Three things go on at once: the segments of the next window are decoded, those of this one
         are encoded, and those of the last one are committed.
         """
-        is_audio = work.feature == self.encoders.audio_feature
-        load, encode = (self._audio, self._encode_audio) if is_audio else (self._text, self._encode_text)
+        leaders, followers = self._alike(work)
+        self._compute(work.feature, leaders, advance)
+        with self.summary.waits.measured("committing"):
+            self._copy(work.feature, followers, advance)
+
+    def _compute(self, feature: str, rows: np.ndarray, advance: Callable[[int], None]) -> None:
+        is_audio = feature == self.encoders.audio_feature
+        encoder = self.encoders.audio if is_audio else self.encoders.text
+        encode = self._encode_audio if is_audio else self._encode_text
+        windows = _windows(rows, self._companions(encoder, rows))
         waits = self.summary.waits
-        with ThreadPoolExecutor(_DECODERS) as loaders, ThreadPoolExecutor(1) as committer:
+        with self._loaders(is_audio) as loaders, ThreadPoolExecutor(1) as committer:
+
+            def start(window: tuple[list[int], list[int]]) -> tuple[list[int], dict[int, Future]]:
+                wanted, together = window
+                return wanted, {row: loaders.submit(*self._loading(is_audio, row)) for row in together}
+
             committing: Future | None = None
-            for loading in _ahead(_windows(work.rows), lambda window: [(row, loaders.submit(load, row)) for row in window]):
+            for wanted, loading in _ahead(windows, start):
                 with waits.measured("loading"):
-                    loaded = {row: future.result() for row, future in loading}
+                    loaded = {row: future.result() for row, future in loading.items()}
                 with waits.measured("encoding"):
-                    results = encode(work.feature, loaded, advance)
+                    results = encode(feature, loaded, set(wanted), advance)
                 with waits.measured("committing"):
                     if committing:
                         committing.result()
-                committing = committer.submit(self._commit, work.feature, results)
+                committing = committer.submit(self._commit, feature, results)
                 if self.summary.stopped_early:
                     loaders.shutdown(cancel_futures=True)
                     break
@@ -280,59 +331,109 @@ class _Run:
             computed = sum(new is not None for new in rows.values())
             self.summary.computed[feature] = self.summary.computed.get(feature, 0) + computed
 
-    def _audio(self, row: int) -> np.ndarray | AudioError:
-        """The samples the encoder sees, or the reason why there are none."""
-        segment = self.writer.store.segments.iloc[row]
-        spec = self.encoders.audio.spec
-        path = self.corpus.root / segment["audio"]
-        try:
-            samples = audio.load_segment(path, spec.sample_rate, segment["start"], segment["end"], segment["channel"])
-        except AudioError as error:
-            return error
-        except OSError as error:
-            return AudioError(f"cannot be read ({error.strerror})")
-        return audio.normalised(samples)[: spec.max_samples]
+    def _alike(self, work: FeatureWork) -> tuple[np.ndarray, dict[int, int]]:
+        """The rows to compute, and for each other row the one that is made from the same input."""
+        identity, states = self.identities[work.feature], self.writer.store.states(work.feature)
+        complete = np.flatnonzero((states.length != MISSING) & (states.identity == identity))
+        first = {int(identity[row]): row for row in complete.tolist()[::-1]}
+        followers: dict[int, int] = {}
+        for row in work.rows.tolist():
+            leader = first.setdefault(int(identity[row]), row)
+            if leader != row:
+                followers[row] = leader
+        return np.array([row for row in work.rows.tolist() if row not in followers], int), followers
 
-    def _text(self, row: int) -> list[int]:
-        segment_id = self.writer.store.segments["segment_id"].iloc[row]
-        return self.encoders.text.cut(self.tokens[segment_id])
+    def _copy(self, feature: str, followers: Mapping[int, int], advance: Callable[[int], None]) -> None:
+        """Give rows the values of those made from the same input; where these failed, so do the rows."""
+        for window, _ in _windows(np.array(sorted(followers), int)):
+            results: dict[int, Row | None] = {}
+            reasons = {failure.segment_id: failure.reason for failure in self.summary.failures}
+            for row in window:
+                leader = followers[row]
+                if self.writer.store.lengths(feature)[leader] != MISSING:
+                    results[row] = Row(self.writer.store.read(feature, leader), int(self.identities[feature][row]))
+                elif not self.summary.stopped_early:
+                    segment_id = self.writer.store.segments["segment_id"].iloc[leader]
+                    results[row] = self._failed(row, reasons[segment_id])
+            self._commit(feature, results)
+            advance(len(window))
+
+    def _companions(self, encoder: AudioEncoder | TextEncoder, rows: np.ndarray) -> np.ndarray:
+        """The rows that are encoded along so that batches, and with them the rounding, are those of a whole run."""
+        if not encoder.batches_matter:
+            return rows
+        segments = self.writer.store.segments
+        return np.array([row for row in range(len(segments)) if self._is_mine(row)], int)
+
+    def _is_mine(self, row: int) -> bool:
+        number, count = self.config.share
+        return block_of(row) % count == number - 1 and self.writer.store.segments["split"].iloc[row] != REMOVED
+
+    def _loaders(self, is_audio: bool) -> Executor:
+        processes = self.config.workers
+        if not processes and self.encoders.audio.device.type == "cuda":
+            processes = min(_MOST_PROCESSES, os.cpu_count() or 1)
+        if not is_audio or not processes:
+            return ThreadPoolExecutor(_THREADS)
+        # Not forked: torch's threads, and CUDA, do not survive a fork.
+        return ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+
+    def _loading(self, is_audio: bool, row: int) -> tuple:
+        """What a loader calls, and with what, to load a row."""
+        segment = self.writer.store.segments.iloc[row]
+        if not is_audio:
+            return self.encoders.text.cut, self.tokens[segment["segment_id"]]
+        spec = self.encoders.audio.spec
+        where = (float(segment["start"]), float(segment["end"]), int(segment["channel"]))
+        return _samples, self.corpus.root / segment["audio"], spec.sample_rate, spec.max_samples, *where
 
     def _encode_audio(
-        self, feature: str, loaded: Mapping[int, np.ndarray | AudioError], advance: Callable[[int], None]
+        self,
+        feature: str,
+        loaded: Mapping[int, np.ndarray | AudioError],
+        wanted: set[int],
+        advance: Callable[[int], None],
     ) -> dict[int, Row | None]:
-        """The window's rows; None for a segment that failed. Stops early past the allowed failures."""
-        encoder, results = self.encoders.audio, {}
+        """The wanted rows of a window; None for a segment that failed. Stops early past the allowed failures."""
+        encoder, usable, results = self.encoders.audio, {}, {}
         for row, samples in loaded.items():
             if not isinstance(samples, AudioError) and not encoder.frames(len(samples)):
                 samples = AudioError(f"is too short: {len(samples)} samples at {encoder.spec.sample_rate} Hz make no frame")
-            if isinstance(samples, AudioError):
+            if not isinstance(samples, AudioError):
+                usable[row] = samples
+            elif row in wanted:
                 results[row] = self._failed(row, str(samples))
                 advance(1)
-        usable = {row: samples for row, samples in loaded.items() if row not in results}
         for batch in _batches({row: encoder.frames(len(samples)) for row, samples in usable.items()}, encoder.batch_rows):
             if self.summary.stopped_early:
                 break
-            for row, features in zip(batch, encoder.encode([usable[row] for row in batch]), strict=True):
+            for row, features in zip(batch, in_halves(encoder.encode, [usable[row] for row in batch]), strict=True):
+                if row not in wanted:
+                    continue
                 values = as_stored(features)
-                if np.isfinite(values).all():
+                if len(values) != encoder.frames(len(usable[row])):
+                    results[row] = self._failed(row, f"the encoder made {len(values)} frames of {len(usable[row])} samples")
+                elif np.isfinite(values).all():
                     results[row] = Row(values, int(self.identities[feature][row]))
                 else:
                     results[row] = self._failed(row, "the encoder's features are not finite numbers in float16")
-            advance(len(batch))
+                advance(1)
         return results
 
     def _encode_text(
-        self, feature: str, loaded: Mapping[int, list[int]], advance: Callable[[int], None]
+        self, feature: str, loaded: Mapping[int, list[int]], wanted: set[int], advance: Callable[[int], None]
     ) -> dict[int, Row | None]:
         encoder, results = self.encoders.text, {}
         for batch in _batches({row: len(tokens) for row, tokens in loaded.items()}, encoder.batch_rows):
-            for row, features in zip(batch, encoder.encode([loaded[row] for row in batch]), strict=True):
+            for row, features in zip(batch, in_halves(encoder.encode, [loaded[row] for row in batch]), strict=True):
+                if row not in wanted:
+                    continue
                 values = as_stored(features)
                 if not np.isfinite(values).all():
                     segment_id = self.writer.store.segments["segment_id"].iloc[row]
                     raise StoreError(f"{segment_id}: the text encoder's features are not finite in float16; use another encoder")
                 results[row] = Row(values, int(self.identities[feature][row]))
-            advance(len(batch))
+                advance(1)
         return results
 
     def _failed(self, row: int, reason: str) -> None:
@@ -361,7 +462,7 @@ def _identities(corpus: Corpus, store: FeatureStore, encoders: Encoders, track: 
     present = (segments["split"] != REMOVED).to_numpy()
     files = sorted(set(segments["audio"][present]))
     digests = {}
-    with track("checking audio files", total=len(files), unit="files") as advance, ThreadPoolExecutor(_DECODERS) as pool:
+    with track("checking audio files", total=len(files), unit="files") as advance, ThreadPoolExecutor(_THREADS) as pool:
         for path, digest in zip(files, pool.map(lambda path: _file_digest(corpus.root / path), files), strict=True):
             digests[path] = digest
             advance(1)
@@ -390,12 +491,13 @@ def _summary(
     tokens: Mapping[str, list[int]],
     seconds: np.ndarray,
     identities: Mapping[str, np.ndarray],
+    config: ExtractConfig,
 ) -> Summary:
     spec = encoders.audio.spec
     return Summary(
         store=store.path,
         segments=len(corpus.table),
-        works=find_work(store, identities),
+        works=find_work(store, identities, config.share),
         cut_audio=int((seconds > spec.max_samples / spec.sample_rate).sum()),
         cut_text=sum(len(ids) > encoders.text.spec.max_rows for ids in tokens.values()),
         empty_texts=int((corpus.table["text"] == "").sum()),
@@ -403,18 +505,32 @@ def _summary(
     )
 
 
-def _windows(rows: np.ndarray) -> Iterator[list[int]]:
-    """Rows in groups that cover WINDOW_BLOCKS blocks at most."""
-    window: list[int] = []
-    blocks: set[int] = set()
-    for row in rows.tolist():
-        if block_of(row) not in blocks and len(blocks) == WINDOW_BLOCKS:
-            yield window
-            window, blocks = [], set()
-        window.append(row)
-        blocks.add(block_of(row))
-    if window:
-        yield window
+def _samples(path: Path, sample_rate: int, max_samples: int, start: float, end: float, channel: int) -> np.ndarray | AudioError:
+    """The samples the encoder sees, or the reason why there are none."""
+    try:
+        samples = audio.load_segment(path, sample_rate, start, end, channel)
+    except AudioError as error:
+        return error
+    except OSError as error:
+        return AudioError(f"cannot be read ({error.strerror})")
+    return audio.normalised(samples)[:max_samples]
+
+
+def _windows(rows: np.ndarray, companions: np.ndarray | None = None) -> Iterator[tuple[list[int], list[int]]]:
+    """Rows in groups of WINDOW_BLOCKS blocks, each group with its companions; groups without a row are left out.
+
+    A group is made of the blocks that the companions cover, so it is the same whichever of them are wanted.
+    """
+    together = rows if companions is None else companions
+    wanted = set(rows.tolist())
+    order = {block: place for place, block in enumerate(dict.fromkeys((together // BLOCK_ROWS).tolist()))}
+    groups: dict[int, list[int]] = {}
+    for row in together.tolist():
+        groups.setdefault(order[block_of(row)] // WINDOW_BLOCKS, []).append(row)
+    for group in groups.values():
+        chosen = [row for row in group if row in wanted]
+        if chosen:
+            yield chosen, group
 
 
 def _ahead(items: Iterator, start: Callable) -> Iterator:
@@ -459,13 +575,13 @@ def _plan_line(work: FeatureWork) -> str:
     return f"{work.feature}: {', '.join(parts)}"
 
 
-def failures_path(store: Path) -> Path:
-    """Where the segments that could not be used are listed."""
-    return store.with_name(store.stem + ".failures.csv")
+def failures_path(store: Path, shard: str = "") -> Path:
+    """Where the segments that could not be used are listed; each share of an extraction has its own list."""
+    share = f".{shard.replace('/', '-of-')}" if shard else ""
+    return store.with_name(f"{store.stem}.failures{share}.csv")
 
 
-def _write_failures(store: Path, failures: Sequence[Failure]) -> Path | None:
-    path = failures_path(store)
+def _write_failures(path: Path, failures: Sequence[Failure]) -> Path | None:
     if not failures:
         path.unlink(missing_ok=True)
         return None

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import StoreError
+from ..errors import LockedError, StoreError
 
 ASIDE = ".aside"  # suffix of a file or folder that is still being written
 
@@ -96,7 +96,7 @@ def writer_lock(path: Path, shared: bool = False) -> Iterator[None]:
             fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(descriptor, 4096, 0).decode(errors="replace").strip() or "another process"
-            raise StoreError(f"{path}: is being written by {holder}; wait until it ends, or stop it") from None
+            raise LockedError(f"{path}: is being written by {holder}; wait until it ends, or stop it") from None
         holder = f"process {os.getpid()} on {socket.gethostname()} ({' '.join(sys.argv)[:500]})"
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, holder.encode(), 0)

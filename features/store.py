@@ -358,6 +358,20 @@ class StoreWriter(ABC):
         Keys are row numbers within the block's range; None marks a row missing.
         """
 
+    def would_change(
+        self, dataset: str, tasks: Sequence[Task], table: pd.DataFrame, specs: Mapping[str, FeatureSpec]
+    ) -> bool:
+        """Whether ``prepare`` with these has anything to do."""
+        if not self.path.exists():
+            return True
+        store = open_store(self.path)
+        if store.dataset != dataset or store.tasks != tuple(tasks):
+            return True
+        if any(name not in store.specs or store.specs[name].differences(spec) for name, spec in specs.items()):
+            return True
+        merged = _merged_table(store.segments, store.tasks, table, tasks)
+        return table_digest(merged) != table_digest(store.segments)
+
     def begin_copy(self, source: FeatureStore) -> None:
         """Make the store one with the head and table of ``source``, or go on with one that was begun so.
 

@@ -245,3 +245,66 @@ def test_stereo_wide_and_odd_encodings_simply_work(suffix, tmp_path, data, encod
 def test_one_name_for_both_features_is_refused(suffix, tmp_path, data, encoders):
     with pytest.raises(StoreError, match="both called x; name one"):
         run(data, tmp_path / f"a{suffix}", settings(encoders, audio_feature="x", text_feature="x"))
+
+
+def test_identical_inputs_are_encoded_once(suffix, tmp_path, data, encoders, monkeypatch):
+    sound = (data / "audio/call0_1.wav").read_bytes()
+    for name in ("call1_1.wav", "call2_1.wav"):
+        (data / "audio" / name).write_bytes(sound)
+    encoded, counted = AudioEncoder.encode, []
+    monkeypatch.setattr(AudioEncoder, "encode", lambda self, batch: (counted.extend(batch), encoded(self, batch))[1])
+    summary = run(data, tmp_path / f"a{suffix}", settings(encoders))
+    assert len(counted) == 16 and summary.computed["hubert"] == 18
+    store = open_store(tmp_path / f"a{suffix}")
+    rows = {name: row for row, name in enumerate(store.segments["segment_id"])}
+    assert np.array_equal(store.read("hubert", rows["call0_1"]), store.read("hubert", rows["call2_1"]))
+
+
+def test_identical_broken_files_all_fail(suffix, tmp_path, data, encoders):
+    for name in ("call1_1.wav", "call2_1.wav"):
+        (data / "audio" / name).write_bytes(b"broken")
+    summary = run(data, tmp_path / f"a{suffix}", settings(encoders, max_failures="5"))
+    assert sorted(failure.segment_id for failure in summary.failures) == ["call1_1", "call2_1"]
+
+
+def test_decoding_in_processes_gives_the_same(suffix, tmp_path, data, encoders, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    one, two = tmp_path / f"one{suffix}", tmp_path / f"two{suffix}"
+    run(data, one, settings(encoders))
+    run(data, two, settings(encoders, workers=2))
+    assert list(content(one).values()) == list(content(two).values())
+
+
+def test_where_batches_matter_a_resumed_run_forms_the_same_ones(suffix, tmp_path, data, encoders, monkeypatch):
+    """On a GPU rounding depends on the batch, so missing rows are encoded beside the rows they were batched with."""
+    batches: list[list[int]] = []
+    encoded = AudioEncoder.encode
+    monkeypatch.setattr(AudioEncoder, "batches_matter", True)
+    monkeypatch.setattr(AudioEncoder, "batch_rows", 60, raising=False)
+    monkeypatch.setattr(AudioEncoder, "__setattr__", lambda self, name, value: name == "batch_rows" or object.__setattr__(self, name, value))
+    monkeypatch.setattr(AudioEncoder, "encode", lambda self, batch: (batches.append([len(one) for one in batch]), encoded(self, batch))[1])
+    store = tmp_path / f"a{suffix}"
+    run(data, store, settings(encoders))
+    first, batches[:] = list(batches), []
+    assert max(map(len, first)) > 1
+    before = content(store)
+    soundfile.write(data / "audio/call1_1.wav", soundfile.read(data / "audio/call1_1.wav")[0] * 0.5, 8000)
+    assert run(data, store, settings(encoders)).computed == {"hubert": 1}
+    assert batches == first and content(store) != before
+
+
+def test_shares_of_an_extraction_make_the_whole(suffix, tmp_path, encoders, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    data = tmp_path / "calls"
+    write_calls(data, recordings=25, segments=4)
+    store, whole = tmp_path / f"shares{suffix}", tmp_path / f"whole{suffix}"
+    if suffix == ".h5":
+        with pytest.raises(StoreError, match="one writer at a time; use --format zarr"):
+            run(data, store, settings(encoders, shard="1/2"))
+        return
+    run(data, whole, settings(encoders))
+    first = run(data, store, settings(encoders, shard="1/2"))
+    lengths = open_store(store).lengths("hubert")
+    assert first.computed["hubert"] == (lengths != MISSING).sum() == 64 and (lengths[32:64] == MISSING).all()
+    run(data, store, settings(encoders, shard="2/2"))
+    assert list(content(store).values()) == list(content(whole).values())
