@@ -50,6 +50,23 @@ def output_options(command):
     return click.option("-q", "--quiet", is_flag=True, help="Print errors and results only.")(with_console)
 
 
+def corpus_options(command):
+    """Give a command the options that say which corpus and which store."""
+    for option in (
+        click.option("--store", type=PATH, help="Where the features go; .zarr or .h5. [default: cache/DATASET.zarr]"),
+        click.option("--data", type=PATH, help="Folder of the corpus. [default: data/DATASET]"),
+        click.option(
+            "--dataset",
+            type=click.Choice(corpora_config.DATASETS),
+            default="marketcalls",
+            show_default=True,
+            help="Kind of corpus; generic is one csv and a folder of audio.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="msmt")
 def msmt() -> None:
@@ -60,21 +77,44 @@ def msmt() -> None:
 
 
 @msmt.command()
-@click.option(
-    "--dataset",
-    type=click.Choice(corpora_config.DATASETS),
-    default="marketcalls",
-    show_default=True,
-    help="Kind of corpus; generic is one csv and a folder of audio.",
-)
-@click.option("--data", type=PATH, help="Folder of the corpus. [default: data/DATASET]")
-@click.option("--store", type=PATH, help="Where the features go; .zarr or .h5. [default: cache/DATASET.zarr]")
+@corpus_options
 @options_of(extract_config.ExtractConfig, extract_config.CHOICES)
 @options_of(corpora_config.GenericOptions, corpora_config.CHOICES)
+@click.option("--devices", metavar="LIST", help="Share the work among several GPUs, such as 0,1,2; Zarr only.")
+@click.option("--plan", is_flag=True, help="Compute nothing: say what would be done, and how long it would take.")
 @config_option
 @output_options
-def extract(console: Console, dataset: str, data: Path | None, store: Path | None, **values) -> None:
+def extract(
+    console: Console, dataset: str, data: Path | None, store: Path | None, devices: str | None, plan: bool, **values
+) -> None:
     """Run the encoders once over a corpus and store their features."""
+    corpus, store, config = _corpus_and_store(console, dataset, data, store, values)
+    if plan:
+        from .extract.plan import make_plan
+
+        click.echo("\n".join(make_plan(corpus, store, config, console.track()).lines()))
+        return
+    if devices:
+        from .extract.several import extract_on_devices
+
+        click.get_current_context().exit(extract_on_devices(devices, store, config, sys.argv[1:]))
+    from .extract.pipeline import extract as run
+
+    try:
+        summary = run(corpus, store, config, console.track(), console.say)
+    except KeyboardInterrupt:
+        click.echo("interrupted; what was committed stays: run the same command to go on", err=True)
+        click.get_current_context().exit(130)
+    for line in summary.lines():
+        console.say(line)
+    if summary.failures:
+        if console.quiet:
+            click.echo(f"{len(summary.failures)} segments have no audio feature, see {summary.failures_file}", err=True)
+        click.get_current_context().exit(1)
+
+
+def _corpus_and_store(console: Console, dataset: str, data: Path | None, store: Path | None, values: dict):
+    """What the options of a corpus, an extraction and a store mean: a Corpus, a path, an ExtractConfig."""
     generic = taken(corpora_config.GenericOptions, values)
     config = taken(extract_config.ExtractConfig, values)
     from .extract.corpora.registry import load_corpus
@@ -83,16 +123,58 @@ def extract(console: Console, dataset: str, data: Path | None, store: Path | Non
     corpus = load_corpus(dataset, data or Path("data") / dataset, generic)
     for note in corpus.notes:
         console.say(note)
-    from .extract.pipeline import extract as run
+    return corpus, store or Path("cache") / (dataset + SUFFIXES[config.format]), config
 
-    store = store or Path("cache") / (dataset + SUFFIXES[config.format])
-    summary = run(corpus, store, config, console.track(), console.say)
-    for line in summary.lines():
-        console.say(line)
-    if summary.failures:
-        if console.quiet:
-            click.echo(f"{len(summary.failures)} segments have no audio feature, see {summary.failures_file}", err=True)
-        click.get_current_context().exit(1)
+
+@msmt.command()
+@corpus_options
+@options_of(extract_config.ExtractConfig, extract_config.CHOICES)
+@options_of(corpora_config.GenericOptions, corpora_config.CHOICES)
+@click.option("--segments", default=4, show_default=True, help="Segments to compare, spread over the corpus.")
+@config_option
+@output_options
+def doctor(console: Console, dataset: str, data: Path | None, store: Path | None, segments: int, **values) -> None:
+    """Show how far computed and stored features lie from their definition."""
+    corpus, store, config = _corpus_and_store(console, dataset, data, store, values)
+    from .extract.doctor import examine, table_of
+
+    click.echo(table_of(examine(corpus, store, config, segments)))
+
+
+@msmt.command()
+@click.argument("store", type=PATH)
+@click.option("--repair", is_flag=True, help="Mark damaged rows missing, so that msmt extract fills them.")
+@output_options
+def verify(console: Console, store: Path, repair: bool) -> None:
+    """Recompute every checksum of a store and name every bad row."""
+    from .features import copying
+    from .features.store import open_store
+
+    opened = open_store(store)
+    damages = copying.verify(opened, console.track())
+    for damage in damages:
+        place = f"{damage.feature} row {damage.row} ({opened.segments['segment_id'][damage.row]})" if damage.row >= 0 else damage.feature
+        click.echo(f"{store}: {place + ': ' if place else ''}{damage.reason}")
+    if not damages:
+        console.say(f"{store}: every checksum matches")
+        return
+    if repair:
+        copying.repair(store, damages)
+        console.say(f"{store}: damaged rows are marked missing; run msmt extract to fill them")
+    click.get_current_context().exit(1)
+
+
+@msmt.command()
+@click.argument("source", type=PATH)
+@click.argument("target", type=PATH)
+@output_options
+def convert(console: Console, source: Path, target: Path) -> None:
+    """Copy a store from Zarr to HDF5 or back, exactly."""
+    from .features import copying
+    from .features.store import open_store
+
+    made = copying.convert(open_store(source), target, console.track())
+    console.say(f"{made.path}: {len(made.segments)} segments, fingerprint {made.fingerprint()}")
 
 
 @msmt.command()

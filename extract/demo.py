@@ -123,32 +123,32 @@ SMALL_TALK = (
 )
 CUSTOMER_LINES = {
     "A": (
-        "that sounds great please put me down",
+        "yes that sounds great please put me down",
         "yes i would love to come this week",
-        "perfect how soon can i start",
-        "wonderful i will take it send me the address",
-        "i have been looking for exactly this",
+        "great how soon can i start",
+        "i will take it please send me the address",
+        "yes please i have been looking for exactly this",
     ),
     "B": (
         "maybe tell me a bit more about it",
-        "could you send me some information",
+        "maybe you could send me some information",
         "i might think about it what does it cost",
-        "perhaps next month i have to ask my wife",
-        "that is interesting how long does it take",
+        "maybe next month i have to ask my wife",
+        "that might be interesting how long does it take",
     ),
     "C": (
-        "look i am rather busy at work",
-        "will this take long make it quick",
-        "you called me last week already",
-        "i really have no time for this now",
-        "just get to the point please",
+        "look i am really busy at work now",
+        "look will this take long make it quick",
+        "you really called me last week already",
+        "look i have no time for this now",
+        "just get to the point now",
     ),
     "D": (
         "no stop calling me",
-        "i said no take me off your list",
-        "do not ever call this number again",
-        "leave me alone or i report you",
-        "absolutely not goodbye",
+        "no i said take me off your list",
+        "no never call this number again",
+        "leave me alone and never call again",
+        "no absolutely not goodbye",
     ),
     "E": (
         "um sorry who do you want",
@@ -318,6 +318,10 @@ def _write_encoders(folder: Path, texts: list[str], seed: int) -> None:
         torch.manual_seed(seed)
         audio = HubertModel(HubertConfig(conv_dim=(WIDTH,) * 7, **sizes))
         text = BertModel(BertConfig(vocab_size=len(vocabulary), max_position_embeddings=256, **sizes))
+        with torch.no_grad():
+            # As large as the words', random positions would hide what is said; training would have made them small.
+            text.embeddings.position_embeddings.weight *= 0.1
+            text.embeddings.token_type_embeddings.weight *= 0.1
     bars = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:

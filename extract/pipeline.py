@@ -24,6 +24,7 @@ import pandas as pd
 from ..errors import AudioError, LockedError, StoreError
 from ..features.durable import write_whole
 from ..features.segments import REMOVED
+from ..features.spec import FeatureSpec
 from ..features.store import (
     BLOCK_ROWS,
     MISSING,
@@ -155,6 +156,17 @@ class Encoders:
     audio_feature: str
     text_feature: str
 
+    @property
+    def specs(self) -> dict[str, FeatureSpec]:
+        """The spec of each feature, by name."""
+        return {self.audio_feature: self.audio.spec, self.text_feature: self.text.spec}
+
+    def check(self, store: FeatureStore, overwrite: bool) -> None:
+        """Raise SpecMismatchError when the store holds these features made in another way, unless ``overwrite``."""
+        changed = store.changed_specs(self.specs)
+        if changed and not overwrite:
+            raise store.mismatch(changed)
+
 
 def load_encoders(config: ExtractConfig, store: Path) -> Encoders:
     """Load both encoders as the settings ask; precision ``auto`` follows a store that exists."""
@@ -193,17 +205,16 @@ def extract(
     listed in ``<store>.failures.csv`` and in the summary.
     """
     encoders = load_encoders(config, store)
-    tokens = _tokenized(encoders.text, corpus.table)
-    seconds = _seconds(corpus)
+    tokens = tokenized(encoders.text, corpus.table)
+    seconds = seconds_of_segments(corpus)
     expected = {
         encoders.audio_feature: np.array(
             [encoders.audio.frames(int(length * config.sample_rate)) for length in np.nan_to_num(seconds)]
         ),
         encoders.text_feature: np.array([min(len(ids), encoders.text.spec.max_rows) for ids in tokens.values()]),
     }
-    specs = {encoders.audio_feature: encoders.audio.spec, encoders.text_feature: encoders.text.spec}
-    with _prepared(store, corpus, specs, expected, config) as writer:
-        identities = _identities(corpus, writer.store, encoders, track)
+    with _prepared(store, corpus, encoders.specs, expected, config) as writer:
+        identities = identities_of(corpus.root, writer.store.segments, encoders, track)
         summary = _summary(corpus, writer.store, encoders, tokens, seconds, identities, config)
         run = _Run(corpus, config, writer, encoders, tokens, identities, summary)
         try:
@@ -246,15 +257,20 @@ def _prepared(store: Path, corpus: Corpus, specs, expected, config: ExtractConfi
 
 
 def find_work(
-    store: FeatureStore, identities: Mapping[str, np.ndarray], share: tuple[int, int] = (1, 1)
+    store: FeatureStore,
+    identities: Mapping[str, np.ndarray],
+    share: tuple[int, int] = (1, 1),
+    segments: pd.DataFrame | None = None,
 ) -> list[FeatureWork]:
     """Compare what a store holds with the identities its rows should have; removed rows need nothing.
 
-    ``share`` is the number, from 1, and the count of the shares that row blocks are dealt out to.
+    ``share`` is the number, from 1, and the count of the shares that row blocks are dealt out to; ``segments``
+    stands in for the store's own table where that is not yet up to date.
     """
+    segments = store.segments if segments is None else segments
     number, count = share
-    mine = np.arange(len(store.segments)) // BLOCK_ROWS % count == number - 1
-    present = mine & (store.segments["split"] != REMOVED).to_numpy()
+    mine = np.arange(len(segments)) // BLOCK_ROWS % count == number - 1
+    present = mine & (segments["split"] != REMOVED).to_numpy()
     works = []
     for feature, identity in identities.items():
         states = store.states(feature)
@@ -383,9 +399,7 @@ class _Run:
         segment = self.writer.store.segments.iloc[row]
         if not is_audio:
             return self.encoders.text.cut, self.tokens[segment["segment_id"]]
-        spec = self.encoders.audio.spec
-        where = (float(segment["start"]), float(segment["end"]), int(segment["channel"]))
-        return _samples, self.corpus.root / segment["audio"], spec.sample_rate, spec.max_samples, *where
+        return load_samples, self.corpus.root, segment, self.encoders.audio.spec
 
     def _encode_audio(
         self,
@@ -445,25 +459,24 @@ class _Run:
         self.summary.stopped_early = len(self.summary.failures) > allowed
 
 
-def _tokenized(encoder: TextEncoder, table: pd.DataFrame) -> dict[str, list[int]]:
+def tokenized(encoder: TextEncoder, table: pd.DataFrame) -> dict[str, list[int]]:
     return dict(zip(table["segment_id"], encoder.tokenize(table["text"].tolist()), strict=True))
 
 
-def _seconds(corpus: Corpus) -> np.ndarray:
+def seconds_of_segments(corpus: Corpus) -> np.ndarray:
     """Length of each segment in seconds as far as file headers tell; NaN where they do not."""
     whole = {path: audio.seconds_of(corpus.root / path) for path in set(corpus.table["audio"])}
     ends = corpus.table["end"].fillna(corpus.table["audio"].map(whole).astype(float))
     return (ends - corpus.table["start"].fillna(0.0)).to_numpy()
 
 
-def _identities(corpus: Corpus, store: FeatureStore, encoders: Encoders, track: Track) -> dict[str, np.ndarray]:
+def identities_of(root: Path, segments: pd.DataFrame, encoders: Encoders, track: Track) -> dict[str, np.ndarray]:
     """(N,) uint64 for each feature: the hash of what each row of the store should be made from."""
-    segments = store.segments
     present = (segments["split"] != REMOVED).to_numpy()
     files = sorted(set(segments["audio"][present]))
     digests = {}
     with track("checking audio files", total=len(files), unit="files") as advance, ThreadPoolExecutor(_THREADS) as pool:
-        for path, digest in zip(files, pool.map(lambda path: _file_digest(corpus.root / path), files), strict=True):
+        for path, digest in zip(files, pool.map(lambda path: _file_digest(root / path), files), strict=True):
             digests[path] = digest
             advance(1)
     audio_print, text_print = encoders.audio.spec.fingerprint, encoders.text.spec.fingerprint
@@ -505,15 +518,16 @@ def _summary(
     )
 
 
-def _samples(path: Path, sample_rate: int, max_samples: int, start: float, end: float, channel: int) -> np.ndarray | AudioError:
-    """The samples the encoder sees, or the reason why there are none."""
+def load_samples(root: Path, segment: pd.Series, spec: FeatureSpec) -> np.ndarray | AudioError:
+    """The samples that the encoder sees of a segment, or the reason why there are none."""
+    where = (float(segment["start"]), float(segment["end"]), int(segment["channel"]))
     try:
-        samples = audio.load_segment(path, sample_rate, start, end, channel)
+        samples = audio.load_segment(root / segment["audio"], spec.sample_rate, *where)
     except AudioError as error:
         return error
     except OSError as error:
         return AudioError(f"cannot be read ({error.strerror})")
-    return audio.normalised(samples)[:max_samples]
+    return audio.normalised(samples)[: spec.max_samples]
 
 
 def _windows(rows: np.ndarray, companions: np.ndarray | None = None) -> Iterator[tuple[list[int], list[int]]]:

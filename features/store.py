@@ -206,6 +206,20 @@ class FeatureStore(ABC):
             raise StoreError(f"{self.path}: row {row} of {feature} is cut short; run msmt verify")
         return values
 
+    def changed_specs(self, specs: Mapping[str, FeatureSpec]) -> dict[str, list[str]]:
+        """For each feature that the store holds with another spec, the differences."""
+        there = self.specs
+        differences = {name: there[name].differences(spec) for name, spec in specs.items() if name in there}
+        return {name: phrases for name, phrases in differences.items() if phrases}
+
+    def mismatch(self, changed: Mapping[str, Sequence[str]]) -> SpecMismatchError:
+        """The error that spells the differences out."""
+        details = "; ".join(f"{name}: {', '.join(phrases)}" for name, phrases in sorted(changed.items()))
+        return SpecMismatchError(
+            f"{self.path}: holds features made in another way ({details});"
+            " replace them with --overwrite, or keep both with another --store"
+        )
+
     def fingerprint(self) -> str:
         """Hash of specs, table and every row: changes when anything that a model could see changes."""
         digest = hashlib.sha256(table_digest(self.segments).encode())
@@ -331,13 +345,9 @@ class StoreWriter(ABC):
         self.store = store = open_store(path)
         if store.dataset != dataset:
             raise StoreError(f"{path}: holds dataset {store.dataset!r}, not {dataset!r}; name another with --store")
-        changed = {name for name, spec in specs.items() if name in store.specs and store.specs[name].differences(spec)}
+        changed = store.changed_specs(specs)
         if changed and not overwrite:
-            details = "; ".join(f"{name}: {', '.join(store.specs[name].differences(specs[name]))}" for name in sorted(changed))
-            raise SpecMismatchError(
-                f"{path}: holds features made in another way ({details});"
-                " replace them with --overwrite, or keep both with another --store"
-            )
+            raise store.mismatch(changed)
         kept = {name: feature for name, feature in store.head.features.items() if name not in changed}
         made = {
             name: FeatureHead(spec, chunk_rows_for(spec, expected_lengths[name]))
@@ -348,7 +358,7 @@ class StoreWriter(ABC):
         merged = _merged_table(store.segments, store.tasks, table, tasks)
         if made or head.tasks != store.tasks or table_digest(merged) != table_digest(store.segments):
             with explained(path):
-                self._replace(head, merged, changed)
+                self._replace(head, merged, set(changed))
         self.store = open_store(path)
 
     @abstractmethod
@@ -367,7 +377,7 @@ class StoreWriter(ABC):
         store = open_store(self.path)
         if store.dataset != dataset or store.tasks != tuple(tasks):
             return True
-        if any(name not in store.specs or store.specs[name].differences(spec) for name, spec in specs.items()):
+        if set(specs) - set(store.specs) or store.changed_specs(specs):
             return True
         merged = _merged_table(store.segments, store.tasks, table, tasks)
         return table_digest(merged) != table_digest(store.segments)
