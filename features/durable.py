@@ -87,7 +87,7 @@ def writer_lock(path: Path, shared: bool = False) -> Iterator[None]:
     The lock belongs to the process and ends with it, however it ends. With ``shared``, several
     processes may hold it, as long as none wants it alone.
     """
-    lock_path = path.with_name(path.name + ".lock")
+    lock_path = path.with_name(f".{path.name}.lock")
     with explained(lock_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o666)

@@ -1,0 +1,201 @@
+"""A writer may be killed at any instant: no committed row is lost, and the next writer ends with the same bytes.
+
+Every instant is tried that a kill can tell from the one before: those between two changes of names on the
+disk. In between, files grow under names that no reader looks at, or bytes are forced to the disk, which
+matters when the power goes and not when a process dies.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from msmt.features.copying import verify
+from msmt.features.durable import ASIDE
+from msmt.features.segments import segment_table
+from msmt.features.spec import FeatureSpec
+from msmt.features.store import MISSING, Row, block_of, block_range, open_store, writer_for
+from msmt.features.tasks import Task
+from msmt.tests.features.made import FIVE, SPECS, TASKS, contents, lengths_of, spec, table
+
+CHANGES = ("mkdir", "link", "rename", "replace", "unlink", "rmdir")  # functions of os that change names on the disk
+EVERY_HIDDEN = 16  # of the changes within a folder that is made or dropped aside, one in so many is tried
+ROWS, ROWS_LATER = 40, 44  # a block and a part of a second
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a store should hold in the end."""
+
+    table: pd.DataFrame
+    rows: Mapping[str, list[Row | None]]
+    """For each feature, the row of every segment of the store; None when it cannot be made."""
+
+    tasks: tuple[Task, ...] = TASKS
+    specs: Mapping[str, FeatureSpec] = field(default_factory=lambda: dict(SPECS))
+
+    def complete_in(self, path: Path) -> set[tuple[str, int]]:
+        """Feature and number of every row of a store that is as it should be."""
+        store = open_store(path)
+        found = set()
+        for name, rows in self.rows.items():
+            states = store.states(name)
+            for row, (length, identity) in enumerate(zip(states.length.tolist(), states.identity.tolist(), strict=True)):
+                if length != MISSING and rows[row] is not None and identity == rows[row].identity:
+                    found.add((name, row))
+        return found
+
+
+def made() -> Wanted:
+    return Wanted(table(ROWS), contents(ROWS))
+
+
+def changed() -> Wanted:
+    """Other labels and tasks, a segment gone, some new ones, audio that changed or broke, and another text encoder."""
+    later = segment_table(table(ROWS_LATER, label_five=[4] * ROWS_LATER).drop(index=3), (FIVE,))
+    before, after = contents(ROWS), contents(ROWS_LATER, seed=1)
+    audio: list[Row | None] = [*before["hubert"], *after["hubert"][ROWS:]]
+    for row in (5, 33):
+        audio[row] = replace(after["hubert"][row], identity=1000 + row)
+    audio[7] = None
+    text = [replace(row, identity=2000 + row.identity) for row in after["roberta"]]
+    specs = {"hubert": SPECS["hubert"], "roberta": spec("text", max_rows=31, weights="other")}
+    return Wanted(later, {"hubert": audio, "roberta": text}, (FIVE,), specs)
+
+
+def fill(path: Path, wanted: Wanted, committed: Callable[[str, int], None] = lambda name, row: None, most: int = 99) -> None:
+    """Bring a store to what is wanted, as an extraction does; stop after so many commits, and then finish nothing."""
+    lengths = lengths_of({name: [row for row in rows if row is not None] for name, rows in wanted.rows.items()})
+    with writer_for(path) as writer:
+        writer.prepare("marketcalls", wanted.tasks, wanted.table, wanted.specs, lengths, overwrite=True)
+        complete = wanted.complete_in(path)
+        for name, rows in wanted.rows.items():
+            missing = writer.store.lengths(name) == MISSING
+            news = [row for row, new in enumerate(rows) if (name, row) not in complete and not (new is None and missing[row])]
+            for block in sorted({block_of(row) for row in news}):
+                if not most:
+                    return
+                most -= 1
+                writer.commit(name, block, {row: rows[row] for row in news if block_of(row) == block})
+                for row in block_range(block, len(rows)):
+                    if rows[row] is not None:
+                        committed(name, row)
+        writer.finish()
+
+
+def before_changes(act: Callable[[], None]) -> None:
+    """Make this process call ``act`` just before it changes a name on the disk."""
+    hidden = 0
+
+    def announced(change: Callable) -> Callable:
+        def call(*arguments, **options):
+            nonlocal hidden
+            is_hidden = any(f"{ASIDE}/" in str(path) for path in arguments) or options.get("dir_fd") is not None
+            hidden += is_hidden
+            changes_nothing = change.__name__ == "mkdir" and os.path.exists(arguments[0])
+            if not changes_nothing and (not is_hidden or hidden % EVERY_HIDDEN == 1):
+                act()
+            return change(*arguments, **options)
+
+        return call
+
+    for name in CHANGES:
+        setattr(os, name, announced(getattr(os, name)))
+
+
+def fill_and_die(path: Path, wanted: Wanted, instant: int, log: Path) -> None:
+    """``fill``, killed at the change of this number, counted from 0; logs the rows whose commit has returned."""
+    left = instant
+
+    def count() -> None:
+        nonlocal left
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left -= 1
+
+    with open(log, "w", buffering=1) as lines:
+        before_changes(count)
+        fill(path, wanted, lambda name, row: lines.write(f"{name} {row}\n"))
+
+
+def killed(path: Path, wanted: Wanted, instant: int) -> tuple[bool, set[tuple[str, int]]]:
+    """Fill a store in another process. Whether that was killed, and the rows whose commit had returned."""
+    log = path.parent.with_suffix(".log")
+    process = multiprocessing.get_context("fork").Process(target=fill_and_die, args=(path, wanted, instant, log))
+    process.start()
+    process.join()
+    assert process.exitcode in (0, -signal.SIGKILL)
+    committed = {(name, int(row)) for name, row in map(str.split, log.read_text().splitlines())} if log.exists() else set()
+    return process.exitcode != 0, committed
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder but the lock."""
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.suffix != ".lock"]
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+
+def check_rows(path: Path, right: list[Wanted], safe: set[tuple[str, int]]) -> None:
+    """The store opens, its rows are right or missing, and the safe ones are not missing."""
+    if not path.exists():
+        assert not safe
+        return
+    store = open_store(path)
+    assert verify(store) == []
+    for name in store.specs:
+        for row in np.flatnonzero(store.lengths(name) != MISSING).tolist():
+            rightful = [wanted.rows[name][row] for wanted in right if row < len(wanted.rows[name])]
+            values = store.read(name, row)
+            assert any(one is not None and np.array_equal(values, one.values) for one in rightful), f"{name} {row} is wrong"
+    assert not [(name, row) for name, row in safe if store.lengths(name)[row] == MISSING]
+
+
+def put(folder: Path, start: Path | None) -> None:
+    """Give ``folder`` the content of ``start``, or none."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if start:
+        shutil.copytree(start, folder)
+    else:
+        folder.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "old", "commits", "new"),
+    [
+        pytest.param(".zarr", None, 0, made(), id="zarr, while it is made"),
+        pytest.param(".h5", None, 0, made(), id="hdf5, while it is made"),
+        pytest.param(".zarr", made(), 99, changed(), id="zarr, while it is brought up to date"),
+        pytest.param(".h5", made(), 99, changed(), id="hdf5, while it is brought up to date"),
+        pytest.param(".h5", made(), 4, changed(), id="hdf5, while an unfinished one is brought up to date"),
+    ],
+)
+def test_a_store_survives_a_kill_at_every_instant(suffix, old, commits, new, tmp_path, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # spares the waiting, see the top
+    folder, whole, start = tmp_path / "killed", tmp_path / "whole", tmp_path / "start" if old else None
+    path, safe = folder / f"calls{suffix}", set()
+    if old:
+        fill(start / path.name, old, most=commits)
+        safe = {(name, row) for name, row in old.complete_in(start / path.name) if old.rows[name][row] is new.rows[name][row]}
+    put(whole, start)
+    fill(whole / path.name, new)
+    expected = content(whole)
+
+    instant, was_killed = 0, True
+    while was_killed:
+        put(folder, start)
+        was_killed, committed = killed(path, new, instant)
+        check_rows(path, [old, new] if old else [new], safe | committed)
+        fill(path, new)
+        different = {name for name, _ in content(folder).items() ^ expected.items()}
+        assert not different, f"after a kill at instant {instant}"
+        instant += 1
+    assert instant > 10
