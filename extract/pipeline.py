@@ -418,7 +418,7 @@ class _Run:
             elif row in wanted:
                 results[row] = self._failed(row, str(samples))
                 advance(1)
-        for batch in _batches({row: encoder.frames(len(samples)) for row, samples in usable.items()}, encoder.batch_rows):
+        for batch in batches_of({row: encoder.frames(len(samples)) for row, samples in usable.items()}, encoder.batch_rows):
             if self.summary.stopped_early:
                 break
             for row, features in zip(batch, in_halves(encoder.encode, [usable[row] for row in batch]), strict=True):
@@ -438,7 +438,7 @@ class _Run:
         self, feature: str, loaded: Mapping[int, list[int]], wanted: set[int], advance: Callable[[int], None]
     ) -> dict[int, Row | None]:
         encoder, results = self.encoders.text, {}
-        for batch in _batches({row: len(tokens) for row, tokens in loaded.items()}, encoder.batch_rows):
+        for batch in batches_of({row: len(tokens) for row, tokens in loaded.items()}, encoder.batch_rows):
             for row, features in zip(batch, in_halves(encoder.encode, [loaded[row] for row in batch]), strict=True):
                 if row not in wanted:
                     continue
@@ -559,7 +559,7 @@ def _ahead(items: Iterator, start: Callable) -> Iterator:
         yield started
 
 
-def _batches(lengths: Mapping[int, int], most_rows: int) -> Iterator[list[int]]:
+def batches_of(lengths: Mapping[int, int], most_rows: int) -> Iterator[list[int]]:
     """Rows in batches of at most so many frames or tokens in total, longest first, like beside like."""
     batch: list[int] = []
     total = 0
