@@ -63,8 +63,8 @@ def write_report(
     """
     folder = Path(folder)
     contents = {
-        f"metrics-{split}.json": metrics_json(split, reports, about or {}).encode(),
-        f"predictions-{split}.csv": predictions_csv(tasks, labels, outputs, recording_ids, segment_ids).encode(),
+        f"metrics-{_for_a_file(split)}.json": metrics_json(split, reports, about or {}).encode(),
+        f"predictions-{_for_a_file(split)}.csv": predictions_csv(tasks, labels, outputs, recording_ids, segment_ids).encode(),
     }
     for report in reports.values():
         if report.confusion is not None:

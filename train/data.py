@@ -300,11 +300,16 @@ def read_batch(recordings: Recordings, positions: np.ndarray) -> Batch:
         segments = [recordings.store.read(name, int(row)) for row in rows]
         values = torch.from_numpy(np.concatenate(segments))
         features[modality] = Rows(values, tuple(len(segment) for segment in segments))
-    labels = {
+    counts = tuple(len(recordings.rows[i]) for i in positions)
+    return Batch(positions, counts, features, label_tensors(recordings.labels_of(positions)))
+
+
+def label_tensors(labels: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    """Class indexes as int64 and values as float32, the types that losses ask for."""
+    return {
         name: torch.from_numpy(values.astype(np.float32 if values.dtype.kind == "f" else np.int64))
-        for name, values in recordings.labels_of(positions).items()
+        for name, values in labels.items()
     }
-    return Batch(positions, tuple(len(recordings.rows[i]) for i in positions), features, labels)
 
 
 def _listed(names) -> str:

@@ -24,6 +24,7 @@ from .data import (
     check_learnable,
     choose_features,
     choose_tasks,
+    label_tensors,
     read_ahead,
     read_batch,
     recordings_of,
@@ -152,17 +153,16 @@ def train(
         if resumed is None:
             details = runs.environment(store, config.seed, describe(device), command)
             run, progress = runs.create(runs_dir, settings, details, material.left_out), Progress()
-            _save(run, progress, model, optimizer)
         else:
             run, progress = resumed, _load(resumed, device, model, optimizer)
             run.save_metrics(progress.lines)
             if progress.status != RUNNING:
                 say(f"run {run.name} is done ({progress.status} after epoch {progress.epoch}): nothing to resume")
                 return _result(run, progress, material)
-        for line in _announcement(run, material, model, device):
-            say(line)
 
         try:
+            for line in _announcement(run, material, model, device):
+                say(line)
             with _tensorboard(run, first_epoch=progress.epoch + 1) as board:
                 while progress.status == RUNNING:
                     epoch, started = progress.epoch + 1, time.monotonic()
@@ -328,8 +328,7 @@ def _selected(figures: Mapping[str, float], select: str, val_loss: float) -> flo
 
 def _validation_loss(material: Material, logits: Mapping[str, torch.Tensor], epoch: int) -> float:
     labels = material.validation.labels
-    tensors = {name: torch.from_numpy(labels[name]) for name in logits}
-    loss = float(material.objective.loss(logits, tensors, material.objective.weights(labels)))
+    loss = float(material.objective.loss(logits, label_tensors(labels), material.objective.weights(labels)))
     if not math.isfinite(loss):
         everyone = np.arange(len(material.validation))
         culprit = _segment_not_finite(material.validation, everyone) or "lower --learning-rate"
@@ -361,6 +360,9 @@ def _save(run: runs.Run, progress: Progress, model: torch.nn.Module, optimizer: 
 def _load(
     run: runs.Run, device: torch.device, model: torch.nn.Module, optimizer: torch.optim.Optimizer
 ) -> Progress:
+    """Brings network and optimizer to where the run was left: where it began, if that was in its first epoch."""
+    if run.is_untouched:
+        return Progress()
     state = run.load_last(device)
     try:
         progress = Progress(**{**state["progress"], "lines": tuple(state["progress"]["lines"])})
@@ -368,7 +370,7 @@ def _load(
             model.load_state_dict(state["model"])
             optimizer.load_state_dict(state["optimizer"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise RunError(f"last.pt of run {run.name} does not fit its config.json ({error}): train again") from error
+        raise RunError(f"run {run.name}: last.pt does not fit config.json, train again") from error
     return progress
 
 

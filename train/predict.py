@@ -71,7 +71,7 @@ def predict(
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise RunError(f"run {run.name}: best.safetensors does not fit config.json ({error})") from error
+        raise RunError(f"run {run.name}: best.safetensors does not fit config.json, train again") from error
     with track(f"predict {split}", total=len(recordings), unit="recordings") as advance:
         logits = infer(model.to(target), recordings, settings.train, target, advance)
     return Prediction(

@@ -6,7 +6,7 @@
                        metrics.jsonl      a line per epoch
                        events.out.*       the same for TensorBoard
                        best.safetensors   weights of the best epoch
-                       last.pt            all that resuming needs; without weights once the run is finished
+                       last.pt            all that resuming needs after each epoch; no weights once the run is done
     runs/latest                           names the newest run: a link, or a text file where links are not to be had
 
 Every file is written aside and renamed, so that a run that is killed leaves whole files.
@@ -119,6 +119,11 @@ class Run:
                 f"changed since: train again with msmt train, or give the right one with --store"
             )
 
+    @property
+    def is_untouched(self) -> bool:
+        """Whether no epoch of it was finished; its seed is then all that it takes to go on."""
+        return not any((self.path / name).exists() for name in ("best.safetensors", "last.pt"))
+
     def save_best(self, weights: Mapping[str, Tensor], epoch: int) -> None:
         with written_aside(self.path / "best.safetensors") as path:
             save_file(
@@ -133,7 +138,7 @@ class Run:
         try:
             return load_file(path)
         except Exception as error:  # safetensors has no exception type of its own for each defect
-            raise RunError(f"{path} cannot be read ({error}): train again") from error
+            raise RunError(f"{path} cannot be read ({type(error).__name__}): train again") from error
 
     def save_last(self, state: dict) -> None:
         with written_aside(self.path / "last.pt") as path:
@@ -147,7 +152,7 @@ class Run:
         try:
             return torch.load(path, map_location=device, weights_only=True)
         except Exception as error:  # pickle, zip and torch errors of every kind mean the same here
-            raise RunError(f"{path} cannot be read ({error}): train again") from error
+            raise RunError(f"{path} cannot be read ({type(error).__name__}): train again") from error
 
     def save_metrics(self, epochs: Sequence[Mapping[str, object]]) -> None:
         with written_aside(self.path / "metrics.jsonl") as path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from msmt.errors import StoreError
 from msmt.features.segments import segment_table
 from msmt.features.spec import FeatureSpec
 from msmt.features.tasks import Task, merged
@@ -60,6 +61,8 @@ class MemoryStore:
 
     def read(self, name: str, row: int) -> np.ndarray:
         self.seen.append(row)
+        if self.features[name][row] is None:
+            raise StoreError(f"row {row} of {name} is missing")
         return self.features[name][row]
 
     def fingerprint(self) -> str:

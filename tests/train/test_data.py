@@ -1,0 +1,266 @@
+"""From a store to batches: which segments, in which order, and what is refused."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+from msmt.errors import SettingError, StoreError
+from msmt.features.store import open_store
+from msmt.features.tasks import Task
+from msmt.tests.features import made as on_disk
+from msmt.tests.train.made import EMOTION, FIVE, STRENGTH, TASKS, calls, segment_store, spec, store_of
+from msmt.train.data import (
+    check_learnable,
+    choose_features,
+    choose_tasks,
+    groups_of_similar_length,
+    read_ahead,
+    read_batch,
+    recordings_of,
+    training_steps,
+    with_labels,
+)
+
+BOTH = {"text": "roberta", "audio": "hubert"}
+
+
+def refused(error, call, *arguments, **more) -> str:
+    with pytest.raises(error) as caught:
+        call(*arguments, **more)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_segments_of_a_recording_come_in_the_order_of_their_index():
+    store = store_of([0, 1, 2], segments=[3, 1, 4])
+    order = np.random.default_rng(0).permutation(8)
+    store.segments = store.segments.iloc[order].reset_index(drop=True)
+    recordings = recordings_of(store, "train", BOTH)
+    table = store.segments
+    for name, rows in zip(recordings.ids, recordings.rows, strict=True):
+        assert (table["recording_id"].iloc[rows] == name).all()
+        assert table["index"].iloc[rows].is_monotonic_increasing
+    assert recordings.segments == 8
+    assert recordings.ids == tuple(dict.fromkeys(table["recording_id"]))
+    expected = [int(name.removeprefix("call-")) for name in recordings.ids]
+    assert recordings.labels["five"].tolist() == expected  # call-i has class i
+
+
+def test_augmented_views_and_removed_rows_are_not_read():
+    store = store_of([0, 1, 2], segments=[2, 2, 2])
+    store.segments.loc[1, "view"] = "noise"
+    store.segments.loc[4, "split"] = "removed"
+    assert [rows.tolist() for rows in recordings_of(store, "train", BOTH).rows] == [[0], [2, 3], [5]]
+
+
+def test_a_split_without_segments_is_an_error_that_names_the_splits():
+    said = refused(StoreError, recordings_of, calls(), "dev", BOTH)
+    assert said == "memory.zarr has no segments in split dev: its splits are train, val, test"
+
+
+def test_the_split_of_removed_rows_cannot_be_read():
+    store = store_of([0, 1])
+    store.segments.loc[0, "split"] = "removed"
+    assert "its splits are train" in refused(StoreError, recordings_of, store, "removed", BOTH)
+
+
+def test_missing_features_are_an_error_that_says_how_many_and_what_to_do():
+    store = store_of([0, 1, 2], segments=[2, 2, 2])
+    store.features["hubert"][1] = store.features["hubert"][4] = store.features["roberta"][4] = None
+    said = refused(StoreError, recordings_of, store, "train", BOTH)
+    assert said == (
+        "2 of 6 segments of split train in memory.zarr have no features of roberta, hubert (the first: s1): "
+        "run msmt extract again, or leave them out with --skip-missing"
+    )
+    assert recordings_of(store, "train", {"text": "roberta"}, skip_missing=True).segments == 5
+
+
+def test_missing_features_can_be_left_out_and_are_listed():
+    store = store_of([0, 1, 2], segments=[2, 1, 2])
+    store.features["hubert"][1] = store.features["hubert"][2] = store.features["roberta"][2] = None
+    recordings = recordings_of(store, "train", BOTH, skip_missing=True)
+    assert recordings.ids == ("call-0", "call-2")
+    assert [rows.tolist() for rows in recordings.rows] == [[0], [3, 4]]
+    assert recordings.labels["five"].tolist() == [0, 2]
+    assert recordings.left_out.to_dict("records") == [
+        {"segment_id": "s1", "recording_id": "call-0", "split": "train", "reason": "no features: hubert"},
+        {"segment_id": "s2", "recording_id": "call-1", "split": "train", "reason": "no features: roberta, hubert"},
+    ]
+
+
+def test_a_split_without_any_features_cannot_be_skipped():
+    store = store_of([0, 1])
+    store.features["hubert"] = [None] * len(store.segments)
+    said = refused(StoreError, recordings_of, store, "train", BOTH, skip_missing=True)
+    assert said.endswith("run msmt extract again")
+
+
+def test_a_recording_with_two_labels_is_refused():
+    store = store_of([0, 1], segments=[2, 2])
+    store.segments.loc[3, "label_two"] = 1
+    assert "recording call-1 has more than one label of task two" in refused(
+        StoreError, recordings_of, store, "train", BOTH
+    )
+
+
+@pytest.mark.parametrize(
+    "asked, chosen",
+    [
+        (("both",), {"text": "roberta", "audio": "hubert"}),
+        (("text",), {"text": "roberta"}),
+        (("audio", "", "hubert"), {"audio": "hubert"}),
+    ],
+)
+def test_the_only_feature_of_a_modality_is_chosen(asked, chosen):
+    assert choose_features(calls(), *asked) == chosen
+
+
+def test_a_choice_of_features_that_is_open_or_impossible_is_refused():
+    store = calls()
+    store.specs["wavlm"] = spec("audio")
+    assert "choose --audio-feature from hubert, wavlm" in refused(SettingError, choose_features, store, "both")
+    assert choose_features(store, "both", "", "wavlm") == {"text": "roberta", "audio": "wavlm"}
+    assert "has no text feature bert: choose --text-feature from roberta" in refused(
+        SettingError, choose_features, store, "both", "bert"
+    )
+    del store.specs["roberta"]
+    assert "has no text feature, it holds hubert, wavlm" in refused(StoreError, choose_features, store, "text")
+
+
+def test_tasks_are_chosen_by_name_and_without_mtl_the_finest_is_left():
+    assert choose_tasks(TASKS, (), mtl=True) == TASKS
+    assert choose_tasks(TASKS, ("two", "five"), mtl=True) == (TASKS[0], TASKS[3])
+    assert choose_tasks(TASKS, (), mtl=False) == (FIVE,)
+    assert choose_tasks(tuple(reversed(TASKS)), (), mtl=False) == (FIVE,)
+    assert choose_tasks(TASKS, ("two",), mtl=False) == (TASKS[3],)
+    assert "there is no task six: choose --tasks from five, four" in refused(
+        SettingError, choose_tasks, TASKS, ("six",), True
+    )
+
+
+def test_one_class_only_cannot_be_learnt():
+    recordings = recordings_of(store_of([0, 1, 2]), "train", BOTH)
+    check_learnable(recordings, [FIVE])
+    said = refused(StoreError, check_learnable, recordings, TASKS)
+    assert said == (
+        "split train of memory.zarr has only class A+B+C of task two, so nothing can be learnt: "
+        "leave it out with --tasks"
+    )
+
+
+def test_a_task_without_labels_cannot_be_learnt():
+    store = segment_store()
+    store.segments["label_strength"] = np.nan
+    recordings = recordings_of(store, "train", BOTH)
+    assert "has no label of task strength" in refused(StoreError, check_learnable, recordings, [EMOTION, STRENGTH])
+    store.segments["label_strength"] = 2.5
+    assert "has only value 2.5" in refused(StoreError, check_learnable, recordings_of(store, "train", BOTH), [STRENGTH])
+
+
+def test_recordings_without_a_label_are_known():
+    store = segment_store()
+    first = recordings_of(store, "train", BOTH)
+    assert with_labels(first, [EMOTION]).tolist() == list(range(7))
+    store.segments.loc[first.rows[3], "label_emotion"] = -1
+    assert with_labels(recordings_of(store, "train", BOTH), [EMOTION]).tolist() == [0, 1, 2, 4, 5, 6]
+    assert with_labels(recordings_of(store, "train", BOTH), [EMOTION, STRENGTH]).tolist() == list(range(7))
+
+
+def test_a_batch_holds_whole_recordings_without_padding():
+    store = calls()
+    recordings = recordings_of(store, "train", BOTH)
+    batch = read_batch(recordings, np.array([4, 2]))
+    rows = [*recordings.rows[4], *recordings.rows[2]]
+    assert batch.counts == (len(recordings.rows[4]), len(recordings.rows[2]))
+    for modality, name in BOTH.items():
+        assert batch.features[modality].lengths == tuple(store.lengths(name)[rows])
+        expected = np.concatenate([store.features[name][row] for row in rows])
+        assert np.array_equal(batch.features[modality].values, expected)
+    assert batch.labels["five"].tolist() == [4, 2] and batch.labels["five"].dtype == torch.int64
+    assert batch.to(torch.device("cpu")).features["text"].values.dtype == torch.float32
+
+
+def test_a_batch_of_segment_labels_holds_those_of_its_segments():
+    store = segment_store()
+    recordings = recordings_of(store, "train", BOTH)
+    batch = read_batch(recordings, np.array([2, 0]))
+    rows = [*recordings.rows[2], *recordings.rows[0]]
+    assert batch.labels["emotion"].tolist() == store.segments["label_emotion"].iloc[rows].tolist()
+    assert batch.labels["strength"].dtype == torch.float32
+    assert recordings.segment_ids[:3] == ("s0", "s1", "s2")
+    assert recordings.recording_ids[:3] == ("call-0", "call-0", "call-1")
+
+
+def test_an_epoch_visits_every_recording_once_in_an_order_of_its_own():
+    longest = np.random.default_rng(0).integers(1, 99, 23)
+
+    def visits(seed, epoch):
+        steps = training_steps(np.arange(23), longest, seed, epoch, batch_recordings=3, accumulation=2)
+        assert [len(step) for step in steps] == [2, 2, 2, 2]
+        return [group.tolist() for step in steps for group in step]
+
+    assert sorted(sum(visits(0, 1), [])) == list(range(23))
+    assert visits(0, 1) == visits(0, 1)
+    assert visits(0, 1) != visits(0, 2) != visits(1, 2)
+
+
+def test_the_recordings_of_a_step_do_not_depend_on_how_it_is_cut_into_batches():
+    longest = np.arange(24)
+
+    def members(batch, accumulation):
+        steps = training_steps(np.arange(24), longest, 0, 1, batch, accumulation)
+        return [sorted(np.concatenate(step).tolist()) for step in steps]
+
+    assert members(8, 1) == members(2, 4) == members(1, 8)
+
+
+def test_recordings_of_similar_length_share_a_batch():
+    groups = groups_of_similar_length(np.arange(6), np.array([5, 90, 6, 80, 70, 4]), size=3)
+    assert [group.tolist() for group in groups] == [[1, 3, 4], [2, 0, 5]]
+
+
+def test_one_batch_is_read_ahead():
+    store = calls()
+    recordings = recordings_of(store, "train", BOTH)
+    started = threading.Event()
+    read, again = store.read, recordings.rows[1][0]
+    store.read = lambda name, row: (started.set() if row == again else None, read(name, row))[1]
+    batches = read_ahead(recordings, [np.array([0]), np.array([1]), np.array([2])])
+    next(batches)
+    assert started.wait(timeout=10)
+    assert [batch.positions.tolist() for batch in batches] == [[1], [2]]
+
+
+def test_a_reader_that_fails_says_so_where_the_batch_is_needed():
+    store = calls()
+    recordings = recordings_of(store, "train", BOTH)
+    store.features["hubert"][recordings.rows[1][0]] = None
+    batches = read_ahead(recordings, [np.array([0]), np.array([1])])
+    next(batches)
+    with pytest.raises(StoreError, match="of hubert is missing"):
+        next(batches)
+
+
+def test_a_reader_that_is_left_early_ends():
+    threads = threading.active_count()
+    batches = read_ahead(recordings_of(calls(), "train", BOTH), [np.array([i]) for i in range(9)])
+    next(batches)
+    batches.close()
+    assert threading.active_count() == threads
+
+
+@pytest.mark.parametrize("suffix", [".zarr", ".h5"])
+def test_both_formats_of_store_are_read(tmp_path, suffix):
+    made = on_disk.make_store(tmp_path / f"made{suffix}")
+    recordings = recordings_of(open_store(tmp_path / f"made{suffix}"), "train", BOTH)
+    batch = next(read_ahead(recordings, [np.array([1])]))
+    expected = np.concatenate([made["hubert"][row].values for row in (3, 4, 5)])
+    assert np.array_equal(batch.features["audio"].values, expected)
+
+
+def test_a_task_may_be_called_anything():
+    odd = Task("type", ("a.b", "c"))
+    assert choose_tasks((odd,), ("type",), mtl=True) == (odd,)
