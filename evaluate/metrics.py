@@ -11,6 +11,7 @@ Definitions, where conventions differ:
 - A correlation with a constant is 0.
 - An interval is the 2.5 % to 97.5 % quantile over R resamples, each of G recordings drawn with replacement; a
   recording's segments stay together. In each resample the rules above hold for the classes that occur in it.
+  Where every recording is right, so is every resample, and the interval has no width: it is too narrow then.
 """
 
 from __future__ import annotations
@@ -123,7 +124,9 @@ def _own_prediction(task: Task, output: np.ndarray) -> Prediction:
     return Prediction(output[:, 0], None) if task.is_value else Prediction(output.argmax(axis=1), output)
 
 
-def score(tasks: Sequence[Task], labels: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> dict[str, float]:
+def score(
+    tasks: Sequence[Task], labels: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
+) -> dict[str, float]:
     """The figures that a training loop watches, such as ``five/accuracy``; tasks without any label are left out.
 
     ``labels`` holds (n,) class indices or values, -1 or NaN where there is none; ``outputs`` as for ``with_coarser``.
@@ -151,7 +154,10 @@ def evaluate(
     for name, output in outputs.items():
         broken = int((~np.isfinite(np.asarray(output, float))).any(axis=1).sum())
         if broken:
-            raise RunError(f"task {name}: {broken} of {len(output)} predictions are not finite numbers; train with a lower learning rate")
+            raise RunError(
+                f"task {name}: {broken} of {len(output)} predictions are not finite numbers;"
+                " train with a lower learning rate"
+            )
     reports = {}
     for task, truth, prediction in _labelled(tasks, labels, outputs):
         present = _has_label(task, np.asarray(labels[task.name]))
@@ -178,7 +184,9 @@ def _labelled(tasks, labels, outputs) -> list[tuple[Task, np.ndarray, Prediction
         task = next(task for task in tasks if task.name == name)
         truth = np.asarray(labels[name])
         if truth.shape != prediction.values.shape:
-            raise ValueError(f"task {name} has labels of shape {truth.shape}, but predictions of shape {prediction.values.shape}")
+            raise ValueError(
+                f"task {name} has labels of shape {truth.shape}, but predictions of shape {prediction.values.shape}"
+            )
         present = _has_label(task, truth)
         if present.any():
             kept = None if prediction.probabilities is None else prediction.probabilities[present]
@@ -228,7 +236,7 @@ def _resampled_figures(task, truth, predicted, homes, resamples: int, seed: int)
         sums = np.zeros((homes.max() + 1, len(_VALUE_TERMS)))
         np.add.at(sums, homes, _value_terms(truth, predicted))
         return _figures_of_sums(_resampled(sums, resamples, seed))
-    # Only the cells of the confusion matrix that occur: C² columns would be many, for 20 classes and 10,000 recordings.
+    # Only the cells of the confusion matrix that occur: C² columns would be many for 20 classes and 10,000 recordings.
     size = len(task.classes)
     cells, cell = np.unique(truth.astype(np.int64) * size + predicted, return_inverse=True)
     counts = np.zeros((homes.max() + 1, len(cells)))
@@ -246,7 +254,9 @@ def _resampled(sums: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     drawn = np.empty((resamples, sums.shape[1]))
     step = max(1, _WEIGHTS_AT_ONCE // recordings)
     for start in range(0, resamples, step):
-        weights = random.multinomial(recordings, equal, size=min(step, resamples - start))  # (r, G): times each is drawn
+        weights = random.multinomial(
+            recordings, equal, size=min(step, resamples - start)
+        )  # (r, G): times each is drawn
         drawn[start : start + step] = weights @ sums
     return drawn
 
@@ -315,10 +325,12 @@ def _figures_of_sums(sums: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _is_sentiment(truth: np.ndarray) -> bool:
-    """Whether accuracies of the sign and of the rounded value mean something: values on both sides of 0, within -3 to 3."""
+    """Whether accuracies of the sign and of the rounded value mean something: both signs occur, within -3 to 3."""
     return bool(truth.min() < 0 < truth.max() and np.abs(truth).max() <= _SENTIMENT_RANGE)
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """0 where the denominator is."""
-    return np.divide(numerator, denominator, out=np.zeros(np.broadcast(numerator, denominator).shape), where=denominator != 0)
+    return np.divide(
+        numerator, denominator, out=np.zeros(np.broadcast(numerator, denominator).shape), where=denominator != 0
+    )

@@ -36,10 +36,10 @@ BESIDE = (MSMT_FN, MMML)  # what an evaluation on MarketCalls is shown beside
 
 
 def caution(split: str, recordings: int) -> str:
-    """What keeps the paper's figures from being comparable with an evaluation of so many recordings; empty if nothing seen."""
+    """Why the paper's figures cannot be compared with those of this evaluation; empty if nothing speaks against it."""
     if split == "test" and recordings == TEST_RECORDINGS:
         return ""
     return (
-        f"The paper's figures are for the {TEST_RECORDINGS} test recordings of MarketCalls. These are {recordings} recordings"
-        f" of a split called {split}: another set, so the figures cannot be compared."
+        f"The paper's figures are for the {TEST_RECORDINGS} test recordings of MarketCalls. This split, {split},"
+        f" is another set and has {recordings}, so the figures cannot be compared."
     )

@@ -64,7 +64,9 @@ def write_report(
     folder = Path(folder)
     contents = {
         f"metrics-{_for_a_file(split)}.json": metrics_json(split, reports, about or {}).encode(),
-        f"predictions-{_for_a_file(split)}.csv": predictions_csv(tasks, labels, outputs, recording_ids, segment_ids).encode(),
+        f"predictions-{_for_a_file(split)}.csv": predictions_csv(
+            tasks, labels, outputs, recording_ids, segment_ids
+        ).encode(),
     }
     for report in reports.values():
         if report.confusion is not None:
@@ -149,7 +151,12 @@ def _class_table(reports: Sequence[TaskReport], paper: Sequence[PaperRow]) -> st
     rows = [header]
     for report in reports:
         accuracy = report.figures["accuracy"]
-        row = [report.task.name, str(report.count), _percent(accuracy.value), f"[{_percent(accuracy.low)}, {_percent(accuracy.high)}]"]
+        row = [
+            report.task.name,
+            str(report.count),
+            _percent(accuracy.value),
+            f"[{_percent(accuracy.low)}, {_percent(accuracy.high)}]",
+        ]
         row += [_percent(report.figures[name].value) for name in names]
         row += [f"{of.accuracy[report.task.name]:.2f}" if report.task.name in of.accuracy else "" for of in paper]
         rows.append(row)
@@ -217,7 +224,9 @@ def confusion_png(report: TaskReport, split: str) -> bytes:
         for column in range(size):
             _write_cell(axes, row, column, counts[row, column], shares[row, column], support[row], number_size)
     axes.set_xticks(range(size), names, rotation=90 if upright else 0, fontfamily=fonts)
-    axes.set_yticks(range(size), [f"{name}\nn = {count}" for name, count in zip(names, support, strict=True)], fontfamily=fonts)
+    axes.set_yticks(
+        range(size), [f"{name}\nn = {count}" for name, count in zip(names, support, strict=True)], fontfamily=fonts
+    )
     axes.set_xlabel("predicted (count, and share of the label's row)", labelpad=8)
     axes.set_ylabel("label", labelpad=8)
     axes.set_xticks(np.arange(1, size) - 0.5, minor=True)

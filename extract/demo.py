@@ -34,24 +34,26 @@ README = f"""{_MARK}
 This corpus is synthetic and the encoders are random.
 
 The sounds were computed from noise and pulses: nobody speaks in them. The sentences were drawn from short
-lists, a list for each of the classes A to E. The encoders, in the folder encoders of the demo, have the architecture of HuBERT
-and BERT, but are tiny, and their weights are random numbers: they were never trained on anything.
+lists, one for each of the classes A to E. The encoders, in the folder encoders of the demo, have the
+architecture of HuBERT and BERT, but are tiny, and their weights are random numbers: they were never trained
+on anything.
 
 So scores on this corpus mean nothing, except that the commands work from the audio files to the score table.
 They say nothing about real calls, about real encoders, or about the method.
 """
 
-TRAINING = f"""# {_MARK} Sizes for a network that learns the demo's small corpus in a minute on two cores.
+TRAINING = f"""# {_MARK} Sizes for a network that learns the demo's small corpus within a minute on two cores.
 heads: 4
 feed_forward: 128
 complementary_layers: 2
 gru_width: 32
 head_width: 64
-dropout: 0.1
-context_dropout: 0.2
-epochs: 30
-patience: 10
-learning_rate: 0.001
+dropout: 0.0
+context_dropout: 0.0
+epochs: 40
+patience: 15
+learning_rate: 0.002
+clip_norm: 0.5
 batch_recordings: 8
 accumulation: 1
 """
@@ -298,7 +300,9 @@ def _pulses(phase: np.ndarray, harmonics: int) -> np.ndarray:
     half = np.pi * phase
     bottom = np.sin(half)
     near = np.abs(bottom) < 1e-6
-    train = np.sin((2 * harmonics + 1) * half) / np.where(near, 1, bottom)  # = 1 + 2 Σ cos(2πk phase), k = 1 … harmonics
+    train = np.sin((2 * harmonics + 1) * half) / np.where(
+        near, 1, bottom
+    )  # = 1 + 2 Σ cos(2πk phase), k = 1 … harmonics
     return np.where(near, 2 * harmonics + 1, train) - 1
 
 

@@ -5,6 +5,7 @@ The rows are a DataFrame whose column ``origin`` says where each came from, such
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
@@ -17,7 +18,21 @@ import pandas as pd
 from ...errors import CorpusError
 
 # Tried in this order where a csv names audio without its extension.
-AUDIO_EXTENSIONS = (".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus", ".aac", ".wma", ".amr", ".mp4", ".webm", ".WAV", ".MP3")
+AUDIO_EXTENSIONS = (
+    ".wav",
+    ".flac",
+    ".mp3",
+    ".m4a",
+    ".ogg",
+    ".opus",
+    ".aac",
+    ".wma",
+    ".amr",
+    ".mp4",
+    ".webm",
+    ".WAV",
+    ".MP3",
+)
 
 _INTEGER = re.compile(r"[+-]?\d+(\.0*)?")  # spreadsheets write 1.0 for 1
 
@@ -51,10 +66,8 @@ def numbers(rows: pd.DataFrame, column: str, called: str) -> np.ndarray:
     for i, (origin, text) in enumerate(zip(rows["origin"], rows[column], strict=True)):
         if not text:
             continue
-        try:
+        with contextlib.suppress(ValueError):
             values[i] = float(text)
-        except ValueError:
-            pass
         if not math.isfinite(values[i]):
             raise CorpusError(f"{origin}: {called} must be a number, but is {text!r}")
     return values
@@ -62,20 +75,18 @@ def numbers(rows: pd.DataFrame, column: str, called: str) -> np.ndarray:
 
 def check_one_split(rows: pd.DataFrame) -> None:
     """All segments of a recording must be in one split."""
-    _check_same_within_recording(rows, "split", "is in split {first!r}, but was in {second!r}")
+    check_same_within_recording(rows, rows["split"], "split")
 
 
-def check_one_label(rows: pd.DataFrame, column: str, called: str, remedy: str = "") -> None:
-    """All segments of a recording must have one label."""
-    _check_same_within_recording(rows, column, f"has {called} {{first!r}}, but had {{second!r}}", remedy)
-
-
-def _check_same_within_recording(rows: pd.DataFrame, column: str, wording: str, remedy: str = "") -> None:
-    seen: dict[str, tuple[str, str]] = {}
-    for recording, value, origin in zip(rows["recording_id"], rows[column], rows["origin"], strict=True):
+def check_same_within_recording(rows: pd.DataFrame, values: Sequence, called: str, remedy: str = "") -> None:
+    """All segments of a recording must have one of the ``values`` (n,)."""
+    seen: dict = {}
+    for recording, value, origin in zip(rows["recording_id"], values, rows["origin"], strict=True):
         known, where = seen.setdefault(recording, (value, origin))
         if known != value:
-            raise CorpusError(f"{origin}: recording {recording} {wording.format(first=value, second=known)} in {where}{remedy}")
+            raise CorpusError(
+                f"{origin}: recording {recording} has {called} {value!r}, but {known!r} in {where}{remedy}"
+            )
 
 
 def check_numbers_differ(rows: pd.DataFrame) -> None:
@@ -84,7 +95,9 @@ def check_numbers_differ(rows: pd.DataFrame) -> None:
     for recording, number, origin in zip(rows["recording_id"], rows["index"], rows["origin"], strict=True):
         where = seen.setdefault((recording, number), origin)
         if where is not origin:
-            raise CorpusError(f"{origin}: recording {recording} has segment number {number} twice, the first is in {where}")
+            raise CorpusError(
+                f"{origin}: recording {recording} has segment number {number} twice, the first is in {where}"
+            )
 
 
 def check_several_classes(where: Path, called: str, labels: Sequence) -> None:
@@ -120,7 +133,9 @@ def audio_paths(rows: pd.DataFrame, root: Path, folder: Path) -> list[str]:
     if missing:
         origin, path = missing[0]
         others = f" ({len(missing)} of {len(rows)} rows lack theirs)" if len(missing) > 1 else ""
-        raise CorpusError(f"{origin}: there is no audio file {root / path}, with or without an extension such as .wav{others}")
+        raise CorpusError(
+            f"{origin}: there is no audio file {root / path}, with or without an extension such as .wav{others}"
+        )
     return paths
 
 

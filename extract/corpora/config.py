@@ -97,7 +97,9 @@ class GenericOptions:
         except ValueError:
             train = val = test = -1.0
         if not (0 < train < float("inf") and 0 < val < float("inf") and 0 < test < float("inf")):
-            raise SettingError(f"split_ratios must be three shares above 0 such as 0.8,0.1,0.1, but is {self.split_ratios!r}")
+            raise SettingError(
+                f"split_ratios must be three shares above 0 such as 0.8,0.1,0.1, but is {self.split_ratios!r}"
+            )
         total = train + val + test
         return train / total, val / total, test / total
 

@@ -16,7 +16,7 @@ from .checks import (
     audio_paths,
     check_filled,
     check_folder,
-    check_one_label,
+    check_same_within_recording,
     check_several_classes,
     integers,
     numbers,
@@ -55,9 +55,13 @@ def load(data_dir: Path, options: GenericOptions) -> Corpus:
     required += [getattr(options, field) for field in _OPTIONAL.values() if options.is_renamed(field)]
     csv = read_csv(path, list(dict.fromkeys(required)))
     columns = {"audio": options.audio_column, "text": options.text_column}
-    columns |= {name: getattr(options, field) for name, field in _OPTIONAL.items() if getattr(options, field) in csv.rows}
+    columns |= {
+        name: getattr(options, field) for name, field in _OPTIONAL.items() if getattr(options, field) in csv.rows
+    }
     # The csv's columns under the segment table's names; labels stay apart, as they may be called anything.
-    rows = pd.DataFrame({"origin": csv.origins} | {name: csv.rows[column].tolist() for name, column in columns.items()}, dtype=object)
+    rows = pd.DataFrame(
+        {"origin": csv.origins} | {name: csv.rows[column].tolist() for name, column in columns.items()}, dtype=object
+    )
     notes = list(csv.notes)
 
     check_filled(rows, "audio", options.audio_column)
@@ -77,7 +81,10 @@ def load(data_dir: Path, options: GenericOptions) -> Corpus:
         splits = made_splits(_strata(rows, tasks[0]), options.ratios, options.split_seed, path)
         rows["split"] = [splits[recording] for recording in rows["recording_id"]]
         counts = ", ".join(f"{sum(split == name for split in splits.values())} {name}" for name in SPLITS)
-        notes.append(f"{path.name} has no column {options.split_column}: recordings were split with seed {options.split_seed} into {counts}")
+        notes.append(
+            f"{path.name} has no column {options.split_column}:"
+            f" recordings were split with seed {options.split_seed} into {counts}"
+        )
     return assembled(NAME, root, rows, tasks, notes)
 
 
@@ -133,7 +140,9 @@ def _place_in_files(rows: pd.DataFrame, options: GenericOptions) -> None:
                 raise CorpusError(f"{origin}: {called} must not be negative, but is {value:g}")
     for start, end, origin in zip(rows["start"], rows["end"], rows["origin"], strict=True):
         if end <= (0 if np.isnan(start) else start):
-            raise CorpusError(f"{origin}: the segment ends at {end:g} s, but starts at {0 if np.isnan(start) else start:g} s")
+            raise CorpusError(
+                f"{origin}: the segment ends at {end:g} s, but starts at {0 if np.isnan(start) else start:g} s"
+            )
     if "channel" in rows:
         given = rows[rows["channel"] != ""]
         channels = integers(given, "channel", options.channel_column)
@@ -152,20 +161,23 @@ def _tasks_and_labels(
         texts = rows[["origin", "recording_id"]].assign(label=csv[column].tolist())
         if options.label_kind == "value":
             values = numbers(texts, "label", column)
-            texts["label"] = [None if np.isnan(value) else value for value in values.tolist()]
-            present = values[~np.isnan(values)].tolist()
+            given: list = ["" if np.isnan(value) else value for value in values.tolist()]
             classes: tuple[str, ...] = ()
         else:
-            present = [text for text in texts["label"] if text]
-            classes = tuple(sorted_classes(present))
+            given = texts["label"].tolist()
+            classes = tuple(sorted_classes([text for text in given if text]))
             home = {name: index for index, name in enumerate(classes)}
-            values = np.array([home.get(text, NO_LABEL) for text in texts["label"]])
-        check_several_classes(path, f"column {column}", present)
+            values = np.array([home.get(text, NO_LABEL) for text in given])
+        check_several_classes(path, f"column {column}", [label for label in given if label != ""])
         if options.label_level == "recording":
-            check_one_label(texts, "label", column, remedy="; if each segment has its own label, set --label-level segment")
+            check_same_within_recording(
+                rows, given, column, "; if each segment has its own label, set --label-level segment"
+            )
         task = Task(re.sub(r"[^\w-]+", "_", column), classes, options.label_level)
         if task.column in labels:
-            raise CorpusError(f"{path} row 1: columns {options.label_columns} would all be called task {task.name}; rename one")
+            raise CorpusError(
+                f"{path} row 1: columns {options.label_columns} would all be called task {task.name}; rename one"
+            )
         tasks.append(task)
         labels[task.column] = values
     return tasks, labels
@@ -173,15 +185,16 @@ def _tasks_and_labels(
 
 def sorted_classes(labels: Sequence[str]) -> list[str]:
     """The different labels in order: by value if all are numbers, else as text."""
-    different = set(labels)
+    different = sorted(set(labels))
     try:
-        return sorted(different, key=lambda label: (float(label), label))
+        values = [float(label) for label in different]
     except ValueError:
-        return sorted(different)
+        return different
+    return sorted(different, key=float) if np.isfinite(values).all() else different
 
 
 def _strata(rows: pd.DataFrame, task: Task) -> dict[str, int]:
-    """For each recording the stratum it belongs to: its class or its most frequent one, or its mean value's quartile."""
+    """The stratum of each recording: its class or its most frequent one, or its mean value's quartile."""
     labels = rows.groupby("recording_id")[task.column]
     if not task.is_value:
         return labels.agg(lambda column: column.value_counts().sort_index().idxmax()).to_dict()
@@ -195,7 +208,9 @@ def made_splits(strata: Mapping[str, int], ratios: tuple[float, float, float], s
     The same recordings, strata and seed give the same splits, whatever the order of the rows.
     """
     if len(strata) < len(SPLITS):
-        raise CorpusError(f"{path}: {len(strata)} recordings cannot be split into {', '.join(SPLITS)}; give a column with splits")
+        raise CorpusError(
+            f"{path}: {len(strata)} recordings cannot be split into {', '.join(SPLITS)}; give a column with splits"
+        )
     random = np.random.default_rng(seed)
     shares = np.array(ratios)
     assigned = np.zeros(len(SPLITS))
@@ -212,7 +227,9 @@ def made_splits(strata: Mapping[str, int], ratios: tuple[float, float, float], s
             assigned[split] += 1
     for empty in np.flatnonzero(assigned == 0):
         largest = int(assigned.argmax())
-        moved = [recording for recording, split in splits.items() if split == largest][-1]
+        members = [recording for recording, split in splits.items() if split == largest]
+        homes = [strata[recording] for recording in members]
+        moved = max(members, key=lambda recording: homes.count(strata[recording]))  # its stratum can spare one
         splits[moved] = int(empty)
         assigned[largest] -= 1
         assigned[empty] += 1

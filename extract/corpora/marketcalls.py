@@ -13,7 +13,14 @@ import pandas as pd
 
 from ...errors import CorpusError
 from ...features.tasks import Task, merged
-from .checks import audio_paths, check_filled, check_folder, check_one_label, check_several_classes, integers
+from .checks import (
+    audio_paths,
+    check_filled,
+    check_folder,
+    check_same_within_recording,
+    check_several_classes,
+    integers,
+)
 from .corpus import Corpus, assembled
 from .tables import CsvTable, read_csv
 
@@ -43,7 +50,7 @@ def load(data_dir: Path) -> Corpus:
     for label, origin in zip(rows["label"], rows["origin"], strict=True):
         if label not in FIVE.classes:
             raise CorpusError(f"{origin}: label must be one of {', '.join(FIVE.classes)}, but is {label!r}")
-    check_one_label(rows, "label", "label")
+    check_same_within_recording(rows, rows["label"], "label")
     check_several_classes(data_dir, "label", rows["label"])
     rows["audio"] = audio_paths(rows, data_dir, data_dir / "audio")
     rows = pd.concat([rows, labels_of(rows["label"])], axis=1)
@@ -67,7 +74,9 @@ def _tables(data_dir: Path) -> dict[str, CsvTable]:
             raise CorpusError(f"{data_dir}: holds {ONE_FILE} and {present[0]}.csv; keep one or the other")
         return {"": read_csv(data_dir / ONE_FILE, (*COLUMNS, "split"))}
     if not present:
-        raise CorpusError(f"{data_dir}: holds neither train.csv, val.csv and test.csv nor {ONE_FILE}; name the corpus with --data")
+        raise CorpusError(
+            f"{data_dir}: holds neither train.csv, val.csv and test.csv nor {ONE_FILE}; name the corpus with --data"
+        )
     return {split: read_csv(data_dir / f"{split}.csv", COLUMNS) for split in SPLITS}
 
 

@@ -20,6 +20,8 @@ def load_corpus(dataset: str, data_dir: Path, options: GenericOptions | None = N
         return generic.load(Path(data_dir), options)
     if dataset == "marketcalls":
         if options != GenericOptions():
-            raise SettingError("columns, labels and splits can be set for --dataset generic only; marketcalls has its own")
+            raise SettingError(
+                "columns, labels and splits can be set for --dataset generic only; marketcalls has its own"
+            )
         return marketcalls.load(Path(data_dir))
     raise SettingError(f"dataset must be {' or '.join(DATASETS)}, but is {dataset!r}")

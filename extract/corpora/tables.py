@@ -55,7 +55,7 @@ class CsvTable:
 def read_csv(path: Path, required: Sequence[str]) -> CsvTable:
     """Read a csv that must have the columns ``required``; no field is taken for a number or for missing.
 
-    Raises CorpusError when the file is absent, empty, has no rows, lacks a column, or has a row that does not fit the header.
+    Raises CorpusError when the file is absent or empty, has no rows, lacks a column, or a row does not fit the header.
     """
     path = Path(path)
     text, encoding = _decoded(path)
@@ -67,7 +67,8 @@ def read_csv(path: Path, required: Sequence[str]) -> CsvTable:
             records.append([field.strip() for field in record])
     except csv.Error as error:
         raise CorpusError(
-            f"{path} row {len(records) + 1}: {error}; quotes inside a quoted field must be doubled, and each quote closed"
+            f"{path} row {len(records) + 1}: {error};"
+            " quotes inside a quoted field must be doubled, and each quote closed"
         ) from error
     if not records or not any(records[0]):
         raise CorpusError(f"{path}: the first row is blank; it must hold the names of the columns")
@@ -78,7 +79,10 @@ def read_csv(path: Path, required: Sequence[str]) -> CsvTable:
         if not any(record):
             continue
         if len(record) != len(header):
-            raise CorpusError(f"{path} row {number}: has {len(record)} fields, but the header has {len(header)}; quote fields that hold commas")
+            raise CorpusError(
+                f"{path} row {number}: has {len(record)} fields, but the header has {len(header)};"
+                " quote fields that hold commas"
+            )
         numbers.append(number)
         rows.append(record)
     if not rows:
