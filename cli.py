@@ -205,7 +205,7 @@ def train(
         changed = [name for name in command.params if given(command, name) and name not in _ALLOWED_WITH_RESUME]
         if changed:
             raise SettingError(f"--resume goes on under the run's own settings, so --{changed[0].replace('_', '-')} cannot be set")
-        store = store or Path(resolve(runs, resume).environment["store"]["path"])
+        store = store or _recorded_store(resolve(runs, resume), runs)
         model = config = None
     trained = run(
         open_store(store or default_store(Path("cache"))),
@@ -243,7 +243,7 @@ def evaluate(
     from .train.runs import resolve
 
     run = resolve(runs, run_name)
-    store = open_store(store or Path(run.environment["store"]["path"]))
+    store = open_store(store or _recorded_store(run, runs))
     prediction = predict(run.path, store, split, console.track(), device=device)
     if len(prediction.left_out):
         console.say(f"{len(prediction.left_out)} segments of {split} have no features and were left out")
@@ -263,6 +263,12 @@ def evaluate(
     )
     click.echo(report.score_table(split, reports, paper.BESIDE if store.dataset == paper.DATASET else ()))
     console.say("\n".join(["", *(str(path) for path in written)]))
+
+
+def _recorded_store(run, runs: Path) -> Path:
+    """The store that a run was trained on; a relative path counts from here, or from beside the folder of runs."""
+    recorded = Path(run.environment["store"]["path"])
+    return recorded if recorded.exists() else runs.parent / recorded
 
 
 @msmt.command()

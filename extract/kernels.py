@@ -14,8 +14,18 @@ from torch.nn import functional
 _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
+_TYPICAL_ROWS = 512  # of one product; decides how oneDNN lays a weight out
+
+
+def laid_out(weight: Tensor) -> Tensor:
+    """An (o, i) weight as ``linear`` reads it fastest: on a CPU in oneDNN's own layout, found once instead of in each product."""
+    if _HAS_ONEDNN and weight.device.type == "cpu":
+        return torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _TYPICAL_ROWS)
+    return weight
+
+
 def linear(rows: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool = False) -> Tensor:
-    """(N, i) rows times (o, i) weight plus (o,) bias, through GELU if asked: (N, o)."""
+    """(N, i) rows times (o, i) weight, laid out or not, plus (o,) bias, through GELU if asked: (N, o)."""
     if _HAS_ONEDNN and rows.device.type == "cpu":
         return torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "gelu" if gelu else "none", [], "none")
     out = functional.linear(rows, weight, bias)

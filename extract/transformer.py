@@ -92,8 +92,11 @@ def _of_bert(layer: nn.Module, dtype: torch.dtype) -> Layer:
 def _layer(heads: int, projections, ends, attention_norm, feed_forward_norm, dtype: torch.dtype) -> Layer:
     qkv = torch.cat([projection.weight for projection in projections])
     qkv_bias = torch.cat([projection.bias for projection in projections])
-    tensors = [qkv, qkv_bias, *(tensor for end in ends for tensor in (end.weight, end.bias))]
-    return Layer(heads, *(tensor.detach().to(dtype) for tensor in tensors), attention_norm, feed_forward_norm)
+    products = [(qkv, qkv_bias), *((end.weight, end.bias) for end in ends)]
+    tensors = []
+    for weight, bias in products:
+        tensors += [kernels.laid_out(weight.detach().to(dtype)), bias.detach().to(dtype)]
+    return Layer(heads, *tensors, attention_norm, feed_forward_norm)
 
 
 def _attended(layer: Layer, rows: Tensor, lengths: Sequence[int]) -> Tensor:

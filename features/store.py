@@ -342,6 +342,7 @@ class StoreWriter(ABC):
                 self._create(_new_head(dataset, tasks, features), table)
             self.store = open_store(path)
             return
+        self._recover()
         self.store = store = open_store(path)
         if store.dataset != dataset:
             raise StoreError(f"{path}: holds dataset {store.dataset!r}, not {dataset!r}; name another with --store")
@@ -404,6 +405,9 @@ class StoreWriter(ABC):
 
     @abstractmethod
     def _create(self, head: StoreHead, table: pd.DataFrame) -> None: ...
+
+    def _recover(self) -> None:
+        """Complete or undo what a writer that was killed left half-way, where a format needs that."""
 
     @abstractmethod
     def _replace(self, head: StoreHead, table: pd.DataFrame, emptied: set[str]) -> None:

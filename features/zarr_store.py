@@ -196,8 +196,11 @@ class ZarrWriter(StoreWriter):
         put_in_place(aside, self.path)
 
     def _replace(self, head: StoreHead, table: pd.DataFrame, emptied: set[str]) -> None:
-        self._recover()
         rows = len(table)
+        document = json.loads((self.path / "zarr.json").read_text())
+        document["attributes"] = _root_attributes(head)
+        # First, because it is the table that tells whether there is anything left to replace.
+        write_whole(self.path / "zarr.json", [json.dumps(document, indent=2).encode()])
         for name, feature in head.features.items():
             folder = self.path / name
             if name in emptied or name not in self.store.specs:
@@ -207,9 +210,6 @@ class ZarrWriter(StoreWriter):
                 for array in ("features", *_STATES):
                     _resize(folder / array, rows)
         self._put_folder(self.path / "segments", lambda aside: _make_segments(aside, head, table))
-        document = json.loads((self.path / "zarr.json").read_text())
-        document["attributes"] = _root_attributes(head)
-        write_whole(self.path / "zarr.json", [json.dumps(document, indent=2).encode()])
 
     def _put_folder(self, folder: Path, make) -> None:
         aside, old = folder.with_name(folder.name + ASIDE), folder.with_name(folder.name + ".old")
@@ -222,13 +222,13 @@ class ZarrWriter(StoreWriter):
         shutil.rmtree(old, ignore_errors=True)
 
     def _recover(self) -> None:
-        """Complete a replacement of the table that was cut off between its two renames."""
+        """Complete a replacement of the table that was cut off between its two renames; drop what it left."""
         folder = self.path / "segments"
         aside = folder.with_name(folder.name + ASIDE)
         if not folder.exists() and aside.exists():
             put_in_place(aside, folder)
-        for left in self.path.glob("*.old"):
-            shutil.rmtree(left)
+        for left in (*self.path.glob("*.old"), *self.path.glob(f"*{ASIDE}")):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def _root_attributes(head: StoreHead) -> dict:

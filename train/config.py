@@ -51,7 +51,7 @@ class ModelConfig:
     modalities: str = "both"
     """Features the network sees."""
 
-    pooling: str = "attention"
+    pooling: str = "cls"
     """How a segment's stream becomes one vector; flatten has a weight for every position and value."""
 
     width: int = 0
