@@ -340,8 +340,10 @@ class _Run:
                     committing.result()
 
     def _commit(self, feature: str, results: Mapping[int, Row | None]) -> None:
-        missing = self.writer.store.lengths(feature) == MISSING
-        news = {row: new for row, new in results.items() if new is not None or not missing[row]}
+        states = self.writer.store.states(feature)
+        # A kill may have left the identity of a row that it had marked missing; only a blank row needs no commit.
+        blank = (states.length == MISSING) & (states.identity == 0)
+        news = {row: new for row, new in results.items() if new is not None or not blank[row]}
         for block, rows in _by_block(news).items():
             self.writer.commit(feature, block, rows)
             computed = sum(new is not None for new in rows.values())
