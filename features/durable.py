@@ -7,12 +7,15 @@ import fcntl
 import os
 import socket
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import LockedError, StoreError
 
+# Linux gathers a larger write in larger pages, which take it longer to find than the write takes (measured: a third slower).
+_BYTES_A_WRITE = 1 << 16
 ASIDE = ".aside"  # suffix of a file or folder that is still being written
 
 
@@ -21,19 +24,43 @@ def write_whole(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
 
     Raises StoreError when the disk is full or the folder cannot be written; the old file then stays.
     """
-    aside = path.with_name(path.name + ASIDE)
-    with explained(path):
+    write_all_whole({path: pieces})
+
+
+def write_all_whole(contents: Mapping[Path, Iterable[bytes | memoryview]]) -> None:
+    """Several such files at once: all of them are on the disk when this returns, in no order among themselves.
+
+    Forcing them to the disk together costs hardly more than forcing one, because it is mostly waiting.
+    """
+    asides = {path: path.with_name(path.name + ASIDE) for path in contents}
+    with explained(next(iter(contents))):
         try:
-            with open(aside, "wb") as file:
-                for piece in pieces:
-                    file.write(piece)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(aside, path)
+            for path, pieces in contents.items():
+                _write(asides[path], [memoryview(piece).cast("B") for piece in pieces if len(piece)])
+            _sync_together(list(asides.values()))
+            for path, aside in asides.items():
+                os.replace(aside, path)
         except OSError:
-            aside.unlink(missing_ok=True)
+            for aside in asides.values():
+                aside.unlink(missing_ok=True)
             raise
-        sync_folder(path.parent)
+        _sync_together(sorted({path.parent for path in contents}))
+
+
+def _write(path: Path, pieces: Sequence[memoryview]) -> None:
+    with open(path, "wb", buffering=0) as file:  # pieces are large, and a buffer would copy them once more
+        for piece in pieces:
+            while len(piece):
+                piece = piece[file.write(piece[:_BYTES_A_WRITE]) :]
+
+
+def _sync_together(paths: Sequence[Path]) -> None:
+    if len(paths) == 1:
+        sync_file(paths[0])
+        return
+    with ThreadPoolExecutor(len(paths)) as pool:
+        for _ in pool.map(sync_file, paths):
+            pass
 
 
 def put_in_place(aside: Path, path: Path) -> None:

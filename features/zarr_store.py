@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import StoreError
-from .durable import ASIDE, put_in_place, sync_tree, write_whole
+from .durable import ASIDE, put_in_place, sync_tree, write_all_whole, write_whole
 from .segments import segment_table, table_digest
 from .spec import FeatureSpec
 from .store import (
@@ -139,7 +139,7 @@ class ZarrWriter(StoreWriter):
         values = {row: self.store.read(feature, row) for row in kept}
         if (new["length"][changed] != MISSING).any():
             new["length"][changed] = MISSING
-            self._write_state(feature, "length", block, new["length"])
+            write_whole(*self._state(feature, "length", block, new["length"]))
         for row, content in rows.items():
             at = row - members.start
             if content is None:
@@ -152,9 +152,11 @@ class ZarrWriter(StoreWriter):
         head = self.store.head.features[feature]
         shard = _shard_path(self.path, feature, block)
         shard.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(shard, _shard_pieces(head, [values.get(row) for row in _whole_block(block)]))
-        for name in ("checksum", "identity", "length"):
-            self._write_state(feature, name, block, new[name])
+        pieces = _shard_pieces(head, [values.get(row) for row in _whole_block(block)])
+        others = [self._state(feature, name, block, new[name]) for name in ("checksum", "identity")]
+        write_all_whole({shard: pieces, **dict(others)})
+        write_whole(*self._state(feature, "length", block, new["length"]))
+        for name in _STATES:
             getattr(states, name)[members.start : members.stop] = new[name]
 
     def mend(self, damages: Sequence[Damage]) -> None:
@@ -174,13 +176,14 @@ class ZarrWriter(StoreWriter):
     def finish(self) -> None:
         """Nothing to do: a Zarr store is in its final form after each commit."""
 
-    def _write_state(self, feature: str, name: str, block: int, values: np.ndarray) -> None:
+    def _state(self, feature: str, name: str, block: int, values: np.ndarray) -> tuple[Path, list[bytes]]:
+        """Path and content of a block's lengths, checksums or identities."""
         kind, absent = _STATES[name]
         chunk = np.full(BLOCK_ROWS, absent, kind)
         chunk[: len(values)] = values
         path = self.path / feature / name / "c" / str(block)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, [chunk.tobytes()])
+        return path, [chunk.tobytes()]
 
     def _create(self, head: StoreHead, table: pd.DataFrame) -> None:
         import zarr
