@@ -26,7 +26,7 @@ import pandas as pd
 import xxhash
 
 from ..errors import StoreError
-from .durable import ASIDE, explained, put_in_place, sync_file, sync_folder
+from .durable import ASIDE, explained, put_in_place, sync_file, sync_folder, write_whole
 from .segments import segment_table, table_digest
 from .spec import FeatureSpec
 from .store import (
@@ -181,8 +181,16 @@ class Hdf5Writer(StoreWriter):
         if not self.store.in_progress:
             shutil.rmtree(parts_folder(self.path), ignore_errors=True)
             return
+        needed = sum(path.stat().st_size for path in self.store._files())
+        free = shutil.disk_usage(self.path.parent).free
+        if free < needed:
+            # Asked beforehand, because HDF5 does not recover from a disk that fills up under it.
+            raise StoreError(
+                f"{self.path}: no space left on the disk for the merged file ({needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free);"
+                " all that was committed stays: make room and run the command again"
+            )
         with explained(self.path):
-            aside = self._aside()
+            aside = self.path.with_name(self.path.name + ASIDE)
             self._write_plain(aside, self.store.head, self.store.segments, self.store)
             put_in_place(aside, self.path)
             shutil.rmtree(parts_folder(self.path), ignore_errors=True)
@@ -246,37 +254,31 @@ class Hdf5Writer(StoreWriter):
         self._write_virtual(head, store.segments if table is None else table, parts, base_rows)
         store._forget()
 
-    def _aside(self) -> Path:
-        return self.path.with_name(self.path.name + ASIDE)
-
     def _write_part(
         self, feature: str, block: int, content: Mapping[int, Row], head: FeatureHead, rows: int
     ) -> dict[str, np.ndarray]:
         first = block * BLOCK_ROWS
         states = {name: np.full(rows, absent, kind) for name, (kind, absent) in _STATES.items()}
         path = part_path(self.path, feature, block)
-        aside = path.with_name(path.name + ASIDE)
-        with explained(path):
-            path.parent.mkdir(exist_ok=True)
-            with h5py.File(aside, "w", libver=_LIBRARY) as file:
-                dataset = _make_features(file, head, rows)
-                for row in sorted(content):
-                    at, new = row - first, content[row]
-                    _write_row(dataset, at, new.values, head.chunk_rows)
-                    states["length"][at] = len(new.values)
-                    states["checksum"][at] = checksum_of(new.values)
-                    states["identity"][at] = new.identity
-                for name, values in states.items():
-                    file.create_dataset(name, data=values)
-            sync_file(aside)
-            put_in_place(aside, path)
+        with _in_memory() as (file, image):
+            dataset = _make_features(file, head, rows)
+            for row in sorted(content):
+                at, new = row - first, content[row]
+                _write_row(dataset, at, new.values, head.chunk_rows)
+                states["length"][at] = len(new.values)
+                states["checksum"][at] = checksum_of(new.values)
+                states["identity"][at] = new.identity
+            for name, values in states.items():
+                file.create_dataset(name, data=values)
+        path.parent.mkdir(exist_ok=True)
+        write_whole(path, image)
         return states
 
     def _write_virtual(self, head: StoreHead, table: pd.DataFrame, parts: Mapping[str, frozenset], base_rows: int) -> None:
-        aside, rows = self._aside(), len(table)
+        rows = len(table)
         folder = parts_folder(self.path)
         folder.mkdir(exist_ok=True)
-        with h5py.File(aside, "w", libver=_LIBRARY) as file:
+        with _in_memory() as (file, image):
             _write_head(file, head, table)
             for name, feature in head.features.items():
                 group = _make_group(file, name, feature)
@@ -297,8 +299,7 @@ class Hdf5Writer(StoreWriter):
                             source = h5py.VirtualSource(f"{folder.name}/base.h5", f"{name}/{dataset}", shape, kind)
                             layout[members.start : members.stop] = source[members.start : members.stop]
                     group.create_virtual_dataset(dataset, layout, fillvalue=absent)
-        sync_file(aside)
-        put_in_place(aside, self.path)
+        write_whole(self.path, image)
 
     def _write_plain(self, path: Path, head: StoreHead, table: pd.DataFrame, source: Hdf5Store) -> None:
         with h5py.File(path, "w", libver=_LIBRARY, userblock_size=_PREFACE_BYTES) as file:
@@ -339,6 +340,19 @@ def _opened(path: Path) -> Iterator[h5py.File]:
     except (OSError, KeyError, RuntimeError, ValueError) as error:
         reason = str(error.args[0] if error.args else error)
         raise StoreError(f"{path}: is not a readable HDF5 file ({reason}); run msmt verify, or name another store") from error
+
+
+@contextmanager
+def _in_memory() -> Iterator[tuple[h5py.File, list[bytes]]]:
+    """A file to fill, and the list that its bytes are put into in the end.
+
+    HDF5 does not recover from a disk that fills up while it writes, so small files are made in memory and written whole.
+    """
+    image: list[bytes] = []
+    with h5py.File("in memory", "w", driver="core", backing_store=False, libver=_LIBRARY) as file:
+        yield file, image
+        file.flush()
+        image.append(file.id.get_file_image())
 
 
 def _write_head(file: h5py.File, head: StoreHead, table: pd.DataFrame) -> None:
