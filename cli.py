@@ -153,7 +153,11 @@ def verify(console: Console, store: Path, repair: bool) -> None:
     opened = open_store(store)
     damages = copying.verify(opened, console.track())
     for damage in damages:
-        place = f"{damage.feature} row {damage.row} ({opened.segments['segment_id'][damage.row]})" if damage.row >= 0 else damage.feature
+        place = (
+            f"{damage.feature} row {damage.row} ({opened.segments['segment_id'][damage.row]})"
+            if damage.row >= 0
+            else damage.feature
+        )
         click.echo(f"{store}: {place + ': ' if place else ''}{damage.reason}")
     if not damages:
         console.say(f"{store}: every checksum matches")
@@ -180,15 +184,17 @@ def convert(console: Console, source: Path, target: Path) -> None:
 @msmt.command()
 @click.option("--store", type=PATH, help="Store to learn from. [default: the newest in cache]")
 @click.option("--runs", type=PATH, default="runs", show_default=True, help="Folder that the run's directory goes into.")
-@click.option("--preset", type=click.Choice(tuple(train_config.PRESETS)), help="Set several options at once; those given besides win.")
+@click.option(
+    "--preset",
+    type=click.Choice(tuple(train_config.PRESETS)),
+    help="Set several options at once; those given besides win.",
+)
 @click.option("--resume", metavar="RUN", help="Go on with a run, named or latest, under its own settings.")
 @options_of(train_config.ModelConfig, train_config.CHOICES)
 @options_of(train_config.TrainConfig, train_config.CHOICES)
 @config_option
 @output_options
-def train(
-    console: Console, store: Path | None, runs: Path, preset: str | None, resume: str | None, **values
-) -> None:
+def train(console: Console, store: Path | None, runs: Path, preset: str | None, resume: str | None, **values) -> None:
     """Train one variant of the network on a store."""
     command = click.get_current_context()
     for name, value in train_config.PRESETS.get(preset, {}).items():
@@ -204,7 +210,9 @@ def train(
     if resume is not None:
         changed = [name for name in command.params if given(command, name) and name not in _ALLOWED_WITH_RESUME]
         if changed:
-            raise SettingError(f"--resume goes on under the run's own settings, so --{changed[0].replace('_', '-')} cannot be set")
+            raise SettingError(
+                f"--resume goes on under the run's own settings, so --{changed[0].replace('_', '-')} cannot be set"
+            )
         store = store or _recorded_store(resolve(runs, resume), runs)
         model = config = None
     trained = run(
@@ -221,7 +229,9 @@ def train(
         console.say(f"{len(trained.left_out)} segments were left out, listed in {trained.run.path / 'left-out.csv'}")
     if trained.status == "interrupted":
         click.get_current_context().exit(130)
-    console.say(f"best epoch {trained.best_epoch} of {trained.epochs} by validation {trained.select}; run {trained.run.path}")
+    console.say(
+        f"best epoch {trained.best_epoch} of {trained.epochs} by validation {trained.select}; run {trained.run.path}"
+    )
 
 
 @msmt.command(name="eval")
@@ -229,8 +239,18 @@ def train(
 @click.option("--runs", type=PATH, default="runs", show_default=True, help="Folder of the runs.")
 @click.option("--split", default="test", show_default=True, help="Split to score.")
 @click.option("--store", type=PATH, help="The store, if it was moved. [default: the one the run was trained on]")
-@click.option("--device", type=click.Choice(train_config.CHOICES["device"]), help="Where the network runs. [default: as in training]")
-@click.option("--resamples", type=click.IntRange(100), default=1000, show_default=True, help="Bootstrap samples for the intervals.")
+@click.option(
+    "--device",
+    type=click.Choice(train_config.CHOICES["device"]),
+    help="Where the network runs. [default: as in training]",
+)
+@click.option(
+    "--resamples",
+    type=click.IntRange(100),
+    default=1000,
+    show_default=True,
+    help="Bootstrap samples for the intervals.",
+)
 @config_option
 @output_options
 def evaluate(
@@ -310,7 +330,9 @@ def demo(console: Console, out: Path, seed: int) -> None:
         for step in steps:
             console.say(f"\n$ msmt {shlex.join(step)}")
             msmt.main([*step, *(["--quiet"] if console.quiet else [])], prog_name="msmt", standalone_mode=False)
-    console.say(f"\nAll of it is in {out}. The corpus is synthetic and the encoders are random: the scores mean nothing else.")
+    console.say(
+        f"\nAll of it is in {out}. The corpus is synthetic and the encoders are random: the scores mean nothing else."
+    )
     console.say(f"See the curves with: tensorboard --logdir {out / 'runs'}")
 
 

@@ -46,7 +46,9 @@ def main() -> None:
         bytes_on_disk = open_store(store).bytes_on_disk()
     print("\n".join(summary.lines()))
     rate = options.segments / took
-    print(f"{options.segments} segments, {seconds.sum() / 3600:.1f} hours of audio, {spec.precision}: {took:.1f} s, {rate:.1f} segments/s")
+    print(
+        f"{options.segments} segments, {seconds.sum() / 3600:.1f} hours of audio, {spec.precision}: {took:.1f} s, {rate:.1f} segments/s"
+    )
     if options.json:
         result = {"segments": options.segments, "seconds": took, "segments_per_second": rate, "bytes": bytes_on_disk}
         options.json.write_text(json.dumps({**result, "stages": summary.waits.seconds}, indent=2))

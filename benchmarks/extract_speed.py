@@ -26,11 +26,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoModel
-
 from msmt.extract.audio import normalised
 from msmt.extract.encoders import AudioEncoder, TextEncoder
 from msmt.extract.pipeline import batches_of
+from transformers import AutoModel
 
 sys.path.insert(0, str(Path(__file__).parent))
 from made import RATE, call_lengths, save_real_size_encoders, speech_like, transcript  # noqa: E402
@@ -51,7 +50,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         audio, text = map(str, save_real_size_encoders(Path(folder)))
         ways = {
-            "one by one": lambda: usual_way(audio, text, device, batch=1, attn_implementation="eager", output_attentions=True),
+            "one by one": lambda: usual_way(
+                audio, text, device, batch=1, attn_implementation="eager", output_attentions=True
+            ),
             "batches of 8": lambda: usual_way(audio, text, device, batch=8, attn_implementation="sdpa"),
             "msmt float32": lambda: msmt_way(audio, text, device, "float32"),
             "msmt bfloat16": lambda: msmt_way(audio, text, device, "bfloat16"),
@@ -94,11 +95,15 @@ def main() -> None:
             for kind, (largest, cosine) in result[f"{name} differs by"].items():
                 print(f"{name:<16}{kind}: largest difference {largest:.1e}, mean cosine {cosine:.6f}")
     if device.type == "cuda":
-        work = sum(valid_operations(len(sound), len(word.split()) + 2) for sound, word in zip(sounds, words, strict=True))
+        work = sum(
+            valid_operations(len(sound), len(word.split()) + 2) for sound, word in zip(sounds, words, strict=True)
+        )
         peak = largest_product(device)
         reached = work / sum(times["msmt bfloat16"])
         result |= {"tflops": reached / 1e12, "peak_tflops": peak / 1e12, "share_of_peak": reached / peak}
-        print(f"{reached / 1e12:.0f} TFLOP/s over valid rows, {reached / peak:.0%} of the largest product's {peak / 1e12:.0f}")
+        print(
+            f"{reached / 1e12:.0f} TFLOP/s over valid rows, {reached / peak:.0%} of the largest product's {peak / 1e12:.0f}"
+        )
     if options.json:
         options.json.write_text(json.dumps(result, indent=2))
 
@@ -121,7 +126,11 @@ def usual_way(audio: str, text: str, device: torch.device, batch: int, output_at
             arguments = {"output_attentions": True} if output_attentions else {}
             frames = hubert(padded.to(device), attention_mask=mask.to(device), **arguments).last_hidden_state.cpu()
             inputs = tokenizer(
-                words[start : start + batch], padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt"
+                words[start : start + batch],
+                padding="max_length",
+                max_length=TOKENS,
+                truncation=True,
+                return_tensors="pt",
             ).to(device)
             tokens = bert(**inputs, **arguments).last_hidden_state.cpu()
             valid = hubert._get_feat_extract_output_lengths(mask.sum(1)).tolist()
@@ -139,7 +148,9 @@ def msmt_way(audio: str, text: str, device: torch.device, precision: str):
 
     def encode(sounds, words):
         frames: list = [None] * len(sounds)
-        for batch in batches_of({row: hubert.frames(len(sound)) for row, sound in enumerate(sounds)}, hubert.batch_rows):
+        for batch in batches_of(
+            {row: hubert.frames(len(sound)) for row, sound in enumerate(sounds)}, hubert.batch_rows
+        ):
             for row, values in zip(batch, hubert.encode([sounds[row] for row in batch]), strict=True):
                 frames[row] = values.cpu()
         tokens = [bert.cut(ids) for ids in bert.tokenize(words)]

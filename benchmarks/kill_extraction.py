@@ -153,7 +153,9 @@ def kill(folder: Path, suffix: str, corpora: tuple[Path, Path], kills: int, adva
         store.parent.mkdir()
         for stage in stages:
             while found.kills < kills:
-                safe = {key for key, row in rows_of(store).items() if stage.rows.get(key) == row}  # not what is out of date
+                safe = {
+                    key for key, row in rows_of(store).items() if stage.rows.get(key) == row
+                }  # not what is out of date
                 after_seconds = random.uniform(0, stage.seconds) if found.kills % 2 else None
                 at_call = None if found.kills % 2 else random.randrange(stage.calls)
                 ended, committed = attempt(stage.corpus, store, after_seconds, at_call)
@@ -201,7 +203,9 @@ def attempt(
         os.killpg(process.pid, signal.SIGKILL)
         process.join()
     lines = (line.split() for line in log_of(store).read_text().splitlines())
-    return process.exitcode, {(feature, segment) for what, feature, segment in (line for line in lines if len(line) == 3)}
+    return process.exitcode, {
+        (feature, segment) for what, feature, segment in (line for line in lines if len(line) == 3)
+    }
 
 
 def extraction(corpus: Path, store: Path, at_call: int | None, begun) -> None:
@@ -209,7 +213,12 @@ def extraction(corpus: Path, store: Path, at_call: int | None, begun) -> None:
     os.setsid()
     encoders = corpus.parent / "encoders"
     config = ExtractConfig(
-        str(encoders / "audio"), str(encoders / "text"), max_seconds=1.5, max_tokens=30, precision="float32", max_failures="5"
+        str(encoders / "audio"),
+        str(encoders / "text"),
+        max_seconds=1.5,
+        max_tokens=30,
+        precision="float32",
+        max_failures="5",
     )
     calls = 0
 

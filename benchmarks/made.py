@@ -10,7 +10,9 @@ import soundfile
 RATE = 8000
 
 
-def call_lengths(count: int, mean: float = 15.0, seed: int = 0, shortest: float = 2.0, longest: float = 40.0) -> np.ndarray:
+def call_lengths(
+    count: int, mean: float = 15.0, seed: int = 0, shortest: float = 2.0, longest: float = 40.0
+) -> np.ndarray:
     """Seconds of ``count`` segments: lognormal around ``mean``, cut at both ends."""
     spread = 0.6
     drawn = np.random.default_rng(seed).lognormal(np.log(mean) - spread**2 / 2, spread, count)

@@ -43,7 +43,9 @@ def main() -> None:
                 result[kind][count] = {"peak_mib": peak, "after_imports_mib": peak - imports, "seconds": seconds}
                 ratio = peak / result[kind][min(options.segments)]["peak_mib"]
                 result[kind][count]["ratio"] = ratio
-                print(f"{kind} {count:>6} segments: peak {peak:.0f} MiB, {peak - imports:.0f} after the imports, {ratio:.3f} x ({seconds:.0f} s)")
+                print(
+                    f"{kind} {count:>6} segments: peak {peak:.0f} MiB, {peak - imports:.0f} after the imports, {ratio:.3f} x ({seconds:.0f} s)"
+                )
     if options.json:
         options.json.write_text(json.dumps({"longest_seconds": options.longest, **result}, indent=2))
 

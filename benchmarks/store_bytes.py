@@ -43,7 +43,9 @@ def main() -> None:
         "transcripts, mean 60 tokens": (TEXT, call_lengths(count, mean=60.0, shortest=3.0, longest=TEXT.max_rows)),
     }
     result = {}
-    print(f"{count} segments{'':<25}{'chunk':>8}{'valid MB':>10}{'padded MB':>11}{'on disk MB':>12}{'on disk / valid':>17}")
+    print(
+        f"{count} segments{'':<25}{'chunk':>8}{'valid MB':>10}{'padded MB':>11}{'on disk MB':>12}{'on disk / valid':>17}"
+    )
     for kind, (spec, drawn) in kinds.items():
         lengths = drawn.round().astype(int).clip(1, spec.max_rows)
         valid, padded = (int(rows * spec.width * 2) for rows in (lengths.sum(), count * spec.max_rows))
@@ -51,8 +53,16 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 store = made_store(Path(folder, f"store{suffix}"), spec, lengths)
                 chunk, on_disk = store.head.features["feature"].chunk_rows, store.bytes_on_disk()
-            result[f"{kind}, {name}"] = {"chunk_rows": chunk, "valid": valid, "padded": padded, "on_disk": on_disk, "ratio": on_disk / valid}
-            print(f"{kind:<30}{name:<6}{chunk:>8}{valid / 1e6:>10.1f}{padded / 1e6:>11.1f}{on_disk / 1e6:>12.1f}{on_disk / valid:>17.3f}")
+            result[f"{kind}, {name}"] = {
+                "chunk_rows": chunk,
+                "valid": valid,
+                "padded": padded,
+                "on_disk": on_disk,
+                "ratio": on_disk / valid,
+            }
+            print(
+                f"{kind:<30}{name:<6}{chunk:>8}{valid / 1e6:>10.1f}{padded / 1e6:>11.1f}{on_disk / 1e6:>12.1f}{on_disk / valid:>17.3f}"
+            )
     if options.json:
         options.json.write_text(json.dumps(result, indent=2))
 
@@ -63,10 +73,14 @@ def made_store(path: Path, spec: FeatureSpec, lengths: np.ndarray) -> FeatureSto
     names = [f"segment{row}" for row in range(len(lengths))]
     columns = {"segment_id": names, "recording_id": names, "index": 0, "split": "train", "audio": names, "text": names}
     with writer_for(path) as writer:
-        writer.prepare("made", (task,), segment_table(pd.DataFrame(columns), (task,)), {"feature": spec}, {"feature": lengths})
+        writer.prepare(
+            "made", (task,), segment_table(pd.DataFrame(columns), (task,)), {"feature": spec}, {"feature": lengths}
+        )
         for block in range(-(-len(lengths) // BLOCK_ROWS)):
             rows = block_range(block, len(lengths))
-            values = {row: random.standard_normal((lengths[row], spec.width), np.float32).astype(np.float16) for row in rows}
+            values = {
+                row: random.standard_normal((lengths[row], spec.width), np.float32).astype(np.float16) for row in rows
+            }
             writer.commit("feature", block, {row: Row(value, row) for row, value in values.items()})
         writer.finish()
         return writer.store

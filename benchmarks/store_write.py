@@ -51,7 +51,9 @@ def main() -> None:
     times: dict[str, list[float]] = {}
     turns = [memmap_each_block, memmap_at_the_end, *(store_of(kind) for kind in SUFFIXES)]
     for _ in range(options.repetitions):
-        turns = turns[1:] + turns[:1]  # whatever a turn leaves to the next in caches, it does not always hit the same one
+        turns = (
+            turns[1:] + turns[:1]
+        )  # whatever a turn leaves to the next in caches, it does not always hit the same one
         for write in turns:
             with tempfile.TemporaryDirectory(dir=options.folder) as folder:
                 os.sync()  # what others left to be written is not this turn's to wait for
@@ -64,7 +66,9 @@ def main() -> None:
         median = statistics.median(each)
         ratio = statistics.median(times[REFERENCE]) / median
         result["ways"][way] = {"seconds": each, "median": median, "ratio": ratio}
-        print(f"{way:<26}{median:>8.2f} s {options.segments / median:>8.0f} segments/s {megabytes / median:>8.0f} MB/s {ratio:>7.2f} x")
+        print(
+            f"{way:<26}{median:>8.2f} s {options.segments / median:>8.0f} segments/s {megabytes / median:>8.0f} MB/s {ratio:>7.2f} x"
+        )
     if options.json:
         options.json.write_text(json.dumps(result, indent=2))
 

@@ -84,7 +84,9 @@ def _decode_soundfile(path: Path, start: float, end: float) -> tuple[np.ndarray,
     with soundfile.SoundFile(str(path)) as file:
         declared = re.search(r"^data : (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
         if declared and int(declared[2]) < int(declared[1]) < _STREAMED_SIZE:
-            raise AudioError(f"is cut off: the header promises {declared[1]} bytes of samples, the file holds {declared[2]}")
+            raise AudioError(
+                f"is cut off: the header promises {declared[1]} bytes of samples, the file holds {declared[2]}"
+            )
         if file.format == "OGG" and not _ogg_ends(path):
             raise AudioError("is cut off: its last page does not end the stream")
         begin, stop = _range_of(start, end, file.samplerate, file.frames)

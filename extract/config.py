@@ -72,7 +72,9 @@ class ExtractConfig:
             raise SettingError(f"max tokens must be at least 3 (two are special), but is {self.max_tokens}")
         for name in (self.audio_feature, self.text_feature):
             if name and (not re.fullmatch(r"[A-Za-z0-9_-]+", name) or name == "segments"):
-                raise SettingError(f"a feature's name must be letters, digits, - and _, and not segments, but is {name!r}")
+                raise SettingError(
+                    f"a feature's name must be letters, digits, - and _, and not segments, but is {name!r}"
+                )
         if self.workers < 0:
             raise SettingError(f"workers must be at least 0, but is {self.workers}")
         number, count = self.share
@@ -90,5 +92,7 @@ class ExtractConfig:
         """How many segments of so many may fail before the extraction stops."""
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", self.max_failures.strip())
         if not match:
-            raise SettingError(f"max failures must be a count such as 20 or a share such as 5%, but is {self.max_failures!r}")
+            raise SettingError(
+                f"max failures must be a count such as 20 or a share such as 5%, but is {self.max_failures!r}"
+            )
         return float(match[1]) * segments / 100 if match[2] else float(match[1])

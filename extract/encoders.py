@@ -57,7 +57,9 @@ class AudioEncoder:
         return self._valid is None
 
     @classmethod
-    def load(cls, source: str, *, sample_rate: int, max_seconds: float, device: torch.device, precision: str) -> AudioEncoder:
+    def load(
+        cls, source: str, *, sample_rate: int, max_seconds: float, device: torch.device, precision: str
+    ) -> AudioEncoder:
         """Load from a hub id or a folder.
 
         Raises EncoderError when it is neither, is no audio encoder, or lacks weights.
@@ -70,7 +72,9 @@ class AudioEncoder:
         max_samples = round(max_seconds * sample_rate)
         max_rows = int(model._get_feat_extract_output_lengths(max_samples))
         if max_rows < 1:
-            raise EncoderError(f"{source}: makes no frame of {max_samples} samples; raise --max-seconds or --sample-rate")
+            raise EncoderError(
+                f"{source}: makes no frame of {max_samples} samples; raise --max-seconds or --sample-rate"
+            )
         spec = FeatureSpec(
             modality="audio",
             encoder=str(source),
@@ -142,7 +146,9 @@ class TextEncoder:
         """
         model, revision = _load_model(source, "--text-encoder")
         if hasattr(model, "feature_extractor") or not hasattr(model.config, "vocab_size"):
-            raise EncoderError(f"{source}: is a {type(model).__name__}, which takes no tokens; --text-encoder wants a BERT or RoBERTa")
+            raise EncoderError(
+                f"{source}: is a {type(model).__name__}, which takes no tokens; --text-encoder wants a BERT or RoBERTa"
+            )
         tokenizer = _load_tokenizer(source)
         if len(tokenizer) > model.config.vocab_size:
             raise EncoderError(
@@ -211,6 +217,9 @@ def choose_device(name: str) -> torch.device:
         raise EncoderError("there is no usable GPU here; use --device cpu or --device auto")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        # TensorFloat-32 rounds the inputs of float32 products to 10 bits: such features would be called float32 and not be it.
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     return torch.device(name)
 
 
@@ -241,7 +250,9 @@ def in_halves(encode: Callable, batch: Sequence) -> list[torch.Tensor]:
         return encode(batch)
     except torch.OutOfMemoryError:
         if len(batch) == 1:
-            raise EncoderError("the GPU's memory does not suffice for one segment; use --device cpu or a shorter --max-seconds") from None
+            raise EncoderError(
+                "the GPU's memory does not suffice for one segment; use --device cpu or a shorter --max-seconds"
+            ) from None
     torch.cuda.empty_cache()
     half = len(batch) // 2
     return in_halves(encode, batch[:half]) + in_halves(encode, batch[half:])
@@ -265,11 +276,15 @@ def _load_model(source: str, option: str) -> tuple[nn.Module, str | None]:
             source, dtype=torch.float32, trust_remote_code=False, output_loading_info=True, **where
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise EncoderError(f"{source}: cannot be loaded as an encoder ({_first_line(error)}); {option} wants a hub id or a folder") from error
+        raise EncoderError(
+            f"{source}: cannot be loaded as an encoder ({_first_line(error)}); {option} wants a hub id or a folder"
+        ) from error
     missing = [name for name in report["missing_keys"] if not any(unused in name for unused in _UNUSED_PARAMETERS)]
     if missing or report.get("mismatched_keys"):
         names = ", ".join(sorted(missing or map(str, report["mismatched_keys"]))[:3])
-        raise EncoderError(f"{source}: the weights lack or misfit {names}, …; they would be random, so the encoder is not used")
+        raise EncoderError(
+            f"{source}: the weights lack or misfit {names}, …; they would be random, so the encoder is not used"
+        )
     return model, revision
 
 
@@ -277,7 +292,9 @@ def _load_tokenizer(source: str):
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(source, trust_remote_code=False, use_fast=True, **_locate(source, "--text-encoder")[1])
+        return AutoTokenizer.from_pretrained(
+            source, trust_remote_code=False, use_fast=True, **_locate(source, "--text-encoder")[1]
+        )
     except (OSError, ValueError, KeyError) as error:
         raise EncoderError(f"{source}: has no usable tokenizer ({_first_line(error)})") from error
 
@@ -304,7 +321,9 @@ def _hub_revision(source: str, option: str) -> tuple[str, dict]:
             return commit, {"revision": commit}
         raise ConnectionError("HF_HUB_OFFLINE is set")
     except HfHubHTTPError as error:
-        raise EncoderError(f"{source}: the hub does not give this encoder ({_first_line(error)}); check the name given to {option}") from error
+        raise EncoderError(
+            f"{source}: the hub does not give this encoder ({_first_line(error)}); check the name given to {option}"
+        ) from error
     except Exception as error:  # whatever the network library of the day raises when nobody answers
         with contextlib.suppress(LocalEntryNotFoundError):
             commit = Path(snapshot_download(source, local_files_only=True)).name

@@ -126,7 +126,9 @@ class Summary:
         lines = [f"{self.store}: {self.segments} segments"]
         for work in self.works:
             computed = self.computed.get(work.feature, 0)
-            lines.append(f"  {work.feature}: {computed} computed, {work.done} were complete, {len(work.rows) - computed} missing")
+            lines.append(
+                f"  {work.feature}: {computed} computed, {work.done} were complete, {len(work.rows) - computed} missing"
+            )
         remarks = (
             (self.cut_audio, "longer than the longest audio input, cut"),
             (self.cut_text, "with more tokens than the longest text input, cut"),
@@ -140,7 +142,9 @@ class Summary:
             lines.append(f"  time of the encoding thread: {shares}")
         if self.failures:
             first = self.failures[0]
-            lines.append(f"  {len(self.failures)} segments have no audio feature, listed in {self.failures_file}; the first:")
+            lines.append(
+                f"  {len(self.failures)} segments have no audio feature, listed in {self.failures_file}; the first:"
+            )
             lines.append(f"    {first.origin}: {first.audio}: {first.reason}")
         if self.stopped_early:
             lines.append("  stopped early: more segments failed than --max-failures allows; what was computed stays")
@@ -414,13 +418,17 @@ class _Run:
         encoder, usable, results = self.encoders.audio, {}, {}
         for row, samples in loaded.items():
             if not isinstance(samples, AudioError) and not encoder.frames(len(samples)):
-                samples = AudioError(f"is too short: {len(samples)} samples at {encoder.spec.sample_rate} Hz make no frame")
+                samples = AudioError(
+                    f"is too short: {len(samples)} samples at {encoder.spec.sample_rate} Hz make no frame"
+                )
             if not isinstance(samples, AudioError):
                 usable[row] = samples
             elif row in wanted:
                 results[row] = self._failed(row, str(samples))
                 advance(1)
-        for batch in batches_of({row: encoder.frames(len(samples)) for row, samples in usable.items()}, encoder.batch_rows):
+        for batch in batches_of(
+            {row: encoder.frames(len(samples)) for row, samples in usable.items()}, encoder.batch_rows
+        ):
             if self.summary.stopped_early:
                 break
             for row, features in zip(batch, in_halves(encoder.encode, [usable[row] for row in batch]), strict=True):
@@ -428,7 +436,9 @@ class _Run:
                     continue
                 values = as_stored(features)
                 if len(values) != encoder.frames(len(usable[row])):
-                    results[row] = self._failed(row, f"the encoder made {len(values)} frames of {len(usable[row])} samples")
+                    results[row] = self._failed(
+                        row, f"the encoder made {len(values)} frames of {len(usable[row])} samples"
+                    )
                 elif np.isfinite(values).all():
                     results[row] = Row(values, int(self.identities[feature][row]))
                 else:
@@ -447,7 +457,9 @@ class _Run:
                 values = as_stored(features)
                 if not np.isfinite(values).all():
                     segment_id = self.writer.store.segments["segment_id"].iloc[row]
-                    raise StoreError(f"{segment_id}: the text encoder's features are not finite in float16; use another encoder")
+                    raise StoreError(
+                        f"{segment_id}: the text encoder's features are not finite in float16; use another encoder"
+                    )
                 results[row] = Row(values, int(self.identities[feature][row]))
                 advance(1)
         return results

@@ -50,7 +50,9 @@ class Plan:
 
     def lines(self) -> list[str]:
         """The plan for the screen."""
-        lines = [f"{self.store}: {self.segments} segments, {self.hours:.2f} hours of audio; nothing was computed or written"]
+        lines = [
+            f"{self.store}: {self.segments} segments, {self.hours:.2f} hours of audio; nothing was computed or written"
+        ]
         columns = f"{'feature':<16}{'missing':>9}{'changed':>9}{'complete':>10}{'rows to compute':>17}{'MB on disk':>12}{'minutes':>9}"
         lines.append(columns)
         for plan in self.features:
@@ -71,7 +73,9 @@ def make_plan(corpus: Corpus, store: Path, config: ExtractConfig, track: Track =
     tokens = tokenized(encoders.text, corpus.table)
     ids = corpus.table["segment_id"]
     lengths = {
-        encoders.audio_feature: dict(zip(ids, (encoders.audio.frames(int(one * config.sample_rate)) for one in seconds), strict=True)),
+        encoders.audio_feature: dict(
+            zip(ids, (encoders.audio.frames(int(one * config.sample_rate)) for one in seconds), strict=True)
+        ),
         encoders.text_feature: {name: len(encoders.text.cut(tokens[name])) for name in ids},
     }
     to_do, counts = _to_do(corpus, store, encoders, config, track)

@@ -126,5 +126,3 @@ def valid_tokens(model: nn.Module, dtype: torch.dtype) -> ValidTokens | None:
         return ValidTokens(model, dtype) if difference < _TRIAL_TOLERANCE else None
     except (ValueError, AttributeError):
         return None
-
-

@@ -34,6 +34,7 @@ from .store import (
     FORMAT,
     FORMAT_VERSION,
     MISSING,
+    STATES,
     Damage,
     Extent,
     FeatureHead,
@@ -51,7 +52,6 @@ from .store import (
 )
 from .tasks import Task
 
-_STATES = {"length": ("<i4", MISSING), "checksum": ("<u8", 0), "identity": ("<u8", 0)}
 _LIBRARY = ("v110", "v110")  # the oldest file format that has virtual datasets; metadata carries checksums
 _PREFACE_BYTES = 512  # HDF5's user block
 _PREFACE = "msmt-features, XXH3-128 of all bytes after the first 512: {}\n"
@@ -93,7 +93,7 @@ class Hdf5Store(FeatureStore):
     def _read_states(self, feature: str) -> RowStates:
         with _opened(self.path) as file:
             group = file[feature]
-            return RowStates(**{name: group[name][:].astype(kind) for name, (kind, _) in _STATES.items()})
+            return RowStates(**{name: group[name][:].astype(kind) for name, (kind, _) in STATES.items()})
 
     @property
     def in_progress(self) -> bool:
@@ -207,8 +207,14 @@ class Hdf5Writer(StoreWriter):
         full = {}  # blocks that can stay as they are in base.h5 or in their part
         for name in head.features:
             if name in store.specs and name not in emptied:
-                full[name] = {block for block in blocks if len(block_range(block, len(store.segments))) == len(block_range(block, len(table)))}
-        self._open_for_parts({name: set(blocks) - full.get(name, set()) for name in head.features}, head, table, emptied)
+                full[name] = {
+                    block
+                    for block in blocks
+                    if len(block_range(block, len(store.segments))) == len(block_range(block, len(table)))
+                }
+        self._open_for_parts(
+            {name: set(blocks) - full.get(name, set()) for name in head.features}, head, table, emptied
+        )
 
     def _open_for_parts(
         self,
@@ -258,7 +264,7 @@ class Hdf5Writer(StoreWriter):
         self, feature: str, block: int, content: Mapping[int, Row], head: FeatureHead, rows: int
     ) -> dict[str, np.ndarray]:
         first = block * BLOCK_ROWS
-        states = {name: np.full(rows, absent, kind) for name, (kind, absent) in _STATES.items()}
+        states = {name: np.full(rows, absent, kind) for name, (kind, absent) in STATES.items()}
         path = part_path(self.path, feature, block)
         with _in_memory() as (file, image):
             dataset = _make_features(file, head, rows)
@@ -274,7 +280,9 @@ class Hdf5Writer(StoreWriter):
         write_whole(path, image)
         return states
 
-    def _write_virtual(self, head: StoreHead, table: pd.DataFrame, parts: Mapping[str, frozenset], base_rows: int) -> None:
+    def _write_virtual(
+        self, head: StoreHead, table: pd.DataFrame, parts: Mapping[str, frozenset], base_rows: int
+    ) -> None:
         rows = len(table)
         folder = parts_folder(self.path)
         folder.mkdir(exist_ok=True)
@@ -284,7 +292,7 @@ class Hdf5Writer(StoreWriter):
                 group = _make_group(file, name, feature)
                 group.attrs[_IN_PROGRESS] = np.array(sorted(parts[name]), np.int64)
                 spec = feature.spec
-                kinds = {"features": ("<f2", 0), **_STATES}
+                kinds = {"features": ("<f2", 0), **STATES}
                 for dataset, (kind, absent) in kinds.items():
                     tail = (spec.max_rows, spec.width) if dataset == "features" else ()
                     layout = h5py.VirtualLayout((rows, *tail), kind)
@@ -311,9 +319,11 @@ class Hdf5Writer(StoreWriter):
                 for row in np.flatnonzero(states.length != MISSING):
                     values = source.read(name, int(row))
                     if checksum_of(values) != states.checksum[row]:
-                        raise StoreError(f"{self.path}: row {row} of {name} is damaged; run msmt verify --repair, then msmt extract")
+                        raise StoreError(
+                            f"{self.path}: row {row} of {name} is damaged; run msmt verify --repair, then msmt extract"
+                        )
                     _write_row(dataset, int(row), values, feature.chunk_rows)
-                for state in _STATES:
+                for state in STATES:
                     group.create_dataset(state, data=getattr(states, state))
         preface = _preface(path)
         with open(path, "r+b") as file:
@@ -339,7 +349,9 @@ def _opened(path: Path) -> Iterator[h5py.File]:
             yield file
     except (OSError, KeyError, RuntimeError, ValueError) as error:
         reason = str(error.args[0] if error.args else error)
-        raise StoreError(f"{path}: is not a readable HDF5 file ({reason}); run msmt verify, or name another store") from error
+        raise StoreError(
+            f"{path}: is not a readable HDF5 file ({reason}); run msmt verify, or name another store"
+        ) from error
 
 
 @contextmanager
@@ -401,7 +413,9 @@ def _chunk_offsets(path: Path, dataset: str, feature: FeatureHead) -> np.ndarray
     with _opened(path) as file:
         data = file[dataset]
         if data.chunks != (1, feature.chunk_rows, feature.spec.width) or data.compression or data.shuffle:
-            raise StoreError(f"{path}: {dataset} was rewritten in another layout by other software; run msmt extract again")
+            raise StoreError(
+                f"{path}: {dataset} was rewritten in another layout by other software; run msmt extract again"
+            )
         offsets = np.full((data.shape[0], -(-data.shape[1] // feature.chunk_rows)), -1, np.int64)
 
         def note(chunk) -> None:

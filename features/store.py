@@ -43,6 +43,8 @@ FORMAT = "msmt-features"
 FORMAT_VERSION = 1
 BLOCK_ROWS = 32  # rows of a block: a Zarr shard, or an HDF5 part
 MISSING = -1
+# Arrays with one value per row beside the features: their type, and the value of a row that is not there yet.
+STATES = {"length": ("<i4", MISSING), "checksum": ("<u8", 0), "identity": ("<u8", 0)}
 SUFFIXES = {"zarr": ".zarr", "hdf5": ".h5"}
 
 # Small chunks waste less on the last chunk of a segment, large ones read faster through plain
@@ -337,7 +339,9 @@ class StoreWriter(ABC):
         """
         path = self.path
         if not path.exists():
-            features = {name: FeatureHead(spec, chunk_rows_for(spec, expected_lengths[name])) for name, spec in specs.items()}
+            features = {
+                name: FeatureHead(spec, chunk_rows_for(spec, expected_lengths[name])) for name, spec in specs.items()
+            }
             with explained(path):
                 self._create(_new_head(dataset, tasks, features), table)
             self.store = open_store(path)
@@ -407,7 +411,7 @@ class StoreWriter(ABC):
     def _create(self, head: StoreHead, table: pd.DataFrame) -> None: ...
 
     def _recover(self) -> None:
-        """Complete or undo what a writer that was killed left half-way, where a format needs that."""
+        """Complete or undo what a writer that was killed left half-way; HDF5 leaves nothing that needs it."""
 
     @abstractmethod
     def _replace(self, head: StoreHead, table: pd.DataFrame, emptied: set[str]) -> None:
@@ -445,7 +449,9 @@ def writer_for(path: str | os.PathLike, shared: bool = False) -> StoreWriter:
     return ZarrWriter(path, shared) if _format_of(path) == "zarr" else Hdf5Writer(path, shared)
 
 
-def _merged_table(old: pd.DataFrame, old_tasks: Sequence[Task], new: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:
+def _merged_table(
+    old: pd.DataFrame, old_tasks: Sequence[Task], new: pd.DataFrame, tasks: Sequence[Task]
+) -> pd.DataFrame:
     keys = ["segment_id", "view"]
     new = new.set_index(keys, drop=False)
     old_keys = pd.MultiIndex.from_frame(old[keys])

@@ -32,6 +32,7 @@ from .store import (
     FORMAT,
     FORMAT_VERSION,
     MISSING,
+    STATES,
     Damage,
     Extent,
     FeatureHead,
@@ -48,7 +49,6 @@ from .store import (
 )
 from .tasks import Task
 
-_STATES = {"length": ("<i4", MISSING), "checksum": ("<u8", 0), "identity": ("<u8", 0)}
 _ABSENT = np.uint64(2**64 - 1)  # offset and size of a chunk that is not in its shard (Zarr v3, sharding codec)
 _CRC_BYTES = 4
 
@@ -83,7 +83,7 @@ class ZarrStore(FeatureStore):
 
     def _read_states(self, feature: str) -> RowStates:
         rows = len(self.segments)
-        return RowStates(**{name: _read_raw(self.path / feature / name, name, rows) for name in _STATES})
+        return RowStates(**{name: _read_raw(self.path / feature / name, name, rows) for name in STATES})
 
     def _extents(self, feature: str, row: int, rows: int) -> list[Extent]:
         head = self.head.features[feature]
@@ -133,7 +133,7 @@ class ZarrWriter(StoreWriter):
         members = block_range(block, len(self.store.segments))
         if not set(rows) <= set(members):
             raise StoreError(f"{self.path}: rows {sorted(set(rows) - set(members))} are not in block {block}")
-        new = {name: getattr(states, name)[members.start : members.stop].copy() for name in _STATES}
+        new = {name: getattr(states, name)[members.start : members.stop].copy() for name in STATES}
         changed = np.array([row - members.start for row in rows], int)
         kept = [row for row in members if row not in rows and states.length[row] != MISSING]
         values = {row: self.store.read(feature, row) for row in kept}
@@ -156,12 +156,12 @@ class ZarrWriter(StoreWriter):
         others = [self._state(feature, name, block, new[name]) for name in ("checksum", "identity")]
         write_all_whole({shard: pieces, **dict(others)})
         write_whole(*self._state(feature, "length", block, new["length"]))
-        for name in _STATES:
+        for name in STATES:
             getattr(states, name)[members.start : members.stop] = new[name]
 
     def mend(self, damages: Sequence[Damage]) -> None:
         for feature in self.store.specs:
-            for name, (kind, _) in _STATES.items():
+            for name, (kind, _) in STATES.items():
                 for chunk in (self.path / feature / name / "c").glob("*"):
                     if chunk.stat().st_size != BLOCK_ROWS * np.dtype(kind).itemsize:
                         chunk.unlink()
@@ -178,7 +178,7 @@ class ZarrWriter(StoreWriter):
 
     def _state(self, feature: str, name: str, block: int, values: np.ndarray) -> tuple[Path, list[bytes]]:
         """Path and content of a block's lengths, checksums or identities."""
-        kind, absent = _STATES[name]
+        kind, absent = STATES[name]
         chunk = np.full(BLOCK_ROWS, absent, kind)
         chunk[: len(values)] = values
         path = self.path / feature / name / "c" / str(block)
@@ -210,7 +210,7 @@ class ZarrWriter(StoreWriter):
                 self._put_folder(folder, lambda aside, feature=feature: _make_feature(aside, feature, rows))
             elif rows != len(self.store.segments):
                 # Rows are added before the table names them: until then they are missing rows beyond its end.
-                for array in ("features", *_STATES):
+                for array in ("features", *STATES):
                     _resize(folder / array, rows)
         self._put_folder(self.path / "segments", lambda aside: _make_segments(aside, head, table))
 
@@ -276,10 +276,8 @@ def _make_feature(folder: Path, feature: FeatureHead, rows: int) -> None:
         compressors=None,
         fill_value=0,
     )
-    for name, (kind, absent) in _STATES.items():
-        group.create_array(
-            name, shape=(rows,), dtype=kind, chunks=(BLOCK_ROWS,), compressors=None, fill_value=absent
-        )
+    for name, (kind, absent) in STATES.items():
+        group.create_array(name, shape=(rows,), dtype=kind, chunks=(BLOCK_ROWS,), compressors=None, fill_value=absent)
 
 
 def _resize(array: Path, rows: int) -> None:
@@ -296,7 +294,7 @@ def _attributes(folder: Path) -> dict:
 
 
 def _read_raw(array: Path, name: str, rows: int) -> np.ndarray:
-    kind, absent = _STATES[name]
+    kind, absent = STATES[name]
     values = np.full(-(-rows // BLOCK_ROWS) * BLOCK_ROWS, absent, kind)
     for block in range(len(values) // BLOCK_ROWS):
         try:

@@ -12,14 +12,24 @@ import pandas as pd
 import pytest
 import soundfile
 import zarr
-
 from msmt.cli import main
 from msmt.extract.corpora.config import DATASETS
 from msmt.features.store import open_store
 from msmt.tests.extract.made import save_encoders, speech_like, write_calls
 
 SMALL = [
-    *("--heads", "2", "--feed-forward", "32", "--complementary-layers", "1", "--bottleneck-layers", "1", "--gru-width", "8"),
+    *(
+        "--heads",
+        "2",
+        "--feed-forward",
+        "32",
+        "--complementary-layers",
+        "1",
+        "--bottleneck-layers",
+        "1",
+        "--gru-width",
+        "8",
+    ),
     *("--head-width", "16", "--epochs", "2", "--batch-recordings", "2"),
 ]
 
@@ -37,7 +47,16 @@ def made(tmp_path_factory):
     return folder
 
 
-ENCODERS = ("--audio-encoder", "encoders/audio", "--text-encoder", "encoders/text", "--max-seconds", "3", "--max-tokens", "30")
+ENCODERS = (
+    "--audio-encoder",
+    "encoders/audio",
+    "--text-encoder",
+    "encoders/text",
+    "--max-seconds",
+    "3",
+    "--max-tokens",
+    "30",
+)
 
 
 @pytest.fixture
@@ -70,7 +89,11 @@ class TestThreeCommands:
         for task in ("five", "four", "three", "two"):
             assert f"\n{task}" in shown
         assert "MSMT-FN" in shown and "60.28" in shown
-        tree = zarr.open_group("cache/marketcalls.zarr", mode="r") if store == "zarr" else h5py.File("cache/marketcalls.h5")
+        tree = (
+            zarr.open_group("cache/marketcalls.zarr", mode="r")
+            if store == "zarr"
+            else h5py.File("cache/marketcalls.h5")
+        )
         assert tree["hubert/features"].shape == (30, 74, 48) and tree["roberta/features"].shape == (30, 30, 48)
         (latest,) = {path.resolve() for path in (here / "runs").iterdir()}
         names = {path.name for path in latest.iterdir()}

@@ -48,7 +48,9 @@ class Wanted:
         found = set()
         for name, rows in self.rows.items():
             states = store.states(name)
-            for row, (length, identity) in enumerate(zip(states.length.tolist(), states.identity.tolist(), strict=True)):
+            for row, (length, identity) in enumerate(
+                zip(states.length.tolist(), states.identity.tolist(), strict=True)
+            ):
                 if length != MISSING and rows[row] is not None and identity == rows[row].identity:
                     found.add((name, row))
         return found
@@ -71,7 +73,9 @@ def changed() -> Wanted:
     return Wanted(later, {"hubert": audio, "roberta": text}, (FIVE,), specs)
 
 
-def fill(path: Path, wanted: Wanted, committed: Callable[[str, int], None] = lambda name, row: None, most: int = 99) -> None:
+def fill(
+    path: Path, wanted: Wanted, committed: Callable[[str, int], None] = lambda name, row: None, most: int = 99
+) -> None:
     """Bring a store to what is wanted, as an extraction does; stop after so many commits, and then finish nothing."""
     lengths = lengths_of({name: [row for row in rows if row is not None] for name, rows in wanted.rows.items()})
     with writer_for(path) as writer:
@@ -81,7 +85,9 @@ def fill(path: Path, wanted: Wanted, committed: Callable[[str, int], None] = lam
             states = writer.store.states(name)
             # A row that a kill left half marked missing still has an identity.
             blank = (states.length == MISSING) & (states.identity == 0)
-            news = [row for row, new in enumerate(rows) if (name, row) not in complete and not (new is None and blank[row])]
+            news = [
+                row for row, new in enumerate(rows) if (name, row) not in complete and not (new is None and blank[row])
+            ]
             for block in sorted({block_of(row) for row in news}):
                 if not most:
                     return
@@ -160,7 +166,9 @@ def check_rows(path: Path, right: list[Wanted], safe: set[tuple[str, int]]) -> N
         for row in np.flatnonzero(store.lengths(name) != MISSING).tolist():
             rightful = [wanted.rows[name][row] for wanted in right if row < len(wanted.rows[name])]
             values = store.read(name, row)
-            assert any(one is not None and np.array_equal(values, one.values) for one in rightful), f"{name} {row} is wrong"
+            assert any(one is not None and np.array_equal(values, one.values) for one in rightful), (
+                f"{name} {row} is wrong"
+            )
     assert not [(name, row) for name, row in safe if store.lengths(name)[row] == MISSING]
 
 

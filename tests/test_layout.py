@@ -7,9 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import msmt
+import pytest
 
 ROOT = Path(msmt.__file__).parent
 ALLOWED = {
@@ -41,7 +40,11 @@ def test_imports_follow_one_arrow(folder):
 
 def test_only_extract_knows_encoders_and_audio_libraries():
     for file in [*ROOT.glob("*.py"), *(file for folder in ALLOWED for file in (ROOT / folder).rglob("*.py"))]:
-        words = {word for word in ("transformers", "torchaudio", "soundfile") if f"import {word}" in file.read_text() or f"from {word}" in file.read_text()}
+        words = {
+            word
+            for word in ("transformers", "torchaudio", "soundfile")
+            if f"import {word}" in file.read_text() or f"from {word}" in file.read_text()
+        }
         assert not words or file.is_relative_to(ROOT / "extract"), file
         assert "torchaudio" not in words or file.name == "audio.py"
 
@@ -56,7 +59,9 @@ def test_no_heavy_import_stands_in_the_way_of_help():
 
 
 def test_every_folder_of_the_package_is_installed():
-    listed = {line.strip() for line in (ROOT / "setup.cfg").read_text().splitlines() if line.strip().startswith("msmt.")}
+    listed = {
+        line.strip() for line in (ROOT / "setup.cfg").read_text().splitlines() if line.strip().startswith("msmt.")
+    }
     there = {
         "msmt." + ".".join(file.parent.relative_to(ROOT).parts)
         for folder in ALLOWED

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import click
 import pytest
 from click.testing import CliRunner
-
 from msmt.errors import SettingError
 from msmt.options import config_option, options_of, taken
 

@@ -357,9 +357,7 @@ def _save(run: runs.Run, progress: Progress, model: torch.nn.Module, optimizer: 
     run.save_last(state)
 
 
-def _load(
-    run: runs.Run, device: torch.device, model: torch.nn.Module, optimizer: torch.optim.Optimizer
-) -> Progress:
+def _load(run: runs.Run, device: torch.device, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
     """Brings network and optimizer to where the run was left: where it began, if that was in its first epoch."""
     if run.is_untouched:
         return Progress()
@@ -408,9 +406,7 @@ def _write(board, line: Mapping[str, object]) -> None:
     board.flush()
 
 
-def _announcement(
-    run: runs.Run, material: Material, model: torch.nn.Module, device: torch.device
-) -> Iterator[str]:
+def _announcement(run: runs.Run, material: Material, model: torch.nn.Module, device: torch.device) -> Iterator[str]:
     learning, validation = material.learning, material.validation
     weights = sum(parameter.numel() for parameter in model.parameters()) / 1e6
     yield f"run {run.path}: {weights:.1f} million weights on {describe(device)}"

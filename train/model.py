@@ -310,9 +310,7 @@ class MsmtFn(nn.Module):
         self.context = GruContext(width, gru_layers, gru_width) if context else MeanContext(width)
         self.context_dropout = nn.Dropout(context_dropout)
         self.heads = nn.ModuleList(  # not by name: a task may be called what a module cannot be called
-            nn.Sequential(
-                nn.Dropout(dropout), nn.Linear(width, head_width), nn.ReLU(), nn.Linear(head_width, count)
-            )
+            nn.Sequential(nn.Dropout(dropout), nn.Linear(width, head_width), nn.ReLU(), nn.Linear(head_width, count))
             for count in outputs.values()
         )
 

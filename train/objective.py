@@ -42,9 +42,7 @@ class Objective:
                 totals[task.name] = float(there.sum())
         return totals
 
-    def loss(
-        self, outputs: Mapping[str, Tensor], labels: Mapping[str, Tensor], weights: Mapping[str, float]
-    ) -> Tensor:
+    def loss(self, outputs: Mapping[str, Tensor], labels: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
         """A scalar: the share of these ``outputs`` (n, classes) and ``labels`` (n,) in the loss of a step."""
         total = torch.zeros((), device=next(iter(outputs.values())).device)
         for task in self.tasks:

@@ -199,6 +199,7 @@ def _rename_to_free_name(unfinished: Path, stem: str) -> Path:
             if not path.exists():
                 raise
 
+
 def resolve(runs_dir: Path | str, wanted: Path | str = LATEST) -> Run:
     """The run that ``wanted`` means: ``latest``, a path, a directory's name, or the newest with that name.
 

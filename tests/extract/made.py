@@ -48,7 +48,9 @@ def audio_encoder(kind: str = "hubert", norm: str = "group", **changes) -> torch
 def text_encoder(kind: str = "bert", **changes) -> torch.nn.Module:
     torch.manual_seed(0)
     if kind == "roberta":
-        return RobertaModel(RobertaConfig(**{**_SMALL, "vocab_size": 60, "max_position_embeddings": 82, **changes})).eval()
+        return RobertaModel(
+            RobertaConfig(**{**_SMALL, "vocab_size": 60, "max_position_embeddings": 82, **changes})
+        ).eval()
     return BertModel(BertConfig(**{**_SMALL, "vocab_size": 60, "max_position_embeddings": 256, **changes})).eval()
 
 

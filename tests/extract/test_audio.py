@@ -6,7 +6,6 @@ import av
 import numpy as np
 import pytest
 import soundfile
-
 from msmt.errors import AudioError
 from msmt.extract.audio import load_segment, normalised, seconds_of
 from msmt.tests.extract.made import speech_like
@@ -29,7 +28,9 @@ def write_with_av(path, codec, container, rate=8000):
     return path
 
 
-@pytest.mark.parametrize(("subtype", "tolerance"), [("PCM_16", 1e-4), ("PCM_24", 1e-6), ("FLOAT", 1e-7), ("ALAW", 0.02), ("ULAW", 0.02)])
+@pytest.mark.parametrize(
+    ("subtype", "tolerance"), [("PCM_16", 1e-4), ("PCM_24", 1e-6), ("FLOAT", 1e-7), ("ALAW", 0.02), ("ULAW", 0.02)]
+)
 def test_common_encodings_decode_to_the_same_samples(tmp_path, subtype, tolerance):
     path = write(tmp_path / "a.wav", subtype=subtype)
     assert np.allclose(load_segment(path, 8000), SPEECH, atol=tolerance)
@@ -59,7 +60,10 @@ def test_a_stretch_of_a_file_is_that_stretch(tmp_path):
         load_segment(path, 8000, start=1.0, end=3.0)
 
 
-@pytest.mark.parametrize(("codec", "container", "suffix"), [("aac", "mp4", ".m4a"), ("aac", "adts", ".aac"), ("pcm_s16le", "matroska", ".mka")])
+@pytest.mark.parametrize(
+    ("codec", "container", "suffix"),
+    [("aac", "mp4", ".m4a"), ("aac", "adts", ".aac"), ("pcm_s16le", "matroska", ".mka")],
+)
 def test_what_libsndfile_does_not_know_is_decoded_by_ffmpeg(tmp_path, codec, container, suffix):
     samples = load_segment(write_with_av(tmp_path / f"a{suffix}", codec, container), 8000)
     assert abs(len(samples) - len(SPEECH)) <= 2048

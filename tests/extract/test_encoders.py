@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-
 from msmt.errors import AudioError, EncoderError
 from msmt.extract.audio import normalised
 from msmt.extract.encoders import AudioEncoder, TextEncoder, choose_device, feature_name
@@ -36,7 +35,9 @@ def load_audio(folder, kind="hubert", norm="group", precision="float32", max_sec
 
 
 def load_text(folder, kind="bert", precision="float32", max_tokens=40) -> TextEncoder:
-    return TextEncoder.load(saved(folder, kind, text_encoder(kind)), max_tokens=max_tokens, device=CPU, precision=precision)
+    return TextEncoder.load(
+        saved(folder, kind, text_encoder(kind)), max_tokens=max_tokens, device=CPU, precision=precision
+    )
 
 
 def plain_padded_forward(model, samples: np.ndarray, longest: int) -> torch.Tensor:
@@ -52,7 +53,14 @@ def plain_padded_forward(model, samples: np.ndarray, longest: int) -> torch.Tens
 
 @pytest.mark.parametrize(
     ("kind", "norm"),
-    [("hubert", "group"), ("hubert", "layer"), ("wav2vec2", "group"), ("wav2vec2", "layer"), ("wavlm", "group"), ("wavlm", "layer")],
+    [
+        ("hubert", "group"),
+        ("hubert", "layer"),
+        ("wav2vec2", "group"),
+        ("wav2vec2", "layer"),
+        ("wavlm", "group"),
+        ("wavlm", "layer"),
+    ],
 )
 def test_audio_features_are_those_of_the_padded_forward(folder, kind, norm):
     encoder = load_audio(folder, kind, norm)
@@ -65,7 +73,9 @@ def test_audio_features_are_those_of_the_padded_forward(folder, kind, norm):
         assert torch.allclose(together, defined, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("changes", [{"conv_pos_batch_norm": True}, {"feat_extract_activation": "relu"}, {"hidden_act": "relu"}])
+@pytest.mark.parametrize(
+    "changes", [{"conv_pos_batch_norm": True}, {"feat_extract_activation": "relu"}, {"hidden_act": "relu"}]
+)
 def test_an_unusual_structure_still_gives_the_padded_numbers(folder, changes):
     encoder = load_audio(folder, **changes)
     samples = normalised(speech_like(1.2))
@@ -113,7 +123,10 @@ def test_bfloat16_stays_close_to_float32(folder):
 def test_the_default_spec_makes_999_frames_and_other_rates_their_own(folder):
     assert load_audio(folder, max_seconds=40.0).spec.max_rows == 999
     source = saved(folder, "hubert-group", audio_encoder())
-    assert AudioEncoder.load(source, sample_rate=16000, max_seconds=40, device=CPU, precision="float32").spec.max_rows == 1999
+    assert (
+        AudioEncoder.load(source, sample_rate=16000, max_seconds=40, device=CPU, precision="float32").spec.max_rows
+        == 1999
+    )
 
 
 def test_a_segment_shorter_than_a_frame_is_refused(folder):
@@ -141,7 +154,9 @@ def test_the_digest_follows_the_weights_and_not_the_folder(folder, tmp_path):
     model = audio_encoder()
     model.encoder.layers[0].final_layer_norm.weight.data[0] += 1e-3
     model.save_pretrained(tmp_path / "other")
-    other = AudioEncoder.load(str(tmp_path / "other"), sample_rate=8000, max_seconds=3.0, device=CPU, precision="float32")
+    other = AudioEncoder.load(
+        str(tmp_path / "other"), sample_rate=8000, max_seconds=3.0, device=CPU, precision="float32"
+    )
     assert other.spec.differences(here.spec) == [f"weights {other.spec.weights}, not {here.spec.weights}"]
 
 

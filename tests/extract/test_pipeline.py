@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
-
 from msmt.errors import SpecMismatchError, StoreError
 from msmt.extract.audio import load_segment, normalised
 from msmt.extract.config import ExtractConfig
@@ -37,7 +36,13 @@ def data(tmp_path):
 
 def settings(encoders, **changes) -> ExtractConfig:
     audio, text = map(str, encoders)
-    fields = {"audio_encoder": audio, "text_encoder": text, "max_seconds": 1.5, "max_tokens": 30, "precision": "float32"}
+    fields = {
+        "audio_encoder": audio,
+        "text_encoder": text,
+        "max_seconds": 1.5,
+        "max_tokens": 30,
+        "precision": "float32",
+    }
     return ExtractConfig(**{**fields, **changes})
 
 
@@ -140,7 +145,9 @@ def test_removed_segments_are_reported_and_new_ones_computed(suffix, tmp_path, d
     run(data, store, settings(encoders))
     table = pd.read_csv(data / "train.csv")
     soundfile.write(data / "audio/new_1.wav", speech_like(0.5), 8000)
-    table = pd.concat([table[table["phone"] != "call0"], pd.DataFrame([["new", "new_1.wav", 1, "hello", "B"]], columns=table.columns)])
+    table = pd.concat(
+        [table[table["phone"] != "call0"], pd.DataFrame([["new", "new_1.wav", 1, "hello", "B"]], columns=table.columns)]
+    )
     table.to_csv(data / "train.csv", index=False)
     summary = run(data, store, settings(encoders))
     assert summary.removed == 2 and summary.computed == {"hubert": 1, "roberta": 1}
@@ -189,7 +196,9 @@ class TestBrokenAudio:
         }
         assert rows["call1_2"]["origin"] == "train.csv row 5"
         shown = "\n".join(summary.lines())
-        assert "3 segments have no audio feature" in shown and "train.csv row 5: audio/call1_2.wav: is not audio" in shown
+        assert (
+            "3 segments have no audio feature" in shown and "train.csv row 5: audio/call1_2.wav: is not audio" in shown
+        )
 
     def test_mended_files_are_filled_in_and_the_list_disappears(self, suffix, tmp_path, data, encoders):
         self.spoil(data, "call1_2.wav")
@@ -217,7 +226,9 @@ class TestBrokenAudio:
 
     def test_features_that_float16_cannot_hold_are_never_written(self, suffix, tmp_path, data, encoders, monkeypatch):
         encoded = AudioEncoder.encode
-        monkeypatch.setattr(AudioEncoder, "encode", lambda self, batch: [values * 1e6 for values in encoded(self, batch)])
+        monkeypatch.setattr(
+            AudioEncoder, "encode", lambda self, batch: [values * 1e6 for values in encoded(self, batch)]
+        )
         store = tmp_path / f"a{suffix}"
         summary = run(data, store, settings(encoders, max_failures="100%"))
         assert len(summary.failures) == 18 and "not finite numbers in float16" in summary.failures[0].reason
@@ -281,8 +292,16 @@ def test_where_batches_matter_a_resumed_run_forms_the_same_ones(suffix, tmp_path
     encoded = AudioEncoder.encode
     monkeypatch.setattr(AudioEncoder, "batches_matter", True)
     monkeypatch.setattr(AudioEncoder, "batch_rows", 60, raising=False)
-    monkeypatch.setattr(AudioEncoder, "__setattr__", lambda self, name, value: name == "batch_rows" or object.__setattr__(self, name, value))
-    monkeypatch.setattr(AudioEncoder, "encode", lambda self, batch: (batches.append([len(one) for one in batch]), encoded(self, batch))[1])
+    monkeypatch.setattr(
+        AudioEncoder,
+        "__setattr__",
+        lambda self, name, value: name == "batch_rows" or object.__setattr__(self, name, value),
+    )
+    monkeypatch.setattr(
+        AudioEncoder,
+        "encode",
+        lambda self, batch: (batches.append([len(one) for one in batch]), encoded(self, batch))[1],
+    )
     store = tmp_path / f"a{suffix}"
     run(data, store, settings(encoders))
     first, batches[:] = list(batches), []

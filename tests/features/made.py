@@ -42,7 +42,7 @@ def contents(rows: int = ROWS, seed: int = 0) -> dict[str, list[Row]]:
     made = {}
     for name, feature in SPECS.items():
         lengths = random.integers(1, feature.max_rows + 1, rows)
-        lengths[: 2] = feature.max_rows, 1
+        lengths[:2] = feature.max_rows, 1
         values = [random.standard_normal((length, feature.width)).astype(np.float16) for length in lengths]
         made[name] = [Row(value, identity + 1) for identity, value in enumerate(values)]
     return made

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from msmt.errors import StoreError
 from msmt.features.copying import convert, repair, verify
 from msmt.features.store import MISSING, StoreWriter, open_store

@@ -8,6 +8,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -55,9 +56,7 @@ class StoreContract:
     """What every format must do. Subclasses name the suffix and how a plain library opens the store."""
 
     suffix: str
-
-    def plain(self, path):
-        raise NotImplementedError
+    plain: Callable
 
     @pytest.fixture
     def path(self, tmp_path, monkeypatch):

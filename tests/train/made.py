@@ -123,8 +123,9 @@ def with_features(table, tasks, kinds, random, widths: dict[str, int] | None = N
     means = {name: random.standard_normal((8, each.width)) for name, each in specs.items()}
     features = {
         name: [
-            (means[name][kind] + 0.3 * random.standard_normal((random.integers(2, each.max_rows + 1), each.width)))
-            .astype(np.float16)
+            (
+                means[name][kind] + 0.3 * random.standard_normal((random.integers(2, each.max_rows + 1), each.width))
+            ).astype(np.float16)
             for kind in kinds
         ]
         for name, each in specs.items()
