@@ -53,6 +53,7 @@ from .store import (
 from .tasks import Task
 
 _LIBRARY = ("v110", "v110")  # the oldest file format that has virtual datasets; metadata carries checksums
+_SPARE_BYTES = 4 << 20  # that a part may take beyond its values: the rest of each row's last chunk, and metadata
 _PREFACE_BYTES = 512  # HDF5's user block
 _PREFACE = "msmt-features, XXH3-128 of all bytes after the first 512: {}\n"
 _IN_PROGRESS = "parts"  # attribute of a feature of an unfinished store: the blocks that have a part file
@@ -181,14 +182,7 @@ class Hdf5Writer(StoreWriter):
         if not self.store.in_progress:
             shutil.rmtree(parts_folder(self.path), ignore_errors=True)
             return
-        needed = sum(path.stat().st_size for path in self.store._files())
-        free = shutil.disk_usage(self.path.parent).free
-        if free < needed:
-            # Asked beforehand, because HDF5 does not recover from a disk that fills up under it.
-            raise StoreError(
-                f"{self.path}: no space left on the disk for the merged file ({needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free);"
-                " all that was committed stays: make room and run the command again"
-            )
+        _check_space(self.path, sum(path.stat().st_size for path in self.store._files()))
         with explained(self.path):
             aside = self.path.with_name(self.path.name + ASIDE)
             self._write_plain(aside, self.store.head, self.store.segments, self.store)
@@ -266,18 +260,22 @@ class Hdf5Writer(StoreWriter):
         first = block * BLOCK_ROWS
         states = {name: np.full(rows, absent, kind) for name, (kind, absent) in STATES.items()}
         path = part_path(self.path, feature, block)
-        with _in_memory() as (file, image):
-            dataset = _make_features(file, head, rows)
-            for row in sorted(content):
-                at, new = row - first, content[row]
-                _write_row(dataset, at, new.values, head.chunk_rows)
-                states["length"][at] = len(new.values)
-                states["checksum"][at] = checksum_of(new.values)
-                states["identity"][at] = new.identity
-            for name, values in states.items():
-                file.create_dataset(name, data=values)
+        aside = path.with_name(path.name + ASIDE)
         path.parent.mkdir(exist_ok=True)
-        write_whole(path, image)
+        _check_space(path, sum(new.values.nbytes for new in content.values()) + _SPARE_BYTES)
+        with explained(path):
+            with h5py.File(aside, "w", libver=_LIBRARY) as file:
+                dataset = _make_features(file, head, rows)
+                for row in sorted(content):
+                    at, new = row - first, content[row]
+                    _write_row(dataset, at, new.values, head.chunk_rows)
+                    states["length"][at] = len(new.values)
+                    states["checksum"][at] = checksum_of(new.values)
+                    states["identity"][at] = new.identity
+                for name, values in states.items():
+                    file.create_dataset(name, data=values)
+            sync_file(aside)
+            put_in_place(aside, path)
         return states
 
     def _write_virtual(
@@ -354,11 +352,21 @@ def _opened(path: Path) -> Iterator[h5py.File]:
         ) from error
 
 
+def _check_space(path: Path, needed: int) -> None:
+    """Raise StoreError unless the disk has room: HDF5 does not recover from a disk that fills up under it."""
+    free = shutil.disk_usage(path.parent).free
+    if free < needed:
+        raise StoreError(
+            f"{path}: no space left on the disk ({needed / 1e6:.1f} MB are needed, {free / 1e6:.1f} MB are free);"
+            " all that was committed stays: make room and run the command again"
+        )
+
+
 @contextmanager
 def _in_memory() -> Iterator[tuple[h5py.File, list[bytes]]]:
     """A file to fill, and the list that its bytes are put into in the end.
 
-    HDF5 does not recover from a disk that fills up while it writes, so small files are made in memory and written whole.
+    For files that are small: what cannot fill a disk need not be written by HDF5, which does not recover from a full one.
     """
     image: list[bytes] = []
     with h5py.File("in memory", "w", driver="core", backing_store=False, libver=_LIBRARY) as file:
