@@ -208,6 +208,12 @@ class FeatureStore(ABC):
             raise StoreError(f"{self.path}: row {row} of {feature} is cut short; run msmt verify")
         return values
 
+    def reader(self, feature: str, mapped: bool = False):
+        """A ``RowReader`` for many rows of one feature; see there for ``mapped``."""
+        from .reader import RowReader
+
+        return RowReader(self, feature, mapped)
+
     def changed_specs(self, specs: Mapping[str, FeatureSpec]) -> dict[str, list[str]]:
         """For each feature that the store holds with another spec, the differences."""
         there = self.specs

@@ -19,6 +19,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "select": ("auto", "accuracy", "weighted_f1", "macro_f1", "uar", "mae", "corr", "loss"),
     "precision": ("auto", "float32", "bfloat16"),
     "device": ("auto", "cpu", "cuda"),
+    "cache_in": ("auto", "none", "ram", "gpu"),
 }
 
 # What the paper states (section 4.2) and what its authors' code adds to it. They trained the encoders
@@ -168,6 +169,9 @@ class TrainConfig:
     train_split: str = "train"
     """Split whose recordings are learnt."""
 
+    views: str = ""
+    """Views of the training split to learn from, separated by commas; empty for all in the store."""
+
     validation_split: str = "val"
     """Split that stops training and picks the best epoch."""
 
@@ -180,10 +184,22 @@ class TrainConfig:
     device: str = "auto"
     """Where the network runs; auto takes a GPU if there is one."""
 
+    compile: bool = False
+    """Let torch.compile fuse what works on rows one by one; pays on a GPU, after a minute at the start."""
+
+    readers: int = 2
+    """Threads that read batches ahead; 0 reads them when they are needed."""
+
+    cache_in: str = "auto"
+    """Where features stay after their first reading; auto is the GPU if they fit, else the files' own cache."""
+
+    cache_gb: float = 0.0
+    """Most gigabytes of features to keep in memory or mapped; 0 for half of what is free."""
+
     def __post_init__(self) -> None:
         _check_kinds(self)
         _check_least(self, 1, ("epochs", "batch_recordings", "accumulation"))
-        _check_least(self, 0, ("seed", "patience", "weight_decay", "clip_norm"))
+        _check_least(self, 0, ("seed", "patience", "weight_decay", "clip_norm", "readers", "cache_gb"))
         if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
             raise SettingError(f"learning_rate must be above 0, but is {self.learning_rate}")
         if not 0 <= self.warmup < 1:
@@ -196,7 +212,16 @@ class TrainConfig:
     @property
     def task_names(self) -> tuple[str, ...]:
         """The names in ``tasks``."""
-        return tuple(name.strip() for name in self.tasks.split(",") if name.strip())
+        return _listed_in(self.tasks)
+
+    @property
+    def view_names(self) -> tuple[str, ...]:
+        """The names in ``views``."""
+        return _listed_in(self.views)
+
+
+def _listed_in(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(",") if name.strip())
 
 
 def _check_kinds(config: ModelConfig | TrainConfig) -> None:

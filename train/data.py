@@ -1,13 +1,10 @@
-"""From a store to batches of whole recordings.
-
-The seam for a faster reader: ``read_ahead`` yields a ``Batch`` for each group of recordings it is given, in that order.
-"""
+"""Which recordings of a store are learnt from, in which order, and what a batch of them is; stream.py reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -39,13 +36,15 @@ class Recordings:
     """Name of the feature that serves each modality."""
 
     ids: tuple[str, ...]
-    """(R,) recording ids."""
+    """(R,) recording ids; a recording occurs once per view."""
 
     rows: tuple[np.ndarray, ...]
     """(R,) for each recording the store's rows of its segments, in order."""
 
     longest: np.ndarray
-    """(R,) rows of each recording's longest segment, audio if there is audio."""
+    """(R,) frames of each recording's longest segment, or tokens in a store without audio.
+
+    The same for every variant, so that all of them see the same batches."""
 
     labels: Mapping[str, np.ndarray]
     """Per task of the store (n,) class indexes or values; n counts recordings, or segments recording by recording."""
@@ -86,6 +85,14 @@ class Recordings:
     def _ends(self) -> np.ndarray:
         return np.cumsum([len(rows) for rows in self.rows])
 
+    def rows_at(self, positions: np.ndarray) -> np.ndarray:
+        """The store's rows of the segments of the recordings at ``positions``, one recording after another."""
+        return np.concatenate([self.rows[i] for i in positions])
+
+    def counts_at(self, positions: np.ndarray) -> tuple[int, ...]:
+        """Segments of each recording at ``positions``."""
+        return tuple(len(self.rows[i]) for i in positions)
+
     def labels_of(self, positions: np.ndarray) -> dict[str, np.ndarray]:
         """``labels`` of the recordings at ``positions``, in that order."""
         where = self.labelled(positions)
@@ -103,28 +110,10 @@ class Batch:
     """(R,) segments of each recording."""
 
     features: Mapping[str, Rows]
-    """Per modality the rows of all segments; float16, as they are stored."""
+    """Per modality the rows of all segments; float32, unless the batch is yet to be moved to its device."""
 
     labels: Mapping[str, Tensor]
     """Per task (n,) class indexes as int64, or values as float32."""
-
-    def pinned(self) -> Batch:
-        """The batch in memory from which a GPU can copy while it computes."""
-        return self._with(Tensor.pin_memory)
-
-    def to(self, device: torch.device) -> Batch:
-        """The batch on ``device``, features in float32."""
-        moved = self._with(lambda tensor: tensor.to(device, non_blocking=True))
-        return replace(
-            moved, features={name: replace(rows, values=rows.values.float()) for name, rows in moved.features.items()}
-        )
-
-    def _with(self, change) -> Batch:
-        return replace(
-            self,
-            features={name: replace(rows, values=change(rows.values)) for name, rows in self.features.items()},
-            labels={name: change(labels) for name, labels in self.labels.items()},
-        )
 
 
 def choose_features(store, modalities: str, text_feature: str = "", audio_feature: str = "") -> dict[str, str]:
@@ -168,15 +157,37 @@ def choose_tasks(there: Sequence[Task], names: Sequence[str], mtl: bool) -> tupl
     return next((task,) for task in chosen if task.coarsens not in {other.name for other in chosen})
 
 
-def recordings_of(store, split: str, features: Mapping[str, str], skip_missing: bool = False) -> Recordings:
-    """The recordings of one split with their original segments, in order.
+def views_of(store, split: str, names: Sequence[str]) -> tuple[str, ...]:
+    """The views of a split that ``names`` mean: ``noise`` means every copy, and no name at all every view.
+
+    Raises StoreError for one that the split has not.
+    """
+    there = tuple(dict.fromkeys(store.segments["view"][(store.segments["split"] == split).to_numpy()]))
+    kinds = {view: re.sub(r"-\d+$", "", view) for view in there}
+    for name in names:
+        if name not in kinds and name not in kinds.values():
+            raise StoreError(
+                f"{store.path} has no view {name} of split {split}, only {_listed(there)}: "
+                f"add it with msmt extract --augment {name}"
+            )
+    return tuple(view for view in there if not names or {view, kinds[view]} & set(names))
+
+
+def recordings_of(
+    store,
+    split: str,
+    features: Mapping[str, str],
+    skip_missing: bool = False,
+    views: Sequence[str] = (ORIGINAL,),
+) -> Recordings:
+    """The recordings of one split with their segments in order, once per view.
 
     Raises StoreError when the split has no segments, when features of some are missing (unless ``skip_missing``, which
     leaves those segments out) or of all, and when the labels of one recording differ where they must not.
     """
     table = store.segments
     splits = table["split"].to_numpy()
-    usable = (table["view"].to_numpy() == ORIGINAL) & (splits != REMOVED)
+    usable = table["view"].isin(views).to_numpy() & (splits != REMOVED)
     rows = np.flatnonzero(usable & (splits == split))
     if not len(rows):
         there = _listed(dict.fromkeys(splits[usable]))
@@ -200,18 +211,19 @@ def recordings_of(store, split: str, features: Mapping[str, str], skip_missing: 
 
     labels = _labels(store, rows)
     kept = ~absent
-    recording, ids = pd.factorize(table["recording_id"].to_numpy()[rows[kept]])
-    order = np.lexsort((table["index"].to_numpy()[rows[kept]], recording))
+    table = table.iloc[rows[kept]]
+    recording, ids = pd.factorize(pd.MultiIndex.from_frame(table[["recording_id", "view"]]))
+    order = np.lexsort((table["index"].to_numpy(), recording))
     starts = np.flatnonzero(np.diff(recording[order], prepend=-1))
     per_segment = any(task.level == "segment" for task in store.tasks)
     places = order if per_segment else order[starts]
     segments = np.split(rows[kept][order], starts[1:])
-    lengths = store.lengths(features.get("audio") or features["text"])
+    lengths = store.lengths(min(store.specs, key=lambda name: (store.specs[name].modality, name)))
     return Recordings(
         store=store,
         split=split,
         features=dict(features),
-        ids=tuple(ids),
+        ids=tuple(recording_id for recording_id, _ in ids),
         rows=tuple(segments),
         longest=np.array([lengths[rows].max() for rows in segments]),
         labels={name: values[kept][places] for name, values in labels.items()},
@@ -277,31 +289,15 @@ def groups_of_similar_length(positions: np.ndarray, longest: np.ndarray, size: i
     return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
 
-def read_ahead(recordings: Recordings, groups: Sequence[np.ndarray], pin: bool = False) -> Iterator[Batch]:
-    """A batch for each group of positions; the next one is read while the caller works on the last."""
-
-    def read(group: np.ndarray) -> Batch:
-        batch = read_batch(recordings, group)
-        return batch.pinned() if pin else batch
-
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="msmt-reader") as reader:
-        coming = reader.submit(read, groups[0])
-        for group in groups[1:]:
-            batch, coming = coming.result(), reader.submit(read, group)
-            yield batch
-        yield coming.result()
-
-
 def read_batch(recordings: Recordings, positions: np.ndarray) -> Batch:
-    """The recordings at ``positions``, whole."""
-    rows = [row for i in positions for row in recordings.rows[i]]
+    """The recordings at ``positions``, whole, features in float16: one batch apart from all others."""
     features = {}
     for modality, name in recordings.features.items():
-        segments = [recordings.store.read(name, int(row)) for row in rows]
+        segments = [recordings.store.read(name, int(row)) for row in recordings.rows_at(positions)]
         values = torch.from_numpy(np.concatenate(segments))
         features[modality] = Rows(values, tuple(len(segment) for segment in segments))
-    counts = tuple(len(recordings.rows[i]) for i in positions)
-    return Batch(positions, counts, features, label_tensors(recordings.labels_of(positions)))
+    labels = label_tensors(recordings.labels_of(positions))
+    return Batch(positions, recordings.counts_at(positions), features, labels)
 
 
 def label_tensors(labels: Mapping[str, np.ndarray]) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ from ..errors import SettingError
 from ..features.spec import FeatureSpec
 from ..features.tasks import Task
 from .config import ModelConfig
+from .linear import Linear
 from .rows import Layout, Rows, attend, interleave
 
 _SPREAD = 0.02  # standard deviation of learned vectors at the start, as is usual for CLS tokens
@@ -43,9 +44,9 @@ class SelfAttention(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
-        self.out = nn.Linear(width, width)
+        self.query = Linear(width, width)
+        self.key_value = Linear(width, 2 * width)
+        self.out = Linear(width, width)
         self.dropout = nn.Dropout(dropout)
         self.norm = nn.LayerNorm(width)
 
@@ -77,8 +78,8 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int, inner: int, dropout: float) -> None:
         super().__init__()
-        self.inner = nn.Linear(width, inner)
-        self.out = nn.Linear(inner, width)
+        self.inner = Linear(width, inner)
+        self.out = Linear(inner, width)
         self.dropout = nn.Dropout(dropout)
         self.norm = nn.LayerNorm(width)
 
@@ -197,7 +198,7 @@ class AttentionPooling(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.score = nn.Linear(width, 1)
+        self.score = Linear(width, 1)
 
     def forward(self, stream: Tensor, layout: Layout) -> Tensor:
         """(N, d) -> (S, d)"""
@@ -236,7 +237,7 @@ class GruContext(nn.Module):
     def __init__(self, width: int, layers: int, gru_width: int) -> None:
         super().__init__()
         self.gru = nn.GRU(width, gru_width, num_layers=layers, batch_first=True, bidirectional=True)
-        self.out = nn.Linear(2 * gru_width, width)
+        self.out = Linear(2 * gru_width, width)
 
     def forward(self, segments: Tensor, counts: Sequence[int], per_segment: bool) -> Tensor:
         """(S, d) -> (S, d) if ``per_segment``, else (R, d); ``counts`` are the segments of each recording."""
@@ -251,7 +252,7 @@ class MeanContext(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.out = nn.Linear(width, width)
+        self.out = Linear(width, width)
 
     def forward(self, segments: Tensor, counts: Sequence[int], per_segment: bool) -> Tensor:
         """As ``GruContext``."""
@@ -296,7 +297,7 @@ class MsmtFn(nn.Module):
         self.main, self.per_segment, self.tasks = main, per_segment, tuple(outputs)
         self.cls = nn.ParameterDict({name: nn.Parameter(torch.randn(1, width) * _SPREAD) for name in widths})
         self.projection = nn.ModuleDict(
-            {name: nn.Linear(own, width) if own != width else nn.Identity() for name, own in widths.items()}
+            {name: Linear(own, width) if own != width else nn.Identity() for name, own in widths.items()}
         )
         self.self_attention = nn.ModuleList(SelfAttention(width, heads, dropout) for _ in range(text_layers))
         self.complementary = self.fusion = None
@@ -310,7 +311,7 @@ class MsmtFn(nn.Module):
         self.context = GruContext(width, gru_layers, gru_width) if context else MeanContext(width)
         self.context_dropout = nn.Dropout(context_dropout)
         self.heads = nn.ModuleList(  # not by name: a task may be called what a module cannot be called
-            nn.Sequential(nn.Dropout(dropout), nn.Linear(width, head_width), nn.ReLU(), nn.Linear(head_width, count))
+            nn.Sequential(nn.Dropout(dropout), Linear(width, head_width), nn.ReLU(), Linear(head_width, count))
             for count in outputs.values()
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,12 @@ from ..errors import RunError
 from ..features.tasks import Task
 from ..progress import Track, silent
 from .config import TrainConfig
-from .data import Recordings, groups_of_similar_length, read_ahead, recordings_of
+from .data import Recordings, groups_of_similar_length, recordings_of
 from .devices import arithmetic, choose_device
 from .model import MsmtFn, build
+from .processes import Processes
 from .runs import Run
+from .stream import Stream
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,10 @@ def predict(
         model.load_state_dict(weights)
     except RuntimeError as error:
         raise RunError(f"run {run.name}: best.safetensors does not fit config.json, train again") from error
-    with track(f"predict {split}", total=len(recordings), unit="recordings") as advance:
-        logits = infer(model.to(target), recordings, settings.train, target, advance)
+    config = replace(settings.train, cache_in="none")  # everything is read once
+    stream = Stream(store, settings.features, [recordings], target, config)
+    with stream, track(f"predict {split}", total=len(recordings), unit="recordings") as advance:
+        [logits] = infer([model.to(target)], recordings, stream, [config], target, Processes(count=1), advance)
     return Prediction(
         run=run.name,
         split=split,
@@ -86,21 +90,41 @@ def predict(
 
 
 def infer(
-    model: MsmtFn, recordings: Recordings, config: TrainConfig, device: torch.device, advance=lambda count: None
-) -> dict[str, torch.Tensor]:
-    """Per trained task (n, outputs) float32 logits or values on the CPU, in the order of ``recordings.labels``."""
-    groups = groups_of_similar_length(np.arange(len(recordings)), recordings.longest, config.batch_recordings)
-    results: dict[str, torch.Tensor] = {}
-    model.eval()
-    with torch.no_grad(), arithmetic(device, config.precision):
-        for batch in read_ahead(recordings, groups, pin=device.type == "cuda"):
-            batch = batch.to(device)
-            where = torch.from_numpy(recordings.labelled(batch.positions))
-            for task, output in model(batch.features, batch.counts).items():
-                if task not in results:
-                    results[task] = torch.empty(len(recordings.labels[task]), output.shape[1])
-                results[task][where] = output.float().cpu()
-            advance(len(batch.positions))
+    models: Sequence[MsmtFn],
+    recordings: Recordings,
+    stream: Stream,
+    configs: Sequence[TrainConfig],
+    device: torch.device,
+    processes: Processes,
+    advance=lambda count: None,
+) -> list[dict[str, torch.Tensor]]:
+    """For each model, per trained task (n, outputs) float32 logits or values on the CPU, as ``recordings.labels`` lie.
+
+    All models answer to one reading of the recordings.
+    """
+    if not models:
+        return []
+    groups = groups_of_similar_length(np.arange(len(recordings)), recordings.longest, configs[0].batch_recordings)
+    own = [group for _, group in processes.share(groups)]
+    found: list[tuple[np.ndarray, list[dict[str, np.ndarray]]]] = []
+    for model in models:
+        model.eval()
+    with torch.no_grad():
+        for batch in stream.batches(recordings, own):
+            outputs = []
+            for model, config in zip(models, configs, strict=True):
+                with arithmetic(device, config.precision):
+                    answered = model(batch.features, batch.counts)
+                outputs.append({task: output.float().cpu().numpy() for task, output in answered.items()})
+            found.append((recordings.labelled(batch.positions), outputs))
+            advance(len(batch.positions) if processes.count == 1 else 0)
+    results: list[dict[str, torch.Tensor]] = [{} for _ in models]
+    for where, outputs in (part for parts in processes.gather(found) for part in parts):
+        for result, answered in zip(results, outputs, strict=True):
+            for task, output in answered.items():
+                if task not in result:
+                    result[task] = torch.empty(len(recordings.labels[task]), output.shape[1])
+                result[task][where] = torch.from_numpy(output)
     return results
 
 

@@ -65,11 +65,24 @@ class MemoryStore:
             raise StoreError(f"row {row} of {name} is missing")
         return self.features[name][row]
 
+    def reader(self, name: str, mapped: bool = False) -> MemoryReader:
+        return MemoryReader(self, name)
+
     def fingerprint(self) -> str:
         digest = hashlib.sha256(self.segments.to_csv().encode())
         for name, rows in self.features.items():
             digest.update(name.encode() + b"".join(b"-" if row is None else row.tobytes() for row in rows))
         return digest.hexdigest()
+
+
+class MemoryReader:
+    """What a ``RowReader`` does, through ``MemoryStore.read``."""
+
+    def __init__(self, store: MemoryStore, name: str) -> None:
+        self.store, self.name = store, name
+
+    def copy(self, rows: Sequence[int], out: np.ndarray) -> None:
+        np.concatenate([self.store.read(self.name, int(row)) for row in rows], out=out)
 
 
 def table_of(split_of: Sequence[str], segments: Sequence[int], labels: dict[str, Sequence], tasks) -> pd.DataFrame:

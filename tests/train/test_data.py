@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pytest
 import torch
 from msmt.errors import SettingError, StoreError
-from msmt.features.store import open_store
 from msmt.features.tasks import Task
-from msmt.tests.features import made as on_disk
 from msmt.tests.train.made import EMOTION, FIVE, STRENGTH, TASKS, calls, segment_store, spec, store_of
 from msmt.train.data import (
     check_learnable,
     choose_features,
     choose_tasks,
     groups_of_similar_length,
-    read_ahead,
     read_batch,
     recordings_of,
     training_steps,
@@ -180,7 +175,6 @@ def test_a_batch_holds_whole_recordings_without_padding():
         expected = np.concatenate([store.features[name][row] for row in rows])
         assert np.array_equal(batch.features[modality].values, expected)
     assert batch.labels["five"].tolist() == [4, 2] and batch.labels["five"].dtype == torch.int64
-    assert batch.to(torch.device("cpu")).features["text"].values.dtype == torch.float32
 
 
 def test_a_batch_of_segment_labels_holds_those_of_its_segments():
@@ -220,45 +214,6 @@ def test_the_recordings_of_a_step_do_not_depend_on_how_it_is_cut_into_batches():
 def test_recordings_of_similar_length_share_a_batch():
     groups = groups_of_similar_length(np.arange(6), np.array([5, 90, 6, 80, 70, 4]), size=3)
     assert [group.tolist() for group in groups] == [[1, 3, 4], [2, 0, 5]]
-
-
-def test_one_batch_is_read_ahead():
-    store = calls()
-    recordings = recordings_of(store, "train", BOTH)
-    started = threading.Event()
-    read, again = store.read, recordings.rows[1][0]
-    store.read = lambda name, row: (started.set() if row == again else None, read(name, row))[1]
-    batches = read_ahead(recordings, [np.array([0]), np.array([1]), np.array([2])])
-    next(batches)
-    assert started.wait(timeout=10)
-    assert [batch.positions.tolist() for batch in batches] == [[1], [2]]
-
-
-def test_a_reader_that_fails_says_so_where_the_batch_is_needed():
-    store = calls()
-    recordings = recordings_of(store, "train", BOTH)
-    store.features["hubert"][recordings.rows[1][0]] = None
-    batches = read_ahead(recordings, [np.array([0]), np.array([1])])
-    next(batches)
-    with pytest.raises(StoreError, match="of hubert is missing"):
-        next(batches)
-
-
-def test_a_reader_that_is_left_early_ends():
-    threads = threading.active_count()
-    batches = read_ahead(recordings_of(calls(), "train", BOTH), [np.array([i]) for i in range(9)])
-    next(batches)
-    batches.close()
-    assert threading.active_count() == threads
-
-
-@pytest.mark.parametrize("suffix", [".zarr", ".h5"])
-def test_both_formats_of_store_are_read(tmp_path, suffix):
-    made = on_disk.make_store(tmp_path / f"made{suffix}")
-    recordings = recordings_of(open_store(tmp_path / f"made{suffix}"), "train", BOTH)
-    batch = next(read_ahead(recordings, [np.array([1])]))
-    expected = np.concatenate([made["hubert"][row].values for row in (3, 4, 5)])
-    assert np.array_equal(batch.features["audio"].values, expected)
 
 
 def test_a_task_may_be_called_anything():

@@ -1,0 +1,148 @@
+"""Rows of a store copied straight from its files into memory that is given, at the speed of memory.
+
+Chunks are uncompressed, so a row is one stretch of bytes, or a few. Where it lies is looked up once. Its first reading
+goes through the operating system's ``read`` and is checked against the stored checksum, so that an unreadable file
+is an error that can be named, and wrong bytes never reach a network. Later readings may copy from mapped
+files, which needs no call into the operating system; mapped pages count as the process's own, so only what fits in
+the memory allowed is mapped.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+
+from ..errors import StoreError
+from .store import MISSING, FeatureStore, checksum_of
+
+_FILES_KEPT_OPEN = 256
+_MOST_MAPPED_FILES = 16384  # well below the number of mappings that Linux allows a process
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """Consecutive bytes of a row in a file."""
+
+    path: Path
+    offset: int
+    """Bytes from the beginning of the file."""
+
+    size: int
+    """Bytes."""
+
+
+class RowReader:
+    """Reads rows of one feature, from any number of threads at once. Made in the process that reads."""
+
+    def __init__(self, store: FeatureStore, feature: str, mapped: bool = False) -> None:
+        """With ``mapped``, rows are copied from mapped files from their second reading on."""
+        self.store, self.feature = store, feature
+        self.width = store.specs[feature].width
+        self.lengths = store.lengths(feature)
+        self._mapped = mapped
+        self._places: dict[int, tuple[_Stretch, ...]] = {}
+        self._checked = np.zeros(len(self.lengths), bool)
+        self._open: OrderedDict[Path, object] = OrderedDict()
+        self._maps: dict[Path, np.ndarray] = {}
+        self._lock = Lock()
+
+    def copy(self, rows: Sequence[int], out: np.ndarray) -> None:
+        """Put the valid values of ``rows``, one row after another, into ``out``: (sum of their lengths, d) float16.
+
+        Raises StoreError when a row is missing, unreadable, or not what its checksum says.
+        """
+        raw, at = out.reshape(-1).view(np.uint8), 0
+        for row in rows:
+            size = int(self.lengths[row]) * self.width * 2
+            self._copy_row(int(row), raw[at : at + size])
+            at += size
+
+    def _copy_row(self, row: int, raw: np.ndarray) -> None:
+        places = self._places.get(row)
+        if places is None:
+            places = self._places[row] = self._look_up(row)
+        if self._mapped and self._checked[row]:
+            at = 0
+            for place in places:
+                raw[at : at + place.size] = self._map(place.path)[place.offset : place.offset + place.size]
+                at += place.size
+            return
+        at = 0
+        for place in places:
+            self._read(place, raw[at : at + place.size])
+            at += place.size
+        if not self._checked[row]:
+            if checksum_of(raw.view(np.float16)) != self.store.states(self.feature).checksum[row]:
+                raise StoreError(
+                    f"{self.store.path}: the {self.feature} features of segment "
+                    f"{self.store.segments['segment_id'].iloc[row]} (row {row}) are damaged; run msmt verify --repair, "
+                    "then msmt extract"
+                )
+            self._checked[row] = True
+
+    def _look_up(self, row: int) -> tuple[_Stretch, ...]:
+        length = int(self.lengths[row])
+        if length == MISSING:
+            raise StoreError(f"{self.store.path}: row {row} of {self.feature} is missing; run msmt extract to fill it")
+        left, places = length, []
+        for extent in self.store._extents(self.feature, row, length):
+            rows = min(extent.rows, left)
+            places.append(_Stretch(extent.path, extent.offset, rows * self.width * 2))
+            left -= rows
+        if left:
+            raise StoreError(f"{self.store.path}: row {row} of {self.feature} is cut short; run msmt verify")
+        return tuple(places)
+
+    def _read(self, place: _Stretch, raw: np.ndarray) -> None:
+        file, done = self._file(place.path), 0
+        while done < place.size:
+            count = os.preadv(file.fileno(), [raw[done:]], place.offset + done)
+            if not count:
+                raise StoreError(f"{place.path}: ends before byte {place.offset + place.size}; run msmt verify")
+            done += count
+
+    def _file(self, path: Path):
+        with self._lock:
+            file = self._open.pop(path, None)
+            if file is None:
+                file = open(path, "rb", buffering=0)
+                while len(self._open) >= _FILES_KEPT_OPEN:
+                    self._open.popitem(last=False)  # closed when no thread reads from it any more
+            self._open[path] = file
+            return file
+
+    def _map(self, path: Path) -> np.ndarray:
+        mapped = self._maps.get(path)
+        if mapped is None:
+            with self._lock:
+                mapped = self._maps.get(path)
+                if mapped is None:
+                    mapped = self._maps[path] = _mapped(path)
+        return mapped
+
+
+def may_map(files: int) -> bool:
+    """Whether so many files can be mapped at once; raises the process's limit of open files if it has to and may."""
+    if sys.platform == "win32" or files > _MOST_MAPPED_FILES:
+        return False
+    import resource
+
+    needed = files + 2 * _FILES_KEPT_OPEN + 256  # a mapping keeps its file open
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return True
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        return False
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    return True
+
+
+def _mapped(path: Path) -> np.ndarray:
+    return np.asarray(np.memmap(path, np.uint8, mode="r"))

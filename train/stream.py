@@ -1,0 +1,259 @@
+"""Batches of whole recordings from a store, read ahead of the network that learns from them.
+
+Threads gather the valid rows of a batch straight from the store's files into one of a few buffers that are used again
+and again, so that memory does not grow with the store. On a GPU the buffers are pinned, and the next batch is copied
+while the network works on the last one. Features that fit may instead be kept whole, in memory or on the GPU.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import SettingError
+from ..features.reader import may_map
+from ..features.store import BLOCK_ROWS
+from .config import TrainConfig
+from .data import Batch, Recordings, label_tensors
+from .rows import Rows
+
+_SHARE_OF_FREE_MEMORY = 0.5  # that features may take unless told otherwise
+
+
+@dataclass
+class _Buffers:
+    """Host memory for one batch."""
+
+    values: dict[str, Tensor] = field(default_factory=dict)
+    """Per modality (room, d) float16."""
+
+    copied: torch.cuda.Event | None = None
+    """When the GPU has taken what is in them."""
+
+    def room(self, modality: str, rows: int, width: int, pin: bool) -> Tensor:
+        """(rows, d) to write to."""
+        there = self.values.get(modality)
+        if there is None or len(there) < rows:
+            # Some room to spare, or each batch that is a little longer would pin new memory.
+            self.values[modality] = torch.empty(rows + rows // 4, width, dtype=torch.float16, pin_memory=pin)
+        return self.values[modality][:rows]
+
+
+class Stream:
+    """Reads one set of features for one training, in the process that trains. Use it as a context manager."""
+
+    def __init__(
+        self,
+        store,
+        features: Mapping[str, str],
+        recordings: Iterable[Recordings],
+        device: torch.device,
+        config: TrainConfig,
+    ) -> None:
+        """``recordings`` are all that will be asked for: they decide what fits where.
+
+        Raises SettingError when features have to be kept where they do not fit.
+        """
+        self.waited = 0.0
+        """Seconds in which a batch was asked for and not yet there."""
+
+        self._features, self._device = dict(features), device
+        self._pin = device.type == "cuda"
+        self._widths = {modality: store.specs[name].width for modality, name in features.items()}
+        self._lengths = {modality: store.lengths(name) for modality, name in features.items()}
+        rows = [np.concatenate(each.rows) for each in recordings]
+        self._rows = np.unique(np.concatenate(rows)) if rows else np.array([], int)
+        self.cached_in = _place(self._bytes(), device, config)
+        allowed = config.cache_gb * 1e9 or _SHARE_OF_FREE_MEMORY * free_memory()
+        files = len(self._features) * -(-len(store.segments) // BLOCK_ROWS)
+        mapped = self.cached_in == "none" and self._bytes() <= allowed and may_map(files)
+        self._readers = {modality: store.reader(name, mapped) for modality, name in features.items()}
+        self._ahead = config.readers + 1 if config.readers else 0
+        self._pool = ThreadPoolExecutor(config.readers, "msmt-reader") if config.readers else None
+        # One is being moved while as many as may be read ahead wait.
+        self._free: queue.SimpleQueue[_Buffers] = queue.SimpleQueue()
+        for _ in range(self._ahead + 2):
+            self._free.put(_Buffers())
+        self._copying = torch.cuda.Stream(device) if self._pin else None
+        self._kept: dict[str, tuple[Tensor, np.ndarray]] = {}
+
+    def __enter__(self) -> Stream:
+        if self.cached_in != "none":
+            self._kept = {modality: self._keep(modality) for modality in self._features}
+        return self
+
+    def __exit__(self, *error) -> None:
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+        self._kept = {}
+
+    def batches(self, recordings: Recordings, groups: Sequence[np.ndarray]) -> Iterator[Batch]:
+        """A batch on the device for each group of positions, in order, with features in float32."""
+        batches = self._from_kept(recordings, groups) if self._kept else self._from_files(recordings, groups)
+        try:
+            while True:
+                started = time.perf_counter()
+                batch = next(batches, None)
+                self.waited += time.perf_counter() - started
+                if batch is None:
+                    return
+                yield batch
+        finally:
+            batches.close()
+
+    def _from_kept(self, recordings: Recordings, groups: Sequence[np.ndarray]) -> Iterator[Batch]:
+        for group in groups:
+            rows = recordings.rows_at(group)
+            features = {}
+            for modality, (values, starts) in self._kept.items():
+                lengths = self._lengths[modality][rows].tolist()
+                parts = [values[start : start + length] for start, length in zip(starts[rows].tolist(), lengths)]
+                features[modality] = Rows(torch.cat(parts).to(self._device).float(), tuple(lengths))
+            labels = label_tensors(recordings.labels_of(group))
+            labels = {name: values.to(self._device) for name, values in labels.items()}
+            yield Batch(group, recordings.counts_at(group), features, labels)
+
+    def _from_files(self, recordings: Recordings, groups: Sequence[np.ndarray]) -> Iterator[Batch]:
+        if not self._pin:
+            for batch, buffers in self._read(recordings, groups):
+                moved = _moved(batch, self._device)
+                self._free.put(buffers)
+                yield moved
+            return
+        arriving = None
+        for batch, buffers in self._read(recordings, groups):
+            with torch.cuda.stream(self._copying):
+                moved = _moved(batch, self._device)
+                buffers.copied = self._copying.record_event()
+            self._free.put(buffers)
+            if arriving:
+                yield self._arrived(*arriving)
+            arriving = moved, buffers.copied
+        if arriving:
+            yield self._arrived(*arriving)
+
+    def _arrived(self, batch: Batch, copied: torch.cuda.Event) -> Batch:
+        """``batch`` once the GPU has all of it, for the stream that computes."""
+        computing = torch.cuda.current_stream(self._device)
+        computing.wait_event(copied)
+        for tensor in (*(rows.values for rows in batch.features.values()), *batch.labels.values()):
+            tensor.record_stream(computing)
+        return batch
+
+    def _read(self, recordings: Recordings, groups: Sequence[np.ndarray]) -> Iterator[tuple[Batch, _Buffers]]:
+        """Batches in host memory, in order, each with the buffers that it lies in."""
+        if not self._pool:
+            for group in groups:
+                yield self._gather(recordings, group)
+            return
+        todo = iter(groups)
+        coming: deque[Future] = deque()
+        try:
+            for group in islice(todo, self._ahead):
+                coming.append(self._pool.submit(self._gather, recordings, group))
+            while coming:
+                done = coming.popleft().result()
+                for group in islice(todo, 1):
+                    coming.append(self._pool.submit(self._gather, recordings, group))
+                yield done
+        finally:
+            for future in coming:  # nobody wants them any more, but their buffers are needed
+                if not future.cancel() and not future.exception():
+                    self._free.put(future.result()[1])
+
+    def _gather(self, recordings: Recordings, group: np.ndarray) -> tuple[Batch, _Buffers]:
+        buffers = self._free.get()
+        try:
+            if buffers.copied:
+                buffers.copied.synchronize()
+            rows, features = recordings.rows_at(group), {}
+            for modality, reader in self._readers.items():
+                lengths = self._lengths[modality][rows].tolist()
+                values = buffers.room(modality, sum(lengths), self._widths[modality], self._pin)
+                reader.copy(rows, values.numpy())
+                features[modality] = Rows(values, tuple(lengths))
+            labels = label_tensors(recordings.labels_of(group))
+            if self._pin:
+                labels = {name: values.pin_memory() for name, values in labels.items()}
+            return Batch(group, recordings.counts_at(group), features, labels), buffers
+        except BaseException:
+            self._free.put(buffers)
+            raise
+
+    def _bytes(self) -> int:
+        """Bytes of all features as they are stored."""
+        return sum(2 * self._widths[name] * int(self._lengths[name][self._rows].sum()) for name in self._features)
+
+    def _keep(self, modality: str) -> tuple[Tensor, np.ndarray]:
+        """All rows of a modality in one tensor (total, d), and where each row of the store begins in it.
+
+        They are read in the order in which they lie in the files, which a disk likes best.
+        """
+        lengths, width = self._lengths[modality], self._widths[modality]
+        ends = np.cumsum(lengths[self._rows])
+        starts = np.zeros(len(lengths), int)
+        starts[self._rows] = ends - lengths[self._rows]
+        on_gpu = self.cached_in == "gpu"
+        kept = torch.empty(int(ends[-1]), width, dtype=torch.float16, device=self._device if on_gpu else "cpu")
+        buffers = _Buffers()
+        for first in range(0, len(self._rows), BLOCK_ROWS):
+            rows = self._rows[first : first + BLOCK_ROWS]
+            total = int(lengths[rows].sum())
+            into = kept[starts[rows[0]] : starts[rows[0]] + total]
+            values = buffers.room(modality, total, width, pin=False) if on_gpu else into
+            self._readers[modality].copy(rows, values.numpy())
+            if on_gpu:
+                into.copy_(values)
+        return kept, starts
+
+
+def _moved(batch: Batch, device: torch.device) -> Batch:
+    """The batch on ``device``, features in float32, nothing of it in the buffers any more."""
+
+    def values(rows: Rows) -> Rows:
+        return replace(rows, values=rows.values.to(device, non_blocking=True).float())
+
+    return replace(
+        batch,
+        features={name: values(rows) for name, rows in batch.features.items()},
+        labels={name: labels.to(device, non_blocking=True) for name, labels in batch.labels.items()},
+    )
+
+
+def _place(size: int, device: torch.device, config: TrainConfig) -> str:
+    """Where features of ``size`` bytes are kept: ``none``, ``ram`` or ``gpu``."""
+    wanted = config.cache_in
+    if wanted == "gpu" and device.type != "cuda":
+        raise SettingError(f"cache_in is gpu, but the network runs on {device.type}: choose --cache-in ram or none")
+    if wanted == "none" or (wanted == "auto" and device.type != "cuda"):
+        return "none"
+    on_gpu = wanted in ("gpu", "auto")
+    free = torch.cuda.mem_get_info(device)[0] if on_gpu else free_memory()
+    allowed = config.cache_gb * 1e9 or _SHARE_OF_FREE_MEMORY * free
+    if size <= allowed:
+        return "gpu" if on_gpu else "ram"
+    if wanted == "auto":
+        return "none"
+    raise SettingError(
+        f"cache_in is {wanted}, but the features take {size / 1e9:.1f} GB and {allowed / 1e9:.1f} GB may be used: "
+        "choose --cache-in none, or raise --cache-gb"
+    )
+
+
+def free_memory() -> int:
+    """Bytes of memory that can be had without pushing anything out but cached files."""
+    try:
+        with open("/proc/meminfo") as lines:
+            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
