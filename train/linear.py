@@ -45,6 +45,6 @@ class _Product(torch.autograd.Function):
 
 
 def _product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    if not len(rows):
+    if not rows.numel():
         return functional.linear(rows, weight, bias)  # oneDNN takes no empty matrices
     return torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "none")
