@@ -16,7 +16,7 @@ Definitions, where conventions differ:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -151,16 +151,10 @@ def evaluate(
     ``groups`` names the recording of each of the n items, where they are segments. Raises RunError when a model
     has put out something that is not a number.
     """
-    for name, output in outputs.items():
-        broken = int((~np.isfinite(np.asarray(output, float))).any(axis=1).sum())
-        if broken:
-            raise RunError(
-                f"task {name}: {broken} of {len(output)} predictions are not finite numbers;"
-                " train with a lower learning rate"
-            )
+    check_finite(outputs)
     reports = {}
     for task, truth, prediction in _labelled(tasks, labels, outputs):
-        present = _has_label(task, np.asarray(labels[task.name]))
+        present = has_label(task, np.asarray(labels[task.name]))
         homes = np.flatnonzero(present) if groups is None else np.asarray(groups)[present]
         homes = np.unique(homes, return_inverse=True)[1]
         values = _figures(task, truth, prediction.values)
@@ -169,12 +163,23 @@ def evaluate(
             task=task,
             count=len(truth),
             recordings=int(homes.max()) + 1,
-            figures={name: Figure(value, *_interval(drawn[name])) for name, value in values.items()},
+            figures={name: Figure(value, *interval(drawn[name])) for name, value in values.items()},
             classes=() if task.is_value else _class_figures(task, truth, prediction.values),
             confusion=None if task.is_value else _confusion(task, truth, prediction.values),
             derived_from=prediction.derived_from,
         )
     return reports
+
+
+def check_finite(outputs: Mapping[str, np.ndarray]) -> None:
+    """Raises RunError when a model has put out something that is not a number."""
+    for name, output in outputs.items():
+        broken = int((~np.isfinite(np.asarray(output, float))).any(axis=1).sum())
+        if broken:
+            raise RunError(
+                f"task {name}: {broken} of {len(output)} predictions are not finite numbers;"
+                " train with a lower learning rate"
+            )
 
 
 def _labelled(tasks, labels, outputs) -> list[tuple[Task, np.ndarray, Prediction]]:
@@ -187,14 +192,15 @@ def _labelled(tasks, labels, outputs) -> list[tuple[Task, np.ndarray, Prediction
             raise ValueError(
                 f"task {name} has labels of shape {truth.shape}, but predictions of shape {prediction.values.shape}"
             )
-        present = _has_label(task, truth)
+        present = has_label(task, truth)
         if present.any():
             kept = None if prediction.probabilities is None else prediction.probabilities[present]
             found.append((task, truth[present], Prediction(prediction.values[present], kept, prediction.derived_from)))
     return found
 
 
-def _has_label(task: Task, truth: np.ndarray) -> np.ndarray:
+def has_label(task: Task, truth: np.ndarray) -> np.ndarray:
+    """(n,) whether each item has a label."""
     return ~np.isnan(truth) if task.is_value else truth != NO_LABEL
 
 
@@ -232,36 +238,62 @@ def _confusion(task: Task, truth: np.ndarray, predicted: np.ndarray) -> np.ndarr
 
 def _resampled_figures(task, truth, predicted, homes, resamples: int, seed: int) -> dict[str, np.ndarray]:
     """(R,) of each figure; ``homes`` (n,) numbers the recording of each item."""
-    if task.is_value:
-        sums = np.zeros((homes.max() + 1, len(_VALUE_TERMS)))
-        np.add.at(sums, homes, _value_terms(truth, predicted))
-        return _figures_of_sums(_resampled(sums, resamples, seed))
-    # Only the cells of the confusion matrix that occur: C² columns would be many for 20 classes and 10,000 recordings.
-    size = len(task.classes)
-    cells, cell = np.unique(truth.astype(np.int64) * size + predicted, return_inverse=True)
-    counts = np.zeros((homes.max() + 1, len(cells)))
-    np.add.at(counts, (homes, cell), 1)
-    confusion = np.zeros((resamples, size * size))
-    confusion[:, cells] = _resampled(counts, resamples, seed)
-    return figures_of_confusion(confusion.reshape(resamples, size, size))
+    tally = Tally.of(task, truth, predicted, homes)
+    drawn = [tally.figures(weights) for weights in resampling_weights(len(tally.sums), resamples, seed)]
+    return {name: np.concatenate([figures[name] for figures in drawn]) for name in drawn[0]}
 
 
-def _resampled(sums: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """(G, k) sums of each recording -> (R, k) sums over G recordings drawn with replacement."""
+@dataclass(frozen=True)
+class Tally:
+    """What each recording adds to the sums that the figures of one task are functions of."""
+
+    task: Task
+    """The task whose figures these are."""
+
+    sums: np.ndarray
+    """(G, k) counts of the confusion matrix's cells, or sums of what real values are judged by."""
+
+    cells: np.ndarray | None
+    """(k,) which cell of the flattened confusion matrix each column counts; None for real values."""
+
+    @classmethod
+    def of(cls, task: Task, truth: np.ndarray, predicted: np.ndarray, homes: np.ndarray) -> Tally:
+        """From (n,) labels and predictions of labelled items, and the number of each one's recording, 0 to G - 1."""
+        if task.is_value:
+            sums = np.zeros((homes.max() + 1, len(_VALUE_TERMS)))
+            np.add.at(sums, homes, _value_terms(truth, predicted))
+            return cls(task, sums, None)
+        # Only the cells that occur: C² columns would be many for 20 classes and 10,000 recordings.
+        cells, cell = np.unique(truth.astype(np.int64) * len(task.classes) + predicted, return_inverse=True)
+        counts = np.zeros((homes.max() + 1, len(cells)))
+        np.add.at(counts, (homes, cell), 1)
+        return cls(task, counts, cells)
+
+    def figures(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """(r, G) how often each recording counts -> (r,) of each figure."""
+        sums = weights @ self.sums
+        if self.cells is None:
+            return _figures_of_sums(sums)
+        size = len(self.task.classes)
+        confusion = np.zeros((len(weights), size * size))
+        confusion[:, self.cells] = sums
+        return figures_of_confusion(confusion.reshape(-1, size, size))
+
+
+def resampling_weights(recordings: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each of G recordings is drawn, in pieces (r, G) of the (R, G) resamples.
+
+    The same seed draws the same for every model, which is what makes a comparison of two models a paired one.
+    """
     random = np.random.default_rng(seed)
-    recordings = len(sums)
     equal = np.full(recordings, 1 / recordings)
-    drawn = np.empty((resamples, sums.shape[1]))
     step = max(1, _WEIGHTS_AT_ONCE // recordings)
     for start in range(0, resamples, step):
-        weights = random.multinomial(
-            recordings, equal, size=min(step, resamples - start)
-        )  # (r, G): times each is drawn
-        drawn[start : start + step] = weights @ sums
-    return drawn
+        yield random.multinomial(recordings, equal, size=min(step, resamples - start)).astype(np.float64)
 
 
-def _interval(values: np.ndarray) -> tuple[float, float]:
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """(R,) figures of resamples -> the quantiles between which the middle 95 % lie."""
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)

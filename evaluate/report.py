@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,10 +15,11 @@ import numpy as np
 
 from ..features.durable import write_whole
 from ..features.tasks import NO_LABEL, Task
+from .lettering import Lettering
 from .metrics import CONFIDENCE, Figure, TaskReport, with_coarser
 from .paper import PaperRow, caution
 
-_FIGURE_NAMES = {
+FIGURE_NAMES = {
     "weighted_f1": "weighted F1",
     "macro_f1": "macro F1",
     "uar": "UAR",
@@ -27,22 +29,8 @@ _FIGURE_NAMES = {
     "accuracy_2_has0": "2-class accuracy, 0 counts as positive",
     "accuracy_2_non0": "2-class accuracy without 0",
 }
-_NOT_SHARES = ("mae", "corr")
+NOT_SHARES = ("mae", "corr")
 _AXES_SHARE = 0.77  # of the canvas, which is cut to its content in the end
-_LONGEST_NAME = 16  # characters of a class name in a figure
-# Tried in this order for class names that matplotlib's own font cannot show.
-_CHINESE_FONTS = (
-    "Noto Sans CJK SC",
-    "Noto Sans SC",
-    "Source Han Sans SC",
-    "WenQuanYi Micro Hei",
-    "WenQuanYi Zen Hei",
-    "Microsoft YaHei",
-    "SimHei",
-    "PingFang SC",
-    "Heiti SC",
-    "Droid Sans Fallback",
-)
 
 
 def write_report(
@@ -63,17 +51,22 @@ def write_report(
     """
     folder = Path(folder)
     contents = {
-        f"metrics-{_for_a_file(split)}.json": metrics_json(split, reports, about or {}).encode(),
-        f"predictions-{_for_a_file(split)}.csv": predictions_csv(
+        f"metrics-{for_a_file(split)}.json": metrics_json(split, reports, about or {}).encode(),
+        f"predictions-{for_a_file(split)}.csv": predictions_csv(
             tasks, labels, outputs, recording_ids, segment_ids
         ).encode(),
     }
     for report in reports.values():
         if report.confusion is not None:
-            contents[f"confusion-{_for_a_file(report.task.name)}.png"] = confusion_png(report, split)
+            contents[confusion_name(report.task.name, split)] = confusion_png(report, split)
     for name, content in contents.items():
         write_whole(folder / name, [content])
     return [folder / name for name in contents]
+
+
+def confusion_name(task: str, split: str) -> str:
+    """File of a task's confusion matrix; any split but ``test`` is named in it, so that none replaces another's."""
+    return f"confusion-{for_a_file(task)}{'' if split == 'test' else '-' + for_a_file(split)}.png"
 
 
 def predictions_csv(
@@ -146,7 +139,7 @@ def score_table(split: str, reports: Mapping[str, TaskReport], paper: Sequence[P
 
 def _class_table(reports: Sequence[TaskReport], paper: Sequence[PaperRow]) -> str:
     names = ("weighted_f1", "macro_f1", "uar")
-    header = ["task", "n", "accuracy", ""] + [_FIGURE_NAMES[name] for name in names]
+    header = ["task", "n", "accuracy", ""] + [FIGURE_NAMES[name] for name in names]
     header += [f"{row.name} (paper)" for row in paper]
     rows = [header]
     for report in reports:
@@ -154,38 +147,45 @@ def _class_table(reports: Sequence[TaskReport], paper: Sequence[PaperRow]) -> st
         row = [
             report.task.name,
             str(report.count),
-            _percent(accuracy.value),
-            f"[{_percent(accuracy.low)}, {_percent(accuracy.high)}]",
+            percent(accuracy.value),
+            f"[{percent(accuracy.low)}, {percent(accuracy.high)}]",
         ]
-        row += [_percent(report.figures[name].value) for name in names]
+        row += [percent(report.figures[name].value) for name in names]
         row += [f"{of.accuracy[report.task.name]:.2f}" if report.task.name in of.accuracy else "" for of in paper]
         rows.append(row)
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _value_table(report: TaskReport) -> str:
     rows = [[f"{report.task.name} (n = {report.count})", "", ""]]
     for name, figure in report.figures.items():
-        shown = _plain if name in _NOT_SHARES else _percent
-        rows.append([f"  {_FIGURE_NAMES[name]}", shown(figure.value), f"[{shown(figure.low)}, {shown(figure.high)}]"])
-    return _aligned(rows)
+        shown = plain if name in NOT_SHARES else percent
+        rows.append([f"  {FIGURE_NAMES[name]}", shown(figure.value), f"[{shown(figure.low)}, {shown(figure.high)}]"])
+    return aligned(rows)
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    """The first column to the left, the others to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """The first column to the left, the others to the right; a Chinese character takes two places of a terminal."""
+    widths = [max(_places(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
-        cells = [row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        gaps = [" " * (width - _places(cell)) for cell, width in zip(row, widths, strict=True)]
+        cells = [row[0] + gaps[0]] + [gap + cell for gap, cell in zip(gaps[1:], row[1:], strict=True)]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
 
 
-def _percent(share: float) -> str:
+def _places(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+def percent(share: float) -> str:
+    """A share of 1 in per cent, as tables show it."""
     return f"{100 * share:.1f}"
 
 
-def _plain(value: float) -> str:
+def plain(value: float) -> str:
+    """An error or a correlation, as tables show it."""
     return f"{value:.3f}"
 
 
@@ -197,7 +197,8 @@ def _counted(report: TaskReport) -> str:
     return f"{report.count:,} segment{'s' if report.count != 1 else ''} of {recordings}"
 
 
-def _for_a_file(name: str) -> str:
+def for_a_file(name: str) -> str:
+    """``name`` without what has a meaning in paths."""
     return re.sub(r"[^\w.-]+", "_", name)
 
 
@@ -210,7 +211,7 @@ def confusion_png(report: TaskReport, split: str) -> bytes:
     size = len(counts)
     support = counts.sum(axis=1)
     shares = np.divide(counts, support[:, None], out=np.zeros(counts.shape), where=support[:, None] > 0)
-    lettering = _Lettering()
+    lettering = Lettering()
     names, fonts = lettering.class_names(report.task.classes), lettering.fonts
     cell = 1.0 if size <= 6 else 0.75 if size <= 10 else 0.6  # inches
     number_size = 13 if size <= 6 else 10 if size <= 10 else 8
@@ -252,27 +253,5 @@ def _write_cell(axes, row: int, column: int, count: int, share: float, support: 
 
 def _title(report: TaskReport, task: str, split: str) -> str:
     accuracy: Figure = report.figures["accuracy"]
-    low, high = _percent(accuracy.low), _percent(accuracy.high)
-    return f"{task}, {split}, {_counted(report)}\naccuracy {_percent(accuracy.value)}% [{low}, {high}]"
-
-
-class _Lettering:
-    """Text for a figure: in characters that an installed font has, and short enough."""
-
-    def __init__(self) -> None:
-        from matplotlib import font_manager
-
-        installed = set(font_manager.get_font_names())
-        self.fonts = ["DejaVu Sans"] + [font for font in _CHINESE_FONTS if font in installed]
-        self._known = [font_manager.get_font(font_manager.findfont(font)).get_charmap() for font in self.fonts]
-
-    def shown(self, text: str, otherwise: str) -> str:
-        """``text``, or ``otherwise`` if no font can show it."""
-        if not all(any(ord(character) in known for known in self._known) for character in text):
-            return otherwise
-        return text.replace("$", r"\$")  # matplotlib reads formulas between dollars
-
-    def class_names(self, classes: Sequence[str]) -> list[str]:
-        """Names that cannot be shown become ``class 3``, counted from 0 as in the metrics file."""
-        short = [name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…" for name in classes]
-        return [self.shown(name, f"class {index}") for index, name in enumerate(short)]
+    low, high = percent(accuracy.low), percent(accuracy.high)
+    return f"{task}, {split}, {_counted(report)}\naccuracy {percent(accuracy.value)}% [{low}, {high}]"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from msmt.evaluate import paper
 from msmt.evaluate.metrics import evaluate
-from msmt.evaluate.report import confusion_png, metrics_json, predictions_csv, score_table, write_report
+from msmt.evaluate.report import aligned, confusion_png, metrics_json, predictions_csv, score_table, write_report
 from msmt.features.tasks import Task, merged
 
 FIVE = Task("five", ("A", "B", "C", "D", "E"))
@@ -108,8 +108,15 @@ class TestFiles:
         labels, outputs = case_of(task, 5)
         reports = evaluate([task], labels, outputs, resamples=10)
         paths = write_report(tmp_path, "fold/1", [task], labels, outputs, reports, [str(i) for i in range(5)])
-        assert [path.name for path in paths] == ["metrics-fold_1.json", "predictions-fold_1.csv", "confusion-情感.png"]
+        names = ["metrics-fold_1.json", "predictions-fold_1.csv", "confusion-情感-fold_1.png"]
+        assert [path.name for path in paths] == names
         assert all(path.parent == tmp_path for path in paths)
+
+    def test_another_split_replaces_no_file(self, tmp_path):
+        for split in ("test", "val"):
+            write_report(tmp_path, split, [FIVE, TWO], LABELS, OUTPUTS, small_reports(), RECORDINGS)
+        assert {"confusion-five.png", "confusion-five-val.png"} <= {path.name for path in tmp_path.iterdir()}
+        assert len(list(tmp_path.iterdir())) == 8
 
     def test_real_values_have_no_confusion_matrix(self, tmp_path):
         task, labels, outputs = Task("v"), {"v": np.array([1.0, 2])}, {"v": np.array([[1.0], [3]])}
@@ -148,10 +155,8 @@ class TestScoreTable:
         text = score_table("test", reports)
         assert text.startswith("test: 3 segments of 2 recordings") and "MAE" in text and "7-class accuracy" in text
 
+    def test_columns_stay_below_each_other_with_chinese_names(self):
+        assert aligned([["静音", "1"], ["full", "2"]]) == "静音  1\nfull  2"
+
     def test_a_split_without_labels_says_so(self):
         assert score_table("test", {}) == "test: no labels, so no scores"
-
-
-def test_every_row_of_the_paper_names_the_four_tasks():
-    assert all(set(row.accuracy) == {"two", "three", "four", "five"} for row in paper.ROWS)
-    assert paper.MSMT_FN.accuracy["five"] == 60.28 and paper.NO_MTL.accuracy["two"] == 71.23

@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from msmt.errors import RunError
+from msmt.evaluate.comparison import compare, disagreements, mcnemar
+from msmt.evaluate.metrics import evaluate, score
+from msmt.evaluate.scored import scored_from
+from msmt.features.tasks import Task, merged
+from msmt.tests.evaluate.made import FIVE, MOOD, TWO, VALUE, ablation, guesses, run_of
+
+LABELS = np.random.default_rng(7).integers(0, 5, 60)
+
+
+def right_at(labels, *right: int) -> np.ndarray:
+    """Predictions that are right at these places only."""
+    wrong = (np.asarray(labels) + 1) % 5
+    wrong[list(right)] = np.asarray(labels)[list(right)]
+    return wrong
+
+
+def segments_run(variant: str, answers: np.ndarray, labels: np.ndarray, recordings, task: Task = MOOD, seed: int = 0):
+    ids = [f"s{index}" for index in range(len(labels))]
+    labels, outputs = {task.name: labels}, {task.name: answers[:, None] if task.is_value else np.eye(2)[answers]}
+    return scored_from(variant, seed, variant, "test", [task], labels, outputs, recordings, ids, "s", "f", "c", 1)
+
+
+class TestRows:
+    def test_the_first_variant_is_the_reference_and_rows_keep_their_order(self):
+        runs = [run_of(name, LABELS, LABELS, seed) for seed in (0, 1) for name in ("full", "small", "also")]
+        comparison = compare(runs, resamples=20)
+        assert [row.variant for row in comparison.rows] == ["full", "small", "also"]
+        assert [row.cells["five"].difference is None for row in comparison.rows] == [True, False, False]
+        assert comparison.rows[1].runs == ("small-0", "small-1") and comparison.rows[1].seeds == (0, 1)
+
+    def test_mean_and_standard_deviation_are_over_seeds(self):
+        runs = [
+            run_of("full", right_at(LABELS, *range(count)), LABELS, seed) for seed, count in enumerate((30, 36, 45))
+        ]
+        accuracy = compare(runs, resamples=20).rows[0].cells["five"].figures["accuracy"]
+        assert accuracy.by_seed == pytest.approx((0.5, 0.6, 0.75))
+        assert accuracy.mean == pytest.approx(np.mean([0.5, 0.6, 0.75]))
+        assert accuracy.deviation == pytest.approx(np.std([0.5, 0.6, 0.75], ddof=1))
+
+    def test_one_seed_has_no_deviation(self):
+        cell = compare([run_of("full", LABELS, LABELS)], resamples=20).rows[0].cells["five"]
+        assert all(figure.deviation is None for figure in cell.figures.values())
+
+    def test_figures_and_intervals_of_one_run_are_those_of_an_evaluation(self):
+        predicted = guesses(LABELS, 0.6, 0)
+        cell = compare([run_of("full", predicted, LABELS)], resamples=500, seed=3).rows[0].cells["five"]
+        outputs = {"five": np.eye(5)[predicted]}
+        report = evaluate([FIVE], {"five": LABELS}, outputs, resamples=500, seed=3)["five"]
+        for name, figure in report.figures.items():
+            mine = cell.figures[name]
+            # Recordings are numbered by name here and by place there, so that the resamples are not the same ones.
+            assert mine.mean == pytest.approx(figure.value)
+            assert (mine.low, mine.high) == (pytest.approx(figure.low, abs=0.05), pytest.approx(figure.high, abs=0.05))
+
+    def test_a_seed_that_is_missing_leaves_the_others(self):
+        runs = [run for run in ablation(3) if (run.variant, run.seed) != ("variant-1", 2)]
+        rows = compare(runs, resamples=50).rows
+        assert [len(row.seeds) for row in rows] == [3, 2, 3]
+        assert rows[1].cells["five"].difference is not None
+
+    def test_items_without_a_label_do_not_count(self):
+        labels = np.array([0, 1, -1, 2])
+        comparison = compare([run_of("full", [0, 1, 3, 0], labels)], resamples=20)
+        assert comparison.rows[0].cells["five"].figures["accuracy"].mean == pytest.approx(2 / 3)
+        assert comparison.recordings["five"] == comparison.items["five"] == 3
+
+    def test_a_row_may_lack_a_task(self):
+        lacking = run_of("text", LABELS, LABELS)
+        rows = compare([run_of("full", LABELS, LABELS, tasks=(FIVE, TWO)), lacking], resamples=20).rows
+        assert set(rows[0].cells) == {"five", "two"} and set(rows[1].cells) == {"five"}
+        backwards = compare([lacking, run_of("full", LABELS, LABELS, tasks=(FIVE, TWO))], resamples=20).rows
+        assert backwards[1].cells["two"].difference is None
+
+    def test_real_values_are_tested_by_their_error(self):
+        labels = np.array([0.0, 1, 2, 3, np.nan])
+        runs = [
+            segments_run(name, np.array([0.0, 1, 2, 3, 9]) + shift, labels, list("aabbb"), VALUE)
+            for name, shift in (("full", 0.5), ("off", -1.0))
+        ]
+        full, off = (row.cells["sentiment"] for row in compare(runs, resamples=200).rows)
+        assert set(full.figures) == {"mae", "corr"} and off.mcnemar is None
+        assert (full.figures["mae"].mean, off.figures["mae"].mean) == (0.5, 1.0)
+        assert off.difference.value == pytest.approx(0.5) and off.figures["corr"].mean == pytest.approx(1)
+
+
+class TestBootstrap:
+    def test_p_of_single_answers_is_that_of_the_centred_resamples(self):
+        ours, theirs = guesses(LABELS, 0.7, 0), guesses(LABELS, 0.5, 1)
+        resamples = 2000
+        difference = (
+            compare([run_of("full", theirs, LABELS), run_of("new", ours, LABELS)], resamples, 5)
+            .rows[1]
+            .cells["five"]
+            .difference
+        )
+        gains = (ours == LABELS).astype(float) - (theirs == LABELS)
+        order = np.argsort([f"r{index}" for index in range(len(LABELS))])
+        weights = np.random.default_rng(5).multinomial(60, np.full(60, 1 / 60), size=resamples)
+        drawn = weights @ gains[order] / 60
+        count = (np.abs(drawn - gains.mean()) >= abs(gains.mean()) - 1e-9).sum()
+        assert difference.value == pytest.approx(gains.mean())
+        assert difference.p == pytest.approx((count + 1) / (resamples + 1))
+        assert (difference.low, difference.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])))
+
+    def test_the_same_answers_give_p_one(self):
+        predicted = guesses(LABELS, 0.5, 0)
+        cell = (
+            compare([run_of("full", predicted, LABELS), run_of("same", predicted, LABELS)], 100).rows[1].cells["five"]
+        )
+        difference = cell.difference
+        assert (difference.value, difference.low, difference.high, difference.p) == (0, 0, 0, 1)
+
+    def test_p_is_never_zero(self):
+        rows = compare([run_of("full", right_at(LABELS), LABELS), run_of("new", LABELS, LABELS)], 999).rows
+        assert rows[1].cells["five"].difference.p == pytest.approx(1 / 1000)
+
+    def test_few_recordings_never_make_a_certain_difference(self):
+        labels = np.arange(5)
+        rows = compare([run_of("full", right_at(labels), labels), run_of("new", labels, labels)], 999).rows
+        assert rows[1].cells["five"].difference.p == pytest.approx(2 / 2**5)
+
+    def test_p_is_below_a_level_about_as_often_as_the_level_says_where_nothing_differs(self):
+        below = 0
+        for seed in range(300):
+            labels = np.random.default_rng([1, seed]).integers(0, 5, 80)
+            runs = [run_of(name, guesses(labels, 0.6, 2 * seed + place), labels) for place, name in enumerate("ab")]
+            below += compare(runs, resamples=300).rows[1].cells["five"].difference.p < 0.05
+        assert 3 <= below <= 27  # 15 are expected, with a standard deviation of 3.8
+
+    def test_seeds_are_averaged_within_each_recording(self):
+        # Each seed is right on one half: averaged, every recording counts a half and no resample differs from another.
+        halves = [right_at(LABELS, *range(30)), right_at(LABELS, *range(30, 60))]
+        runs = [run_of("full", LABELS, LABELS)] + [
+            run_of("new", half, LABELS, seed) for seed, half in enumerate(halves)
+        ]
+        difference = compare(runs, 200).rows[1].cells["five"].difference
+        assert (difference.low, difference.value, difference.high) == pytest.approx((-0.5, -0.5, -0.5))
+
+    def test_segments_of_a_recording_stay_together(self):
+        # Ten recordings of ten segments; four of them turned from all wrong to all right.
+        labels, recordings = np.zeros(100, int), np.repeat([f"r{index}" for index in range(10)], 10)
+        better = np.repeat([0] * 4 + [1] * 6, 10)
+        runs = [
+            segments_run("full", np.ones(100, int), labels, recordings),
+            segments_run("new", better, labels, recordings),
+        ]
+        comparison = compare(runs, 2000)
+        difference = comparison.rows[1].cells["mood"].difference
+        assert (comparison.recordings["mood"], comparison.items["mood"]) == (10, 100)
+        assert difference.p == pytest.approx(2 / 2**4)
+        assert (difference.low, difference.high) == (pytest.approx(0.1), pytest.approx(0.7))
+
+    def test_the_same_seed_gives_the_same_comparison(self):
+        runs = ablation(3, 1)
+        first, second, other = (compare(runs, 100, seed).rows for seed in (1, 1, 2))
+        assert first == second and first != other
+
+    def test_holm_multiplies_the_least_p_by_all_rows_and_never_falls(self):
+        rows = compare(ablation(6), 500).rows
+        for name in ("five", "two"):
+            pairs = sorted((row.cells[name].difference.p, row.cells[name].difference.p_holm) for row in rows[1:])
+            expected, least = [], 0.0
+            for place, (p, _) in enumerate(pairs):
+                least = max(least, min(1.0, (5 - place) * p))
+                expected.append(least)
+            assert [holm for _, holm in pairs] == pytest.approx(expected)
+
+    def test_two_rows_need_no_correction(self):
+        difference = compare(ablation(2), 500).rows[1].cells["five"].difference
+        assert difference.p_holm == difference.p
+
+
+class TestRefusals:
+    def other(self, **fields):
+        return dataclasses.replace(run_of("other", LABELS, LABELS), **fields)
+
+    @pytest.mark.parametrize(
+        ("fields", "says"),
+        [
+            ({"split": "val"}, "different splits, test and val: score both on one"),
+            ({"fingerprint": "beef"}, r"different stores.*\(f00d\).*\(beef\): train and score both on one"),
+            ({"recording_ids": tuple(f"r{i}" for i in range(1, 61))}, "different recordings of test.*only one has r0"),
+            ({"segment_ids": tuple(f"s{i}" for i in range(60))}, "one predicts for recordings and one for segments"),
+            (
+                {"labels": {"five": np.where(np.arange(60) == 4, 0, LABELS)}},
+                "different labels of task five, first at r4",
+            ),
+        ],
+    )
+    def test_what_cannot_be_compared_is_refused_in_one_line(self, fields, says):
+        assert LABELS[4] != 0
+        with pytest.raises(RunError, match=says) as caught:
+            compare([run_of("full", LABELS, LABELS), self.other(**fields)], 20)
+        assert "\n" not in str(caught.value) and "full-0" in str(caught.value) and "other-0" in str(caught.value)
+
+    def test_fewer_recordings_are_refused(self):
+        with pytest.raises(RunError, match="60 and 59; only one has r59"):
+            compare([run_of("full", LABELS, LABELS), run_of("other", LABELS[:59], LABELS[:59])], 20)
+
+    def test_several_stores_can_be_allowed(self):
+        runs = [run_of("full", LABELS, LABELS), self.other(fingerprint="beef", store="cache/quiet.zarr")]
+        row = compare(runs, 20, same_store=False).rows[1]
+        assert (row.stores, row.fingerprints) == (("cache/quiet.zarr",), ("beef",))
+
+    def test_another_order_of_the_recordings_is_no_other_set(self):
+        order = np.random.default_rng(0).permutation(60)
+        predicted = guesses(LABELS, 0.5, 0)
+        shuffled = run_of("same", predicted[order], LABELS[order], recording_ids=[f"r{index}" for index in order])
+        runs = [run_of("full", predicted, LABELS), shuffled]
+        assert compare(runs, 50).rows[1].cells["five"].difference.value == 0
+        assert mcnemar(*runs, FIVE).p == 1 and disagreements(runs).empty
+
+    def test_a_task_that_means_something_else_is_refused(self):
+        runs = [
+            run_of(name, LABELS, LABELS, tasks=(FIVE, merged(FIVE, "two", *groups)))
+            for name, groups in (("full", ("A", "B+C+D+E")), ("other", ("A+B", "C+D+E")))
+        ]
+        with pytest.raises(RunError, match="mean different things by task two"):
+            compare(runs, 20)
+
+    def test_a_seed_that_is_there_twice_is_refused(self):
+        runs = [run_of("full", LABELS, LABELS), run_of("full", LABELS, LABELS, run="again")]
+        with pytest.raises(RunError, match="two results for seed 0, of runs full-0 and again: leave one out"):
+            compare(runs, 20)
+
+    def test_nothing_to_compare_is_said(self):
+        with pytest.raises(RunError, match="no scored run"):
+            compare([])
+        with pytest.raises(RunError, match="test has no labels"):
+            compare([run_of("full", [0], [-1])])
+
+
+class TestMcNemar:
+    def test_the_p_is_the_exact_binomial_one(self):
+        labels = np.zeros(12, int)
+        a, b = right_at(labels, 0, 1, 2), right_at(labels, *range(2, 11))
+        test = mcnemar(run_of("a", a, labels), run_of("b", b, labels), "five")
+        assert (test.b_only, test.a_only) == (8, 2)
+        assert test.p == pytest.approx(2 * (1 + 10 + 45) / 2**10)
+
+    def test_equal_answers_have_nothing_to_divide(self):
+        test = mcnemar(run_of("a", LABELS, LABELS), run_of("b", LABELS, LABELS), FIVE)
+        assert (test.b_only, test.a_only, test.p) == (0, 0, 1)
+
+    def test_unlabelled_items_do_not_count(self):
+        test = mcnemar(run_of("a", [0, 1], [0, -1]), run_of("b", [1, -1], [0, -1]), FIVE)
+        assert (test.b_only, test.a_only) == (0, 1)
+
+    def test_real_values_and_unknown_tasks_are_refused(self):
+        run = segments_run("a", np.zeros(2), np.zeros(2), ["r", "r"], VALUE)
+        with pytest.raises(RunError, match="has real values"):
+            mcnemar(run, run, VALUE)
+        with pytest.raises(RunError, match=r"task five: choose one of its own \(sentiment\)"):
+            mcnemar(run, run, "five")
+
+    def test_it_is_part_of_a_comparison_of_single_runs_only(self):
+        assert compare(ablation(2, 1), 20).rows[1].cells["five"].mcnemar is not None
+        assert compare(ablation(2, 2), 20).rows[1].cells["five"].mcnemar is None
+
+
+class TestDisagreements:
+    def test_a_row_for_each_recording_with_label_and_predictions(self):
+        labels = np.array([0, 1, 2, -1])
+        frame = disagreements([run_of("a", [0, 1, 1, 0], labels), run_of("b", [0, 3, 1, 2], labels)], "five")
+        assert frame.columns.tolist() == ["recording_id", "label", "a", "b"]
+        assert frame.values.tolist() == [["r1", "B", "B", "D"], ["r3", "", "A", "C"]]
+
+    def test_all_tasks_stand_below_each_other(self):
+        labels = np.array([0, 1])
+        runs = [run_of(name, answer, labels, tasks=(FIVE, TWO)) for name, answer in (("a", [0, 1]), ("b", [1, 4]))]
+        frame = disagreements(runs)
+        assert frame[["task", "recording_id", "a", "b"]].values.tolist() == [
+            ["five", "r0", "A", "B"],
+            ["five", "r1", "B", "E"],
+            ["two", "r1", "A+B+C", "D+E"],
+        ]
+
+    def test_seeds_of_a_row_have_columns_of_their_own_and_no_name_is_taken_twice(self):
+        runs = [run_of("label", [0], [0], seed) for seed in (0, 1)] + [run_of("task", [1], [0])]
+        assert disagreements(runs).columns.tolist()[2:] == ["label", "label, seed 0", "label, seed 1", "task (row)"]
+
+    def test_segments_are_named(self):
+        labels = np.array([0, 1])
+        runs = [segments_run("a", np.array([0, 1]), labels, "rr"), segments_run("b", np.array([0, 0]), labels, "rr")]
+        assert disagreements(runs, MOOD).values.tolist() == [["r", "s1", "high", "high", "low"]]
+
+    def test_real_values_have_none(self):
+        runs = [
+            segments_run(name, np.full(2, float(value)), np.zeros(2), "rr", VALUE)
+            for name, value in (("a", 1), ("b", 2))
+        ]
+        assert disagreements(runs).columns.tolist() == ["task", "recording_id", "segment_id", "label", "a", "b"]
+
+
+def test_each_seeds_figures_are_those_that_training_watches():
+    run = run_of("full", guesses(LABELS, 0.6, 0), LABELS)
+    cell = compare([run], 20).rows[0].cells["five"]
+    watched = score([FIVE], {"five": LABELS}, {"five": np.eye(5)[run.predictions["five"]]})
+    assert {f"five/{name}": figure.by_seed[0] for name, figure in cell.figures.items()} == pytest.approx(watched)
