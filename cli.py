@@ -204,6 +204,7 @@ def train(console: Console, store: Path | None, runs: Path, preset: str | None, 
     config = taken(train_config.TrainConfig, values)
     from .evaluate.metrics import score
     from .features.store import default_store, open_store
+    from .studies import recorded_store
     from .train.loop import train as run
     from .train.runs import resolve
 
@@ -213,7 +214,7 @@ def train(console: Console, store: Path | None, runs: Path, preset: str | None, 
             raise SettingError(
                 f"--resume goes on under the run's own settings, so --{changed[0].replace('_', '-')} cannot be set"
             )
-        store = store or _recorded_store(resolve(runs, resume), runs)
+        store = store or recorded_store(resolve(runs, resume), runs)
         model = config = None
     trained = run(
         open_store(store or default_store(Path("cache"))),
@@ -257,38 +258,169 @@ def evaluate(
     console: Console, run_name: str, runs: Path, split: str, store: Path | None, device: str | None, resamples: int
 ) -> None:
     """Score a run on a split."""
-    from .evaluate import metrics, paper, report
-    from .features.store import open_store
-    from .train.predict import predict
+    from .studies import recorded_store, score_run
     from .train.runs import resolve
 
     run = resolve(runs, run_name)
-    store = open_store(store or _recorded_store(run, runs))
-    prediction = predict(run.path, store, split, console.track(), device=device)
-    if len(prediction.left_out):
-        console.say(f"{len(prediction.left_out)} segments of {split} have no features and were left out")
-    groups = prediction.recording_ids if prediction.segment_ids is not None else None
-    reports = metrics.evaluate(store.tasks, prediction.labels, prediction.outputs, groups, resamples=resamples)
-    about = {"run": run.name, "store": str(store.path), "store_fingerprint": store.fingerprint()}
-    written = report.write_report(
-        run.path,
+    scores = score_run(run, store or recorded_store(run, runs), split, device, resamples, console.track())
+    if scores.left_out:
+        console.say(f"{scores.left_out} segments of {split} have no features and were left out")
+    click.echo(scores.table)
+    console.say("\n".join(["", *map(str, scores.files)]))
+
+
+@msmt.command()
+@click.argument("plan", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
+@click.option("--preset", type=click.Choice(train_config.PLANS), help="A plan that msmt brings along.")
+@click.option("--seeds", default="", help="How many seeds, or which, such as 3 or 0,7,9. [default: the plan's, else 1]")
+@click.option("--store", type=PATH, help="Store to learn from. [default: the plan's, else the newest in cache]")
+@click.option("--out", type=PATH, help="Folder of the runs and tables. [default: ablations/PLAN]")
+@click.option(
+    "--split", default="test", show_default=True, help="Split that the table is about; nothing is chosen by it."
+)
+@click.option(
+    "--together", default="auto", show_default=True, help="Most runs that share a pass over the data; auto by memory."
+)
+@options_of(train_config.ModelConfig, train_config.CHOICES)
+@options_of(train_config.TrainConfig, train_config.CHOICES, without=("seed", "name"))
+@config_option
+@output_options
+def ablate(
+    console: Console,
+    plan: Path | None,
+    preset: str | None,
+    seeds: str,
+    store: Path | None,
+    out: Path | None,
+    split: str,
+    together: str,
+    **values,
+) -> None:
+    """Train variants with several seeds, and compare them in tables and a picture.
+
+    PLAN is a YAML or JSON file: variants, each with the options that it changes, and beside them options for all.
+    A rerun of the same plan goes on where it stopped.
+    """
+    from .studies import ablate as run
+
+    command = click.get_current_context()
+    ablated = run(
+        plan,
+        preset or "",
+        {name: value for name, value in values.items() if given(command, name)},
+        seeds,
+        store,
+        out or Path("ablations") / (preset or (plan.stem if plan else "")),
         split,
-        store.tasks,
-        prediction.labels,
-        prediction.outputs,
-        reports,
-        prediction.recording_ids,
-        prediction.segment_ids,
-        about,
+        _whole_number(together, "--together", "auto"),
+        console.track(),
+        console.say,
     )
-    click.echo(report.score_table(split, reports, paper.BESIDE if store.dataset == paper.DATASET else ()))
-    console.say("\n".join(["", *(str(path) for path in written)]))
+    if ablated.is_interrupted:
+        click.echo("interrupted; what was finished stays: run the same command to go on", err=True)
+        command.exit(130)
+    click.echo(ablated.table)
+    console.say("\n".join(["", *ablated.remarks, *map(str, ablated.files)]))
+    for outcome in ablated.failed:
+        click.echo(f"{outcome.variant.name}, seed {outcome.seed}: {outcome.error or outcome.status}", err=True)
+    if ablated.failed:
+        command.exit(1)
 
 
-def _recorded_store(run, runs: Path) -> Path:
-    """The store that a run was trained on; a relative path counts from here, or from beside the folder of runs."""
-    recorded = Path(run.environment["store"]["path"])
-    return recorded if recorded.exists() else runs.parent / recorded
+@msmt.command()
+@click.argument("runs_to_compare", metavar="RUN RUN...", nargs=-1)
+@click.option("--runs", type=PATH, default="runs", show_default=True, help="Folder of the runs that are given by name.")
+@click.option("--split", default="test", show_default=True, help="Split that they are compared on.")
+@click.option("--store", type=PATH, help="The store, if it was moved. [default: the one each was trained on]")
+@click.option("--out", type=PATH, default="comparison", show_default=True, help="Folder of the tables and the picture.")
+@config_option
+@output_options
+def compare(
+    console: Console, runs_to_compare: tuple[str, ...], runs: Path, split: str, store: Path | None, out: Path
+) -> None:
+    """Compare runs on the same recordings: differences, tests, and where they disagree."""
+    from .studies import compare as run
+
+    table, files = run(runs_to_compare, runs, split, out, store, console.track())
+    click.echo(table)
+    console.say("\n".join(["", *map(str, files)]))
+
+
+@msmt.command()
+@click.option(
+    "--vary",
+    multiple=True,
+    metavar="NAME=VALUES",
+    help="An option of msmt train and its values: pooling=cls,mean, dropout=0.0:0.5, or learning-rate=1e-5:1e-3:log.",
+)
+@click.option(
+    "--sampler",
+    type=click.Choice(train_config.SAMPLERS),
+    default="tpe",
+    show_default=True,
+    help="How values are chosen.",
+)
+@click.option(
+    "--trials", type=click.IntRange(1), default=20, show_default=True, help="Most trials; a grid ends by itself."
+)
+@click.option(
+    "--prune/--no-prune", default=True, show_default=True, help="End trials that do worse than most at the same epoch."
+)
+@click.option(
+    "--together", default="4", show_default=True, help="Trials that are chosen at once and share passes where they can."
+)
+@click.option("--store", type=PATH, help="Store to learn from. [default: the newest in cache]")
+@click.option("--out", type=PATH, default="sweep", show_default=True, help="Folder of the trials and the result.")
+@options_of(train_config.ModelConfig, train_config.CHOICES)
+@options_of(train_config.TrainConfig, train_config.CHOICES, without=("name",))
+@config_option
+@output_options
+def sweep(
+    console: Console,
+    vary: tuple[str, ...],
+    sampler: str,
+    trials: int,
+    prune: bool,
+    together: str,
+    store: Path | None,
+    out: Path,
+    **values,
+) -> None:
+    """Search for options that do best on validation; the result is a configuration file for msmt train."""
+    from .evaluate.metrics import score
+    from .features.store import default_store, open_store
+    from .train.sweep import sweep as run
+
+    model, config = taken(train_config.ModelConfig, values), taken(train_config.TrainConfig, {**values, "name": ""})
+    swept = run(
+        open_store(store or default_store(Path("cache"))),
+        model,
+        config,
+        vary,
+        out,
+        score,
+        sampler=sampler,
+        trials=trials,
+        prune=prune,
+        together=_whole_number(together, "--together"),
+        track=console.track(),
+        say=console.say,
+    )
+    click.echo("\n".join(swept.lines()))
+    if swept.is_interrupted:
+        click.echo("interrupted; what was finished stays: run the same command to go on", err=True)
+        click.get_current_context().exit(130)
+
+
+def _whole_number(value: str, option: str, automatic: str = "") -> int:
+    """A number from 1, or 0 for the word that means it is chosen."""
+    if automatic and value == automatic:
+        return 0
+    if not value.isdigit() or int(value) < 1:
+        raise SettingError(
+            f"{option} must be a number from 1{f' or {automatic}' if automatic else ''}, but is {value!r}"
+        )
+    return int(value)
 
 
 @msmt.command()

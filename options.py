@@ -14,8 +14,10 @@ import click
 from .errors import SettingError
 
 
-def options_of(settings: type, choices: Mapping[str, tuple[str, ...]] | None = None) -> Callable:
-    """A decorator that gives a command one option per field of a settings dataclass.
+def options_of(
+    settings: type, choices: Mapping[str, tuple[str, ...]] | None = None, without: tuple[str, ...] = ()
+) -> Callable:
+    """A decorator that gives a command one option per field of a settings dataclass, ``without`` some.
 
     The sentence under a field is the option's help. A flag becomes ``--name/--no-name``, a tuple
     an option that may be repeated.
@@ -24,7 +26,7 @@ def options_of(settings: type, choices: Mapping[str, tuple[str, ...]] | None = N
     sentences = _sentences(settings)
 
     def decorate(command: Callable) -> Callable:
-        for item in reversed(dataclasses.fields(settings)):
+        for item in reversed([each for each in dataclasses.fields(settings) if each.name not in without]):
             default = item.default if item.default is not dataclasses.MISSING else item.default_factory()
             option = item.name.replace("_", "-")
             kind = type(default)

@@ -39,6 +39,10 @@ PRESETS: dict[str, dict[str, bool | int | float | str]] = {
 }
 
 
+PLANS = ("table6",)  # presets of an ablation, see ablation.py
+SAMPLERS = ("tpe", "grid")  # how a sweep chooses values
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """One variant of the network."""

@@ -58,14 +58,16 @@ def train_together(
     track: Track = silent,
     say: Callable[[str], None] = print,
     stop: Callable[[int, dict], bool] = lambda job, line: False,
+    alone: bool | None = None,
 ) -> list[Trained]:
-    """Trains runs that may share a pass (see ``passes``): each batch is read and moved once, then every run takes its step.
+    """Trains runs that may share a pass (see ``passes``): each batch is read and moved once, then every run takes a step.
 
-    Each comes to the numbers that it would have come to alone. One that fails does not stop the others; a single one
-    raises. ``stop`` is asked after each epoch of each, with its number among ``jobs`` and its line of metrics.jsonl,
-    whether to end it there.
+    Each comes to the numbers that it would have come to alone. One that fails does not stop the others; only where
+    it is ``alone``, by default as a single job, its error is raised. ``stop`` is asked after each epoch of each, with
+    its number among ``jobs`` and its line of metrics.jsonl, whether to end it there.
     """
     processes = Processes()
+    alone = len(jobs) == 1 if alone is None else alone
     lead = jobs[0]
     config = lead.settings.train
     if not processes.is_first:
@@ -106,7 +108,7 @@ def train_together(
                 # Runs that were interrupted at different epochs meet again where the last of them has got to.
                 epoch = 1 + min(learner.progress.epoch for learner in running.values())
                 now = {number: each for number, each in running.items() if each.progress.epoch + 1 == epoch}
-                _epoch(now, stream, epoch, score, track, alone=len(jobs) == 1)
+                _epoch(now, stream, epoch, score, track, alone)
                 running = {number: learner for number, learner in running.items() if learner.is_running}
         except KeyboardInterrupt:
             for learner in running.values():

@@ -6,6 +6,7 @@
                        metrics.jsonl      a line per epoch
                        events.out.*       the same for TensorBoard
                        best.safetensors   weights of the best epoch
+                       scored.json        how often each split has been scored
                        last.pt            all that resuming needs after each epoch; no weights once the run is done
     runs/latest                           names the newest run: a link, or a text file where links are not to be had
 
@@ -157,6 +158,29 @@ class Run:
     def save_metrics(self, epochs: Sequence[Mapping[str, object]]) -> None:
         with written_aside(self.path / "metrics.jsonl") as path:
             path.write_text("".join(json.dumps(epoch) + "\n" for epoch in epochs))
+
+    def count_scoring(self, split: str) -> int:
+        """Record that a split is scored once more; returns how often that makes. Whoever reads a test score can ask."""
+        counts = self.times_scored
+        counts[split] = counts.get(split, 0) + 1
+        with written_aside(self.path / "scored.json") as path:
+            path.write_text(json.dumps(counts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        return counts[split]
+
+    @property
+    def times_scored(self) -> dict[str, int]:
+        """How often each split has been scored."""
+        return self._read_json("scored.json") if (self.path / "scored.json").exists() else {}
+
+    @property
+    def status(self) -> str:
+        """How training ended, ``running`` if it did not, or ``untouched`` if no epoch was finished."""
+        if self.is_untouched:
+            return "untouched"
+        try:
+            return self.load_last()["progress"]["status"]
+        except (KeyError, TypeError) as error:
+            raise RunError(f"run {self.name}: last.pt is not of this version of msmt, train again") from error
 
     @property
     def how_to_resume(self) -> str:

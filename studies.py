@@ -1,0 +1,213 @@
+"""Training and evaluation together: scoring a run, ablations, and comparing runs that are there.
+
+The command line calls these; they know both halves, which do not know each other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import RunError, SettingError
+from .evaluate import comparison, comparison_report, metrics, paper, report, scored
+from .features.store import default_store, open_store
+from .progress import Track, silent
+from .train import ablation
+from .train.predict import predict
+from .train.runs import Run, resolve
+
+CACHE = Path("cache")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What scoring one run on one split gave."""
+
+    scored: scored.Scored
+    """The answers, as comparisons need them."""
+
+    table: str
+    """The table for the screen."""
+
+    files: tuple[Path, ...]
+    """What was written into the run's directory."""
+
+    left_out: int
+    """Segments without features, which were left out."""
+
+
+@dataclass(frozen=True)
+class Ablated:
+    """What an ablation came to."""
+
+    outcomes: tuple[ablation.Outcome, ...]
+    """A run per variant and seed."""
+
+    table: str
+    """The table for the screen; empty if it was interrupted."""
+
+    files: tuple[Path, ...]
+    """Tables and picture."""
+
+    remarks: tuple[str, ...]
+    """What a reader of the table has to know."""
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether runs are still to be trained."""
+        return not self.table
+
+    @property
+    def failed(self) -> list[ablation.Outcome]:
+        """Runs without a result."""
+        return [outcome for outcome in self.outcomes if not outcome.is_done]
+
+
+def score_run(
+    run: Run, store_path: Path, split: str, device: str | None = None, resamples: int = 1000, track: Track = silent
+) -> Scores:
+    """Score a run's best weights on a split, write what comes of it into its directory, and count that it was scored."""
+    store = open_store(store_path)
+    prediction = predict(run.path, store, split, track, device=device)
+    groups = prediction.recording_ids if prediction.segment_ids is not None else None
+    reports = metrics.evaluate(store.tasks, prediction.labels, prediction.outputs, groups, resamples=resamples)
+    about = {
+        "run": run.name,
+        "store": str(store.path),
+        "store_fingerprint": store.fingerprint(),
+        "times_scored": run.count_scoring(split),
+    }
+    files = report.write_report(
+        run.path,
+        split,
+        store.tasks,
+        prediction.labels,
+        prediction.outputs,
+        reports,
+        prediction.recording_ids,
+        prediction.segment_ids,
+        about,
+    )
+    answers = scored.scored_from(
+        variant=run.name,
+        seed=run.settings.train.seed,
+        run=run.name,
+        split=split,
+        tasks=store.tasks,
+        labels=prediction.labels,
+        outputs=prediction.outputs,
+        recording_ids=prediction.recording_ids,
+        segment_ids=prediction.segment_ids,
+        store=str(store.path),
+        fingerprint=store.fingerprint(),
+        command=shlex.join(run.environment["command"]),
+        times_scored=about["times_scored"],
+    )
+    scored.save(answers, scored_file(run, split))
+    table = report.score_table(split, reports, paper.BESIDE if store.dataset == paper.DATASET else ())
+    if answers.times_scored > 1:
+        table += f"\n\nThis run has now been scored on {split} {answers.times_scored} times."
+    return Scores(answers, table, tuple(files), len(prediction.left_out))
+
+
+def scored_file(run: Run, split: str) -> Path:
+    """Where a run's answers on a split are kept."""
+    return run.path / f"scored-{report.for_a_file(split)}.json"
+
+
+def scores_of(run: Run, store_path: Path, split: str, track: Track = silent) -> scored.Scored:
+    """A run's answers on a split, without scoring it again if it was."""
+    path = scored_file(run, split)
+    if path.exists():
+        kept = scored.load(path)
+        return dataclasses.replace(kept, times_scored=run.times_scored.get(split, kept.times_scored))
+    return score_run(run, store_path, split, track=track).scored
+
+
+def recorded_store(run: Run, runs: Path) -> Path:
+    """The store that a run was trained on; a relative path counts from here, or from beside the folder of runs."""
+    recorded = Path(run.environment["store"]["path"])
+    return recorded if recorded.exists() else runs.parent / recorded
+
+
+def ablate(
+    plan_file: Path | None,
+    preset: str,
+    options: Mapping[str, object],
+    seeds: str,
+    store: Path | None,
+    out: Path,
+    split: str,
+    together: int,
+    track: Track = silent,
+    say: Callable[[str], None] = print,
+) -> Ablated:
+    """Train what a plan lacks, score each run once on ``split``, and write the tables and the picture into ``out``.
+
+    ``options`` hold for all variants that do not say otherwise. What was finished by an earlier call is not repeated.
+    """
+    if (plan_file is None) == (not preset):
+        raise SettingError("an ablation needs either a plan or a preset: msmt ablate PLAN.yaml, or --preset table6")
+    remarks: list[str] = []
+    if plan_file is not None:
+        plan = ablation.read_plan(plan_file, options, seeds)
+        plan = dataclasses.replace(plan, store=store or plan.store)
+    else:
+        store = store or default_store(CACHE)
+        plan, remarks = ablation.preset_plan(preset, open_store(store), options, seeds)
+        plan = dataclasses.replace(plan, store=store)
+    for variant in plan.variants:
+        if variant.paper and paper.row_named(variant.paper) is None:
+            names = "; ".join(row.name for row in paper.ROWS)
+            raise SettingError(f"variant {variant.name}: the paper has no row {variant.paper!r}, it has: {names}")
+    for remark in remarks:
+        say(remark)
+    answers: list[scored.Scored] = []
+
+    def score_it(outcome: ablation.Outcome) -> None:
+        if outcome.is_done:
+            answer = scores_of(outcome.run, outcome.store, split, track)
+            command = ablation.command_for(outcome.variant, outcome.store, outcome.seed)
+            command += (
+                f" && msmt eval --run {shlex.quote(outcome.variant.settings_for(outcome.seed).name)} --split {split}"
+            )
+            name, shown = outcome.variant.name, outcome.variant.paper
+            answers.append(dataclasses.replace(answer, variant=name, command=command, paper=shown))
+
+    outcomes = ablation.run_plan(
+        plan, lambda: default_store(CACHE), out, metrics.score, together, track, say, after_each=score_it
+    )
+    if any(outcome.status in ("interrupted", "not begun") for outcome in outcomes):
+        return Ablated(tuple(outcomes), "", (), tuple(remarks))
+    failed = ablation.failed_variants(outcomes)
+    if not answers:
+        raise RunError(f"no variant has a result; the first says: {next(iter(failed.values()))}")
+    order = {(outcome.variant.name, outcome.seed): number for number, outcome in enumerate(outcomes)}
+    rank = {variant.name: number for number, variant in enumerate(plan.variants)}
+    answers.sort(key=lambda answer: (rank[answer.variant], order[answer.variant, answer.seed]))
+    compared = comparison.compare(answers, same_store=False)
+    files = comparison_report.write_comparison(out, "ablation", compared, failed=failed)
+    return Ablated(tuple(outcomes), comparison_report.table_text(compared, failed), tuple(files), tuple(remarks))
+
+
+def compare(
+    names: Sequence[str], runs: Path, split: str, out: Path, store: Path | None = None, track: Track = silent
+) -> tuple[str, list[Path]]:
+    """A table of any runs on the same recordings, and its files; runs that were not scored on ``split`` are scored.
+
+    Raises RunError when their stores, splits, recordings or labels differ.
+    """
+    if len(names) < 2:
+        raise SettingError("there is nothing to compare with: name two runs or more")
+    answers = []
+    for name in names:
+        run = resolve(runs, name)
+        answers.append(scores_of(run, store or recorded_store(run, runs), split, track))
+    compared = comparison.compare(answers)
+    files = comparison_report.write_comparison(
+        out, "comparison", compared, disagreements=comparison.disagreements(answers)
+    )
+    return comparison_report.table_text(compared), files

@@ -1,0 +1,402 @@
+"""Ablations: which variants to train with which seeds, and training them with as few passes over the data as there can be.
+
+A plan is a YAML or JSON file:
+
+    store: cache/marketcalls.zarr      # optional
+    seeds: 3                           # how many, from 0, or a list of them
+    epochs: 20                         # any option of msmt train, for all variants
+    variants:
+      full: {}                         # the first is what the others are compared with
+      no-mtl: {mtl: false}             # the options that it changes
+      quiet: {audio_feature: hubert-nosilence, store: cache/other.zarr, paper: "MSMT-FN, silence removed"}
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..errors import SettingError
+from ..features.segments import ORIGINAL
+from ..features.store import open_store
+from ..progress import Track, silent
+from . import runs
+from .config import ModelConfig, TrainConfig
+from .devices import choose_device
+from .learner import FAILED, FINISHED, INTERRUPTED, STOPPED_EARLY, Job, Score, Trained, build_on_paper, job_for
+from .loop import passes, train_together
+from .processes import Processes
+from .stream import free_memory
+
+_OF_A_PLAN = ("variants", "seeds", "store")
+_OF_A_VARIANT = ("store", "paper")
+_PER_RUN = ("seed", "name")  # options that a plan sets by itself
+_BYTES_PER_WEIGHT = 16  # the weight, its gradient and AdamW's two averages, float32
+_SHARE_OF_FREE_MEMORY = 0.5  # for networks that are trained together
+_MOST_TOGETHER = 64
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of an ablation."""
+
+    name: str
+    """Its name in the table."""
+
+    model: ModelConfig
+    """Its network."""
+
+    train: TrainConfig
+    """How it is trained; seed and name are set for each run."""
+
+    store: Path | None = None
+    """The store it learns from; None for the plan's."""
+
+    paper: str = ""
+    """Name of the paper's row that stands beside it; empty for none."""
+
+    def settings_for(self, seed: int) -> TrainConfig:
+        """How its run with ``seed`` is trained."""
+        stem = re.sub(r"[^\w.+=-]+", "-", self.name).strip("-.") or "variant"
+        return dataclasses.replace(self.train, seed=seed, name=f"{stem}-seed{seed}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The variants and seeds of an ablation."""
+
+    variants: tuple[Variant, ...]
+    """In the order of the table; the first is what the others are compared with."""
+
+    seeds: tuple[int, ...]
+    """Every variant is trained with each of them."""
+
+    store: Path | None = None
+    """The store of variants that name none; None for the newest."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one variant with one seed."""
+
+    variant: Variant
+    seed: int
+    store: Path
+    trained: Trained | None
+    """None if it was not begun before an interruption, or was finished before."""
+
+    run: runs.Run | None
+    """Its directory; None if it was not begun."""
+
+    status: str
+    """As in ``Trained``; ``not begun`` if it was not."""
+
+    error: str = ""
+    """Why it failed, if it did."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is a result to score."""
+        return self.status in (FINISHED, STOPPED_EARLY)
+
+
+# Table 6 of the paper, the rows of its three parts, and beside them what else researchers ask of the method. The paper's
+# full model learns from altered audio and keeps silences, so three of its rows are one variant; it is trained once.
+_AUDIO_VIEWS = f"{ORIGINAL},noise,speed,mask"
+PRESETS: dict[str, dict[str, dict[str, object]]] = {
+    "table6": {
+        "full": {"views": _AUDIO_VIEWS, "paper": "MSMT-FN"},
+        "audio-augment": {"views": _AUDIO_VIEWS, "paper": "MSMT-FN"},
+        "text-augment": {"views": f"{ORIGINAL},homophone", "paper": "MSMT-FN, text augmented"},
+        "no-augment": {"views": ORIGINAL, "paper": "MSMT-FN, not augmented"},
+        "silence-removed": {
+            "views": _AUDIO_VIEWS,
+            "audio_feature": "*-nosilence",
+            "paper": "MSMT-FN, silence removed",
+        },
+        "silence-kept": {"views": _AUDIO_VIEWS, "paper": "MSMT-FN"},
+        "no-bottleneck-no-mtl": {
+            "views": _AUDIO_VIEWS,
+            "bottleneck": False,
+            "mtl": False,
+            "paper": "MSMT-FN, no bottleneck, no multi-task learning",
+        },
+        "no-mtl": {"views": _AUDIO_VIEWS, "mtl": False, "paper": "MSMT-FN, no multi-task learning"},
+        "text-only": {"views": _AUDIO_VIEWS, "modalities": "text"},
+        "audio-only": {"views": _AUDIO_VIEWS, "modalities": "audio"},
+        "pooling-mean": {"views": _AUDIO_VIEWS, "pooling": "mean"},
+        "pooling-attention": {"views": _AUDIO_VIEWS, "pooling": "attention"},
+        "pooling-flatten": {"views": _AUDIO_VIEWS, "pooling": "flatten"},
+        "no-gru": {"views": _AUDIO_VIEWS, "context": False},
+    },
+}
+
+
+def read_plan(path: Path, options: Mapping[str, object], seeds: str = "") -> Plan:
+    """The plan in a file; ``options`` hold for all variants that do not say otherwise, ``seeds`` over the file's.
+
+    Raises SettingError, naming the file and the key, for what is not a plan.
+    """
+    import yaml
+
+    text = Path(path).read_text(encoding="utf-8")
+    try:
+        content = json.loads(text) if Path(path).suffix == ".json" else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError) as error:
+        raise SettingError(f"{path}: is not valid ({' '.join(str(error).split())})") from error
+    if not isinstance(content, dict) or not isinstance(content.get("variants"), dict) or not content["variants"]:
+        raise SettingError(f"{path}: must have variants, such as 'variants: {{full: {{}}, no-mtl: {{mtl: false}}}}'")
+    for_all = _named_options({name: value for name, value in content.items() if name not in _OF_A_PLAN}, str(path))
+    chosen = seeds_from(seeds or content.get("seeds", 1), f"{path}: seeds" if not seeds else "seeds")
+    variants = variants_of(content["variants"], {**for_all, **options}, str(path))
+    return Plan(variants, chosen, Path(content["store"]) if content.get("store") else None)
+
+
+def preset_plan(name: str, store, options: Mapping[str, object], seeds: str = "") -> tuple[Plan, list[str]]:
+    """A preset for a store, without the rows that the store has no data for, and a remark on each of those."""
+    kept, remarks = {}, []
+    views = set(store.segments["view"])
+    kinds = views | {re.sub(r"-\d+$", "", view) for view in views}
+    quiet = [feature for feature in store.specs if feature.endswith("-nosilence")]
+    has_audio_views = {"noise", "speed", "mask"} <= kinds
+    for row, changes in PRESETS[name].items():
+        changes = dict(changes)
+        wanted = [view for view in str(changes.get("views", "")).split(",") if view]
+        lacking = [view for view in wanted if view not in kinds]
+        if lacking and (row == "audio-augment" or row == "text-augment"):
+            remarks.append(f"{row} is left out: add its views with msmt extract --augment {','.join(lacking)}")
+            continue
+        if lacking:
+            changes["views"] = ORIGINAL
+        if changes.get("audio_feature") == "*-nosilence":
+            if not quiet:
+                remarks.append(f"{row} is left out: add its feature with msmt extract --silence remove")
+                continue
+            changes["audio_feature"] = quiet[0]
+        elif quiet and "audio_feature" not in options:
+            plain = [n for n, spec in store.specs.items() if spec.modality == "audio" and n not in quiet]
+            changes |= {"audio_feature": plain[0]} if len(plain) == 1 else {}
+        kept[row] = changes
+    if not has_audio_views:
+        remarks.append("the other rows learn from the original views, since the store has no altered audio")
+    return Plan(variants_of(kept, options, f"preset {name}"), seeds_from(seeds or 1, "seeds")), remarks
+
+
+def variants_of(
+    variants: Mapping[str, Mapping[str, object]], for_all: Mapping[str, object], where: str
+) -> tuple[Variant, ...]:
+    """Variants by name from the options that each changes. Raises SettingError for options that are none."""
+    found = []
+    for name, changes in variants.items():
+        here = f"{where}: variant {name}"
+        if not isinstance(changes, Mapping | None):
+            raise SettingError(f"{here} must be options by name, such as {{mtl: false}}, but is {changes!r}")
+        changes = dict(changes or {})
+        store, paper = (changes.pop(key, None) for key in _OF_A_VARIANT)
+        values = {**for_all, **_named_options(changes, here)}
+        try:
+            model, train = (_made(kind, values) for kind in (ModelConfig, TrainConfig))
+        except SettingError as error:
+            raise SettingError(f"{here}: {error}") from error
+        found.append(Variant(str(name), model, train, Path(store) if store else None, str(paper or "")))
+    return tuple(found)
+
+
+def seeds_from(value, where: str) -> tuple[int, ...]:
+    """Seeds from how many, or from a list: ``3`` means 0, 1, 2; ``[3]`` or ``"3,"`` means the seed 3.
+
+    Raises SettingError for anything else.
+    """
+    try:
+        if isinstance(value, str) and "," in value:
+            value = [int(part) for part in value.split(",") if part.strip()]
+        seeds = tuple(map(int, value if isinstance(value, list | tuple) else range(int(value))))
+    except (TypeError, ValueError):
+        seeds = ()
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise SettingError(f"{where} must be how many, or different numbers from 0, such as 3 or 0,7,9; is {value!r}")
+    return seeds
+
+
+def run_plan(
+    plan: Plan,
+    default_store: Callable[[], Path],
+    out: Path,
+    score: Score,
+    together: int = 0,
+    track: Track = silent,
+    say: Callable[[str], None] = print,
+    after_each: Callable[[Outcome], None] = lambda outcome: None,
+) -> list[Outcome]:
+    """Train what is not yet trained of a plan, in ``out/runs``; an outcome per variant and seed, in the plan's order.
+
+    ``together`` is how many runs share a pass at most, 0 for as many as fit in memory. Runs with the same settings on
+    the same data are one run. ``after_each`` is called with each outcome as soon as it is there.
+
+    Raises before anything is trained when a variant's settings or store will not do.
+    """
+    if Processes().count > 1:
+        raise SettingError("an ablation's runs share passes in one process: start it without torchrun")
+    stores: dict[Path, object] = {}
+    wanted: dict[tuple[str, int], tuple[Path, Job]] = {}
+    there = Found(out / "runs")
+    outcomes: dict[tuple[str, int], Outcome] = {}
+    for seed in plan.seeds:
+        for variant in plan.variants:
+            path = variant.store or plan.store or default_store()
+            if path not in stores:
+                stores[path] = open_store(path)
+            config = variant.settings_for(seed)
+            command = command_for(variant, path, seed)
+            job = job_for(stores[path], variant.model, config, command=shlex.split(command))
+            wanted[variant.name, seed] = path, job
+    # Variants that differ by nothing but their names, as some rows of a table may, are one run.
+    leaders: dict[tuple, tuple[str, int]] = {}
+    alike: dict[tuple[str, int], tuple[str, int]] = {}
+    for key, (path, job) in wanted.items():
+        alike[key] = leaders.setdefault((str(path), _nameless(job.settings)), key)
+
+    def settle(key: tuple[str, int], trained: Trained | None, run: runs.Run | None, status: str, error: str) -> None:
+        for other, leader in alike.items():
+            if leader == key:
+                variant = next(each for each in plan.variants if each.name == other[0])
+                outcomes[other] = Outcome(variant, other[1], wanted[other][0], trained, run, status, error)
+                after_each(outcomes[other])
+
+    todo: list[tuple[tuple[str, int], Job]] = []
+    for key in dict.fromkeys(alike.values()):
+        path, job = wanted[key]
+        run = there.run_of(job.settings, stores[path].fingerprint())
+        status = run.status if run else ""
+        if status in (FINISHED, STOPPED_EARLY):
+            say(f"{job.settings.train.name}: finished before, {run.path}")
+            settle(key, None, run, status, "")
+        else:
+            todo.append((key, dataclasses.replace(job, resumed=run)))
+    for store_path, store in stores.items():
+        mine = [(key, job) for key, job in todo if wanted[key][0] == store_path]
+        most = together or together_for([job for _, job in mine])
+        for members in passes([job for _, job in mine], most):
+            keys = [mine[number][0] for number in members]
+            jobs = [mine[number][1] for number in members]
+            say(f"{len(jobs)} runs in one pass: {', '.join(job.settings.train.name for job in jobs)}")
+            for key, trained in zip(keys, _trained(store, jobs, out, score, track, say), strict=True):
+                settle(key, trained, trained.run, trained.status, trained.error)
+            if any(outcomes[key].status == INTERRUPTED for key in keys):
+                for key in dict.fromkeys(alike.values()):
+                    if key not in outcomes:
+                        settle(key, None, None, "not begun", "")
+                return [outcomes[key] for key in wanted]
+    return [outcomes[key] for key in wanted]
+
+
+def together_for(jobs: Sequence[Job]) -> int:
+    """How many of the jobs' networks fit in memory at once while they are trained."""
+    if not jobs:
+        return 1
+    device = choose_device(jobs[0].settings.train.device)
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
+    largest = max(sum(each.numel() for each in build_on_paper(job.settings).parameters()) for job in jobs)
+    return min(_MOST_TOGETHER, max(1, math.floor(_SHARE_OF_FREE_MEMORY * free / (largest * _BYTES_PER_WEIGHT))))
+
+
+def command_for(variant: Variant, store: Path, seed: int) -> str:
+    """The command that trains one variant with one seed by itself, to the same numbers."""
+    words = ["msmt", "train", "--store", str(store)]
+    for config in (variant.model, variant.settings_for(seed)):
+        for option in dataclasses.fields(config):
+            value = getattr(config, option.name)
+            if value == option.default:
+                continue
+            name = option.name.replace("_", "-")
+            if isinstance(value, bool):
+                words.append(f"--{name}" if value else f"--no-{name}")
+            else:
+                words += [f"--{name}", str(value)]
+    return shlex.join(words)
+
+
+class Found:
+    """Runs that are there from an earlier start of the same plan."""
+
+    def __init__(self, folder: Path) -> None:
+        self._runs = [
+            runs.Run(path.parent) for path in sorted(folder.glob("*/config.json")) if not path.parent.is_symlink()
+        ]
+
+    def run_of(self, settings: runs.Settings, fingerprint: str) -> runs.Run | None:
+        """The newest run with these settings on this data."""
+        for run in reversed(self._runs):
+            if run.settings == settings and run.environment["store"]["fingerprint"] == fingerprint:
+                return run
+        return None
+
+
+def _trained(store, jobs: Sequence[Job], out: Path, score: Score, track: Track, say) -> list[Trained]:
+    """One pass. A single run that fails is an outcome here, as it is beside others."""
+    return train_together(store, jobs, out / "runs", score, track, say, alone=False)
+
+
+def settings_made(
+    model: ModelConfig, config: TrainConfig, changes: Mapping[str, object]
+) -> tuple[ModelConfig, TrainConfig]:
+    """Both settings with some options changed. Raises SettingError for values that make no sense."""
+
+    def made(settings):
+        names = {option.name for option in dataclasses.fields(settings)}
+        return dataclasses.replace(settings, **{name: value for name, value in changes.items() if name in names})
+
+    return made(model), made(config)
+
+
+def _nameless(settings: runs.Settings) -> str:
+    fields = settings.to_json()
+    del fields["train"]["name"]
+    return json.dumps(fields, sort_keys=True)
+
+
+def _named_options(content: Mapping, where: str) -> dict[str, object]:
+    """Options by the names of their fields. Raises SettingError for a name that is none."""
+    known = [option.name for kind in (ModelConfig, TrainConfig) for option in dataclasses.fields(kind)]
+    named = {str(name).replace("-", "_"): value for name, value in content.items()}
+    for name in named:
+        if name in _PER_RUN:
+            raise SettingError(
+                f"{where} sets {name}, which a plan sets for each run: use seeds, and the variants' names"
+            )
+        if name not in known:
+            raise SettingError(f"{where} sets {name!r}, which is no option of msmt train")
+    return named
+
+
+def _made(kind: type, values: Mapping[str, object]):
+    """A settings object from those of ``values`` that are its fields; YAML reads 1e-4 as text."""
+    own = {}
+    for option in dataclasses.fields(kind):
+        if option.name in values:
+            value = values[option.name]
+            if isinstance(option.default, float) and isinstance(value, str):
+                with suppress(ValueError):  # the settings say what is wrong with it
+                    value = float(value)
+            own[option.name] = value
+    return kind(**own)
+
+
+def failed_variants(outcomes: Sequence[Outcome]) -> dict[str, str]:
+    """For each variant without any finished run, why."""
+    reasons: dict[str, str] = {}
+    done = {outcome.variant.name for outcome in outcomes if outcome.is_done}
+    for outcome in outcomes:
+        if outcome.variant.name not in done:
+            why = outcome.error if outcome.status == FAILED else outcome.status
+            reasons.setdefault(outcome.variant.name, why)
+    return reasons

@@ -1,0 +1,339 @@
+"""Searching for options that do best on validation, by a grid or by Optuna's tree-structured Parzen estimator.
+
+A sweep's folder holds ``journal.log``, Optuna's record of all trials, ``runs/`` with a run per trial, ``trials.csv``
+and, from the best trial, ``best.yaml``, which msmt train takes as --config. Trials are chosen some at a time and share
+passes over the data where they see the same batches. Only validation figures are looked at.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ..errors import SettingError
+from ..progress import Track, silent
+from . import runs
+from .ablation import Found, settings_made
+from .config import CHOICES, ModelConfig, TrainConfig
+from .learner import FINISHED, INTERRUPTED, PRUNED, STOPPED_EARLY, Score, job_for
+from .loop import passes, train_together
+from .processes import Processes
+
+_LOWER_IS_BETTER = ("mae", "loss")
+_BEFORE_PRUNING = (5, 3)  # finished trials, and epochs of a trial, before any is ended early
+_SECRET = "settings"  # user attribute of a study: what it was begun with
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values that one option may take."""
+
+    name: str
+    """Field of ModelConfig or TrainConfig."""
+
+    values: tuple = ()
+    """To choose from; empty where there is a range."""
+
+    low: float = 0.0
+    high: float = 0.0
+    """Ends of the range, both included."""
+
+    is_log: bool = False
+    """Whether factors count, and not differences."""
+
+    is_whole: bool = False
+    """Whether only whole numbers are meant."""
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep came to."""
+
+    trials: pd.DataFrame
+    """A row per trial: number, status, the validation figure, epochs, the options varied, and the run."""
+
+    select: str
+    """The validation figure."""
+
+    best_file: Path | None
+    """Configuration file of the best trial; None if none was finished."""
+
+    table_file: Path
+    """Where the trials are listed."""
+
+    is_interrupted: bool
+    """Whether trials are still to come."""
+
+    def lines(self) -> list[str]:
+        """The summary for the screen."""
+        counts = ", ".join(f"{count} {status}" for status, count in self.trials["status"].value_counts().items())
+        lines = [f"{len(self.trials)} trials: {counts or 'none'}", f"all of them: {self.table_file}"]
+        if self.best_file:
+            best = self.trials.sort_values("rank", ascending=False).iloc[0]
+            varied = [name for name in self.trials.columns if name.startswith("--")]
+            lines.append(
+                f"best, by validation {self.select} ({best[self.select]:.4f}): trial {best['trial']}, "
+                + ", ".join(f"{name} {best[name]}" for name in varied)
+            )
+            lines.append(f"train it with: msmt train --config {self.best_file}")
+        return lines
+
+
+def parse_range(text: str) -> Range:
+    """``pooling=cls,mean``, ``dropout=0.0:0.5``, ``heads=2:12`` or ``learning-rate=1e-5:1e-3:log``.
+
+    Raises SettingError that names what is wrong with it.
+    """
+    name, equals, given = text.partition("=")
+    name = name.strip().replace("-", "_")
+    defaults = {
+        option.name: option.default for kind in (ModelConfig, TrainConfig) for option in dataclasses.fields(kind)
+    }
+    if name not in defaults or name == "name":
+        raise SettingError(f"--vary {text}: {name.replace('_', '-')!r} is no option of msmt train")
+    if not equals or not given.strip():
+        raise SettingError(f"--vary {text}: must be NAME=VALUES, such as pooling=cls,mean or dropout=0.0:0.5")
+    kind = type(defaults[name])
+    if ":" in given and kind in (int, float):
+        low, high, *how = (part.strip() for part in given.split(":"))
+        if how not in ([], ["log"]):
+            raise SettingError(f"--vary {text}: a range is LOW:HIGH or LOW:HIGH:log")
+        ends = _value(kind, low, text), _value(kind, high, text)
+        if not ends[0] < ends[1] or (how and ends[0] <= 0):
+            above = " above 0" if how else ""
+            raise SettingError(f"--vary {text}: the range must go from a lower to a higher number{above}")
+        return Range(name, low=ends[0], high=ends[1], is_log=bool(how), is_whole=kind is int)
+    values = tuple(_value(kind, part.strip(), text) for part in given.split(",") if part.strip())
+    if len(set(values)) < max(2, len(values)):
+        raise SettingError(f"--vary {text}: needs two different values or more")
+    wrong = [value for value in values if name in CHOICES and value not in CHOICES[name]]
+    if wrong:
+        raise SettingError(f"--vary {text}: {name} must be one of {', '.join(CHOICES[name])}, but is {wrong[0]!r}")
+    return Range(name, values=values)
+
+
+def sweep(
+    store,
+    model: ModelConfig,
+    config: TrainConfig,
+    vary: Sequence[str],
+    out: Path,
+    score: Score,
+    sampler: str = "tpe",
+    trials: int = 20,
+    prune: bool = True,
+    together: int = 4,
+    track: Track = silent,
+    say: Callable[[str], None] = print,
+) -> Swept:
+    """Train trials in ``out/runs`` until there are ``trials`` of them, or the grid is done.
+
+    A sweep that was interrupted goes on where it stopped: trials that are done count, those that are not are resumed.
+
+    Raises SettingError before anything is trained for ranges that make no sense, and when ``out`` holds a sweep of
+    other ranges, options or data.
+    """
+    if Processes().count > 1:
+        raise SettingError("a sweep's trials share passes in one process: start it without torchrun")
+    ranges = [parse_range(text) for text in vary]
+    if not ranges:
+        raise SettingError("there is nothing to search: say what to vary, such as --vary learning-rate=1e-5:1e-3:log")
+    if len({each.name for each in ranges}) < len(ranges):
+        raise SettingError("an option is varied twice: give each --vary another name")
+    if sampler == "grid" and not all(each.values for each in ranges):
+        raise SettingError("a grid needs lists of values, such as dropout=0.1,0.3: ranges are for --sampler tpe")
+    for text, each in zip(vary, ranges, strict=True):  # both ends must be values that the settings allow
+        for value in each.values or (each.low, each.high):
+            try:
+                settings_made(model, config, {each.name: value})
+            except SettingError as error:
+                raise SettingError(f"--vary {text}: {error}") from error
+    select = job_for(store, model, config).material.select
+    out.mkdir(parents=True, exist_ok=True)
+    study = _study(out, ranges, sampler, prune, config.seed, select in _LOWER_IS_BETTER)
+    _check_same(study, out, store, model, config, vary, sampler)
+    is_interrupted = False
+    while not is_interrupted:
+        asked = _ask(study, ranges, sampler, min(together, trials - _done(study)))
+        if not asked:
+            break
+        found, ready = Found(out / "runs"), []
+        for trial, changes in asked:
+            changed_model, changed = settings_made(model, config, {**changes, "name": f"trial-{trial.number}"})
+            try:
+                job = job_for(store, changed_model, changed)
+            except SettingError as error:  # some values do not go together, such as a width and heads
+                say(f"trial {trial.number}: {error}")
+                _tell(study, trial, None, out, "failed", "", 0)
+                continue
+            ready.append((trial, dataclasses.replace(job, resumed=found.run_of(job.settings, store.fingerprint()))))
+        for members in passes([job for _, job in ready], together):
+            group = [ready[number] for number in members]
+
+            def stop(number: int, line: dict, group=group) -> bool:
+                trial, value = group[number][0], line["selected"]
+                if value is not None:
+                    trial.report(value, line["epoch"])
+                return prune and trial.should_prune()
+
+            results = train_together(
+                store, [job for _, job in group], out / "runs", score, track, say, stop=stop, alone=False
+            )
+            for (trial, _), trained in zip(group, results, strict=True):
+                if trained.status == INTERRUPTED:
+                    is_interrupted = True
+                else:
+                    value = trained.best.get("selected") if trained.best else None
+                    _tell(study, trial, value, out, trained.status, trained.run.name, trained.epochs)
+            if is_interrupted:
+                break
+    return _result(study, ranges, select, out, is_interrupted)
+
+
+def _study(out: Path, ranges: Sequence[Range], sampler: str, prune: bool, seed: int, lower: bool):
+    try:
+        import optuna
+        from optuna.storages.journal import JournalFileBackend
+    except ImportError:
+        raise SettingError("msmt sweep needs Optuna: install it with pip install 'msmt[sweep]'") from None
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    samplers = {
+        "tpe": lambda: optuna.samplers.TPESampler(seed=seed, constant_liar=True),
+        "grid": lambda: optuna.samplers.GridSampler({each.name: list(each.values) for each in ranges}, seed=seed),
+    }
+    startup, epochs = _BEFORE_PRUNING
+    return optuna.create_study(
+        study_name="sweep",
+        storage=optuna.storages.JournalStorage(JournalFileBackend(str(out / "journal.log"))),
+        sampler=samplers[sampler](),
+        pruner=optuna.pruners.MedianPruner(startup, epochs) if prune else optuna.pruners.NopPruner(),
+        direction="minimize" if lower else "maximize",
+        load_if_exists=True,
+    )
+
+
+def _check_same(study, out: Path, store, model: ModelConfig, config: TrainConfig, vary, sampler: str) -> None:
+    wanted = {
+        "store": store.fingerprint(),
+        "model": dataclasses.asdict(model),
+        "train": dataclasses.asdict(config),
+        "vary": sorted(vary),
+        "sampler": sampler,
+    }
+    wanted = json.loads(json.dumps(wanted))
+    kept = study.user_attrs.get(_SECRET)
+    if kept is None:
+        study.set_user_attr(_SECRET, wanted)
+    elif kept != wanted:
+        differing = [name for name in wanted if kept.get(name) != wanted[name]]
+        raise SettingError(
+            f"{out} holds a sweep with another {' and '.join(differing)}: name another folder with --out"
+        )
+
+
+def _ask(study, ranges: Sequence[Range], sampler: str, count: int) -> list[tuple]:
+    """The next trials, each with its options: those that were cut off first, then new ones."""
+    import optuna
+
+    left = [trial for trial in study.get_trials(deepcopy=False) if trial.state == optuna.trial.TrialState.RUNNING]
+    asked = []
+    for trial in left[:count]:
+        asked.append((optuna.trial.Trial(study, trial._trial_id), dict(trial.params)))
+    whole_grid = math.prod(len(each.values) for each in ranges)
+    while len(asked) < count:
+        if sampler == "grid" and len(study.get_trials(deepcopy=False)) >= whole_grid:
+            break
+        trial = study.ask()
+        asked.append((trial, {each.name: _suggested(trial, each) for each in ranges}))
+    return asked
+
+
+def _suggested(trial, each: Range):
+    if each.values:
+        return trial.suggest_categorical(each.name, list(each.values))
+    if each.is_whole:
+        return trial.suggest_int(each.name, int(each.low), int(each.high), log=each.is_log)
+    return trial.suggest_float(each.name, each.low, each.high, log=each.is_log)
+
+
+def _done(study) -> int:
+    return sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
+
+
+def _tell(study, trial, value: float | None, out: Path, status: str, run: str, epochs: int) -> None:
+    import optuna
+
+    for name, content in (("status", status), ("run", run), ("epochs", epochs), ("selected", value)):
+        trial.set_user_attr(name, content)
+    if status == PRUNED:
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+    elif value is None or status not in (FINISHED, STOPPED_EARLY):
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    else:
+        study.tell(trial, value)
+
+
+def _result(study, ranges: Sequence[Range], select: str, out: Path, is_interrupted: bool) -> Swept:
+    import yaml
+
+    rows, sign = [], -1 if select in _LOWER_IS_BETTER else 1
+    for trial in study.get_trials(deepcopy=False):
+        told = trial.user_attrs
+        value = told.get("selected")
+        done = told.get("status") in (FINISHED, STOPPED_EARLY) and value is not None
+        rows.append(
+            {
+                "trial": trial.number,
+                "status": told.get("status", "not finished"),
+                select: value,
+                "rank": sign * value if done else -math.inf,
+                "epochs": told.get("epochs", 0),
+                **{f"--{each.name.replace('_', '-')}": trial.params.get(each.name) for each in ranges},
+                "run": told.get("run", ""),
+            }
+        )
+    columns = [
+        "trial",
+        "status",
+        select,
+        "rank",
+        "epochs",
+        *(f"--{each.name.replace('_', '-')}" for each in ranges),
+        "run",
+    ]
+    table = pd.DataFrame(rows, columns=columns)
+    with runs.written_aside(out / "trials.csv") as path:
+        table.drop(columns="rank").to_csv(path, index=False)
+    best_file = None
+    if len(table) and table["rank"].max() > -math.inf:
+        best = runs.Run(out / "runs" / table.sort_values("rank", ascending=False).iloc[0]["run"])
+        settings = best.settings
+        chosen = {**dataclasses.asdict(settings.model), **dataclasses.asdict(settings.train)}
+        defaults = {**dataclasses.asdict(ModelConfig()), **dataclasses.asdict(TrainConfig()), "name": chosen["name"]}
+        best_file = out / "best.yaml"
+        content = {name: value for name, value in chosen.items() if value != defaults[name]}
+        with runs.written_aside(best_file) as path:
+            path.write_text(
+                f"# The best of {len(table)} trials by validation {select}: trial {best.name}.\n"
+                + yaml.safe_dump(content, sort_keys=False)
+            )
+    return Swept(table, select, best_file, out / "trials.csv", is_interrupted)
+
+
+def _value(kind: type, text: str, where: str):
+    if kind is bool:
+        words = {"true": True, "yes": True, "false": False, "no": False}
+        if text.lower() not in words:
+            raise SettingError(f"--vary {where}: {text!r} must be true or false")
+        return words[text.lower()]
+    try:
+        return kind(text)
+    except ValueError:
+        raise SettingError(f"--vary {where}: {text!r} is not of type {kind.__name__}") from None
