@@ -74,3 +74,54 @@ def write_marketcalls(data: Path, segments: int, seed: int = 0, distinct: int = 
         header = "phone,Audio_id,Segment_number,text,label"
         (data / f"{split}.csv").write_text("\n".join([header, *lines]) + "\n")
     return seconds
+
+
+def write_store(path: Path, segments: int, seed: int = 0):
+    """A finished store of MarketCalls' kind, with random features of ``segments`` call-like segments; opened.
+
+    Three segments make a recording, and every sixth recording is of validation, every sixth of test.
+    """
+    import pandas as pd
+    from msmt.features.segments import segment_table
+    from msmt.features.spec import FeatureSpec
+    from msmt.features.store import BLOCK_ROWS, Row, block_range, open_store, writer_for
+    from msmt.features.tasks import Task, merged
+
+    five = Task("five", tuple("ABCDE"))
+    tasks = (
+        five,
+        merged(five, "four", "A", "B", "C", "D+E"),
+        merged(five, "three", "A", "B+C", "D+E"),
+        merged(five, "two", "A+B+C", "D+E"),
+    )
+    audio = FeatureSpec("audio", "made", "HubertModel", "made", width=768, max_rows=999, sample_rate=RATE)
+    text = FeatureSpec("text", "made", "BertModel", "made", width=768, max_rows=199)
+    seconds = call_lengths(segments, seed=seed)
+    lengths = {
+        "hubert": (25 * seconds).round().astype(int).clip(1, audio.max_rows),
+        "roberta": (4 * seconds).round().astype(int).clip(3, text.max_rows),
+    }
+    recording = np.arange(segments) // 3
+    names = [f"s{row}" for row in range(segments)]
+    columns = {
+        "segment_id": names,
+        "recording_id": [f"r{number}" for number in recording],
+        "index": np.arange(segments) % 3,
+        "split": np.array(["train", "train", "train", "train", "val", "test"])[recording % 6],
+        "audio": names,
+        "label_five": recording % 5,
+    }
+    columns |= {task.column: np.array(task.coarse_index(five))[recording % 5] for task in tasks[1:]}
+    table = segment_table(pd.DataFrame(columns), tasks)
+    pool = np.random.default_rng(seed).standard_normal((4096, 768)).astype(np.float16)
+    with writer_for(path) as writer:
+        writer.prepare("marketcalls", tasks, table, {"hubert": audio, "roberta": text}, lengths)
+        for name in lengths:
+            for block in range(-(-segments // BLOCK_ROWS)):
+                rows = {}
+                for row in block_range(block, segments):
+                    start = row * 97 % 3000
+                    rows[row] = Row(pool[start : start + lengths[name][row]], row + 1)
+                writer.commit(name, block, rows)
+        writer.finish()
+    return open_store(path)

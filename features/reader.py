@@ -12,10 +12,9 @@ from __future__ import annotations
 import os
 import sys
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -26,16 +25,17 @@ _FILES_KEPT_OPEN = 256
 _MOST_MAPPED_FILES = 16384  # well below the number of mappings that Linux allows a process
 
 
-@dataclass(frozen=True)
-class _Stretch:
+class _Stretch(NamedTuple):
     """Consecutive bytes of a row in a file."""
 
-    path: Path
-    offset: int
-    """Bytes from the beginning of the file."""
+    file: int
+    """Number of the file, in the order in which files were first needed."""
 
-    size: int
-    """Bytes."""
+    start: int
+    """Its first byte."""
+
+    stop: int
+    """The byte after its last."""
 
 
 class RowReader:
@@ -49,43 +49,40 @@ class RowReader:
         self._mapped = mapped
         self._places: dict[int, tuple[_Stretch, ...]] = {}
         self._checked = np.zeros(len(self.lengths), bool)
-        self._open: OrderedDict[Path, object] = OrderedDict()
-        self._maps: dict[Path, np.ndarray] = {}
+        self._paths: dict[Path, int] = {}
+        self._open: OrderedDict[int, BinaryIO] = OrderedDict()
+        self._maps: dict[int, np.ndarray] = {}
         self._lock = Lock()
 
-    def copy(self, rows: Sequence[int], out: np.ndarray) -> None:
+    def copy(self, rows: np.ndarray, out: np.ndarray) -> None:
         """Put the valid values of ``rows``, one row after another, into ``out``: (sum of their lengths, d) float16.
 
         Raises StoreError when a row is missing, unreadable, or not what its checksum says.
         """
         raw, at = out.reshape(-1).view(np.uint8), 0
-        for row in rows:
-            size = int(self.lengths[row]) * self.width * 2
-            self._copy_row(int(row), raw[at : at + size])
-            at += size
+        for row, checked in zip(rows.tolist(), self._checked[rows].tolist(), strict=True):
+            places = self._places.get(row)
+            if places is None:
+                places = self._places[row] = self._look_up(row)
+            begin = at
+            for file, start, stop in places:
+                end = at + stop - start
+                if checked and self._mapped:
+                    raw[at:end] = (self._maps[file] if file in self._maps else self._map(file))[start:stop]
+                else:
+                    self._read(file, start, raw[at:end])
+                at = end
+            if not checked:
+                self._check(row, raw[begin:at])
 
-    def _copy_row(self, row: int, raw: np.ndarray) -> None:
-        places = self._places.get(row)
-        if places is None:
-            places = self._places[row] = self._look_up(row)
-        if self._mapped and self._checked[row]:
-            at = 0
-            for place in places:
-                raw[at : at + place.size] = self._map(place.path)[place.offset : place.offset + place.size]
-                at += place.size
-            return
-        at = 0
-        for place in places:
-            self._read(place, raw[at : at + place.size])
-            at += place.size
-        if not self._checked[row]:
-            if checksum_of(raw.view(np.float16)) != self.store.states(self.feature).checksum[row]:
-                raise StoreError(
-                    f"{self.store.path}: the {self.feature} features of segment "
-                    f"{self.store.segments['segment_id'].iloc[row]} (row {row}) are damaged; run msmt verify --repair, "
-                    "then msmt extract"
-                )
-            self._checked[row] = True
+    def _check(self, row: int, raw: np.ndarray) -> None:
+        if checksum_of(raw.view(np.float16)) != self.store.states(self.feature).checksum[row]:
+            raise StoreError(
+                f"{self.store.path}: the {self.feature} features of segment "
+                f"{self.store.segments['segment_id'].iloc[row]} (row {row}) are damaged; run msmt verify --repair, "
+                "then msmt extract"
+            )
+        self._checked[row] = True
 
     def _look_up(self, row: int) -> tuple[_Stretch, ...]:
         length = int(self.lengths[row])
@@ -94,38 +91,40 @@ class RowReader:
         left, places = length, []
         for extent in self.store._extents(self.feature, row, length):
             rows = min(extent.rows, left)
-            places.append(_Stretch(extent.path, extent.offset, rows * self.width * 2))
+            with self._lock:
+                file = self._paths.setdefault(extent.path, len(self._paths))
+            places.append(_Stretch(file, extent.offset, extent.offset + rows * self.width * 2))
             left -= rows
         if left:
             raise StoreError(f"{self.store.path}: row {row} of {self.feature} is cut short; run msmt verify")
         return tuple(places)
 
-    def _read(self, place: _Stretch, raw: np.ndarray) -> None:
-        file, done = self._file(place.path), 0
-        while done < place.size:
-            count = os.preadv(file.fileno(), [raw[done:]], place.offset + done)
+    def _read(self, number: int, start: int, raw: np.ndarray) -> None:
+        file, done = self._file(number), 0
+        while done < len(raw):
+            count = os.preadv(file.fileno(), [raw[done:]], start + done)
             if not count:
-                raise StoreError(f"{place.path}: ends before byte {place.offset + place.size}; run msmt verify")
+                raise StoreError(f"{file.name}: ends before byte {start + len(raw)}; run msmt verify")
             done += count
 
-    def _file(self, path: Path):
+    def _file(self, number: int) -> BinaryIO:
         with self._lock:
-            file = self._open.pop(path, None)
+            file = self._open.pop(number, None)
             if file is None:
-                file = open(path, "rb", buffering=0)
+                file = open(self._path(number), "rb", buffering=0)
                 while len(self._open) >= _FILES_KEPT_OPEN:
                     self._open.popitem(last=False)  # closed when no thread reads from it any more
-            self._open[path] = file
+            self._open[number] = file
             return file
 
-    def _map(self, path: Path) -> np.ndarray:
-        mapped = self._maps.get(path)
-        if mapped is None:
-            with self._lock:
-                mapped = self._maps.get(path)
-                if mapped is None:
-                    mapped = self._maps[path] = _mapped(path)
-        return mapped
+    def _map(self, number: int) -> np.ndarray:
+        with self._lock:
+            if number not in self._maps:
+                self._maps[number] = np.asarray(np.memmap(self._path(number), np.uint8, mode="r"))
+            return self._maps[number]
+
+    def _path(self, number: int) -> Path:
+        return next(path for path, own in self._paths.items() if own == number)
 
 
 def may_map(files: int) -> bool:
@@ -142,7 +141,3 @@ def may_map(files: int) -> bool:
         return False
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
     return True
-
-
-def _mapped(path: Path) -> np.ndarray:
-    return np.asarray(np.memmap(path, np.uint8, mode="r"))

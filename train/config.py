@@ -191,7 +191,7 @@ class TrainConfig:
     compile: bool = False
     """Let torch.compile fuse what works on rows one by one; pays on a GPU, after a minute at the start."""
 
-    readers: int = 2
+    readers: int = 1
     """Threads that read batches ahead; 0 reads them when they are needed."""
 
     cache_in: str = "auto"

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -30,23 +30,23 @@ from .rows import Rows
 _SHARE_OF_FREE_MEMORY = 0.5  # that features may take unless told otherwise
 
 
-@dataclass
 class _Buffers:
     """Host memory for one batch."""
 
-    values: dict[str, Tensor] = field(default_factory=dict)
-    """Per modality (room, d) float16."""
+    def __init__(self, dtype: torch.dtype = torch.float16, pin: bool = False) -> None:
+        self._dtype, self._pin = dtype, pin
+        self._values: dict[str, Tensor] = {}
+        self.copied: torch.cuda.Event | None = None
+        """When the GPU has taken what is in them."""
 
-    copied: torch.cuda.Event | None = None
-    """When the GPU has taken what is in them."""
-
-    def room(self, modality: str, rows: int, width: int, pin: bool) -> Tensor:
+    def room(self, modality: str, rows: int, width: int) -> Tensor:
         """(rows, d) to write to."""
-        there = self.values.get(modality)
+        there = self._values.get(modality)
         if there is None or len(there) < rows:
-            # Some room to spare, or each batch that is a little longer would pin new memory.
-            self.values[modality] = torch.empty(rows + rows // 4, width, dtype=torch.float16, pin_memory=pin)
-        return self.values[modality][:rows]
+            # Some room to spare, or each batch that is a little longer would take new memory.
+            there = torch.empty(rows + rows // 4, width, dtype=self._dtype, pin_memory=self._pin)
+            self._values[modality] = there
+        return there[:rows]
 
 
 class Stream:
@@ -83,7 +83,8 @@ class Stream:
         # One is being moved while as many as may be read ahead wait.
         self._free: queue.SimpleQueue[_Buffers] = queue.SimpleQueue()
         for _ in range(self._ahead + 2):
-            self._free.put(_Buffers())
+            self._free.put(_Buffers(pin=self._pin))
+        self._converted = _Buffers(torch.float32)
         self._copying = torch.cuda.Stream(device) if self._pin else None
         self._kept: dict[str, tuple[Tensor, np.ndarray]] = {}
 
@@ -98,7 +99,10 @@ class Stream:
         self._kept = {}
 
     def batches(self, recordings: Recordings, groups: Sequence[np.ndarray]) -> Iterator[Batch]:
-        """A batch on the device for each group of positions, in order, with features in float32."""
+        """A batch on the device for each group of positions, in order, with features in float32.
+
+        A batch holds only until the next one is asked for: then its memory is used again.
+        """
         batches = self._from_kept(recordings, groups) if self._kept else self._from_files(recordings, groups)
         try:
             while True:
@@ -118,7 +122,7 @@ class Stream:
             for modality, (values, starts) in self._kept.items():
                 lengths = self._lengths[modality][rows].tolist()
                 parts = [values[start : start + length] for start, length in zip(starts[rows].tolist(), lengths)]
-                features[modality] = Rows(torch.cat(parts).to(self._device).float(), tuple(lengths))
+                features[modality] = Rows(self._on_device(modality, torch.cat(parts)), tuple(lengths))
             labels = label_tensors(recordings.labels_of(group))
             labels = {name: values.to(self._device) for name, values in labels.items()}
             yield Batch(group, recordings.counts_at(group), features, labels)
@@ -126,14 +130,14 @@ class Stream:
     def _from_files(self, recordings: Recordings, groups: Sequence[np.ndarray]) -> Iterator[Batch]:
         if not self._pin:
             for batch, buffers in self._read(recordings, groups):
-                moved = _moved(batch, self._device)
+                moved = self._moved(batch)
                 self._free.put(buffers)
                 yield moved
             return
         arriving = None
         for batch, buffers in self._read(recordings, groups):
             with torch.cuda.stream(self._copying):
-                moved = _moved(batch, self._device)
+                moved = self._moved(batch)
                 buffers.copied = self._copying.record_event()
             self._free.put(buffers)
             if arriving:
@@ -141,6 +145,24 @@ class Stream:
             arriving = moved, buffers.copied
         if arriving:
             yield self._arrived(*arriving)
+
+    def _moved(self, batch: Batch) -> Batch:
+        """The batch on the device, nothing of it in the buffers any more."""
+        return replace(
+            batch,
+            features={
+                modality: replace(rows, values=self._on_device(modality, rows.values))
+                for modality, rows in batch.features.items()
+            },
+            labels={name: labels.to(self._device, non_blocking=True) for name, labels in batch.labels.items()},
+        )
+
+    def _on_device(self, modality: str, values: Tensor) -> Tensor:
+        """float16 values, wherever they are, as float32 on the device."""
+        if self._device.type != "cpu":
+            return values.to(self._device, non_blocking=True).float()
+        # Memory that is used again need not be cleared by the system first, which takes longer than the conversion.
+        return self._converted.room(modality, *values.shape).copy_(values)
 
     def _arrived(self, batch: Batch, copied: torch.cuda.Event) -> Batch:
         """``batch`` once the GPU has all of it, for the stream that computes."""
@@ -179,7 +201,7 @@ class Stream:
             rows, features = recordings.rows_at(group), {}
             for modality, reader in self._readers.items():
                 lengths = self._lengths[modality][rows].tolist()
-                values = buffers.room(modality, sum(lengths), self._widths[modality], self._pin)
+                values = buffers.room(modality, sum(lengths), self._widths[modality])
                 reader.copy(rows, values.numpy())
                 features[modality] = Rows(values, tuple(lengths))
             labels = label_tensors(recordings.labels_of(group))
@@ -210,24 +232,11 @@ class Stream:
             rows = self._rows[first : first + BLOCK_ROWS]
             total = int(lengths[rows].sum())
             into = kept[starts[rows[0]] : starts[rows[0]] + total]
-            values = buffers.room(modality, total, width, pin=False) if on_gpu else into
+            values = buffers.room(modality, total, width) if on_gpu else into
             self._readers[modality].copy(rows, values.numpy())
             if on_gpu:
                 into.copy_(values)
         return kept, starts
-
-
-def _moved(batch: Batch, device: torch.device) -> Batch:
-    """The batch on ``device``, features in float32, nothing of it in the buffers any more."""
-
-    def values(rows: Rows) -> Rows:
-        return replace(rows, values=rows.values.to(device, non_blocking=True).float())
-
-    return replace(
-        batch,
-        features={name: values(rows) for name, rows in batch.features.items()},
-        labels={name: labels.to(device, non_blocking=True) for name, labels in batch.labels.items()},
-    )
 
 
 def _place(size: int, device: torch.device, config: TrainConfig) -> str:

@@ -17,7 +17,7 @@ PROGRAM = """
 import dataclasses, sys
 from msmt.tests.train.made import MODEL, TRAIN, calls, score
 from msmt.train.loop import train
-settings = dataclasses.replace(TRAIN, batch_recordings=2, accumulation=3, name=sys.argv[2])
+settings = dataclasses.replace(TRAIN, batch_recordings=2, accumulation=3, learning_rate=1e-3, name=sys.argv[2])
 model = dataclasses.replace(MODEL, mtl=sys.argv[2] == "full")
 trained = train(calls(), model, settings, sys.argv[1], score, say=lambda line: print(line))
 print("has", trained.epochs, trained.best_epoch, trained.run.name)

@@ -42,9 +42,8 @@ def test_batches_hold_what_the_store_holds_epoch_after_epoch(store, readers, kep
     groups = [np.array([3, 0, 5]), np.array([1]), np.array([2, 4]), np.array([7, 6])]
     with stream_of(store, recordings, readers=readers, **kept) as stream:
         for _ in range(3):
-            batches = list(stream.batches(recordings, groups))
-            assert [batch.positions.tolist() for batch in batches] == [group.tolist() for group in groups]
-            for batch, group in zip(batches, groups, strict=True):
+            for batch, group in zip(stream.batches(recordings, groups), groups, strict=True):
+                assert batch.positions.tolist() == group.tolist()
                 expected = read_batch(recordings, group)
                 assert batch.counts == expected.counts
                 for modality in BOTH:
