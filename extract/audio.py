@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from ..features.segments import MEAN_OF_CHANNELS
 
 NORMALISATION = "zero mean, unit variance over the segment"
 _VARIANCE_FLOOR = 1e-7  # added to the variance, as the encoders' own feature extractors do
+_STRETCH_WINDOW = 0.032  # seconds that a phase vocoder hears at once: a few periods of a voice
+_STRETCH_OVERLAP = 8  # windows that hear the same sample
 
 # libsndfile's codes for "not a format I know" and "a codec of that format I do not know".
 _UNKNOWN_TO_LIBSNDFILE = (1, 4)
@@ -46,7 +49,7 @@ def load_segment(
     if mono.min() == mono.max():
         raise AudioError(f"is silent: all its samples are {'zero' if not mono.any() else 'equal'}")
     if rate != sample_rate:
-        mono = torchaudio.functional.resample(torch.from_numpy(np.ascontiguousarray(mono)), rate, sample_rate).numpy()
+        mono = resampled(mono, rate, sample_rate)
     return np.ascontiguousarray(mono, np.float32)
 
 
@@ -57,6 +60,29 @@ def normalised(samples: np.ndarray) -> np.ndarray:
     return ((samples - mean) / np.sqrt(variance + _VARIANCE_FLOOR)).astype(np.float32)
 
 
+def resampled(samples: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
+    """``samples`` (n,) float32 of one rate in hertz at another."""
+    return torchaudio.functional.resample(torch.from_numpy(np.ascontiguousarray(samples)), rate, sample_rate).numpy()
+
+
+def stretched(samples: np.ndarray, factor: float, sample_rate: int) -> np.ndarray:
+    """``samples`` (n,) said ``factor`` times as fast, at the same pitch: round(n / factor) of them, float32.
+
+    A factor of 1.1 is faster and shorter, 0.9 slower and longer. By a phase vocoder, whose phases are summed in
+    float64: over a long segment float32 would lose them.
+    """
+    size = max(16, 2 * round(_STRETCH_WINDOW * sample_rate / 2))
+    hop = size // _STRETCH_OVERLAP
+    wanted = max(1, round(len(samples) / factor))
+    window = torch.hann_window(size, dtype=torch.float64)
+    # Silence after the end lets the last samples be heard by as many windows as all others.
+    ending = torch.nn.functional.pad(torch.tensor(samples, dtype=torch.float64), (0, 2 * size))
+    spectra = torch.stft(ending, size, hop, window=window, pad_mode="constant", return_complex=True)
+    advance = torch.linspace(0, np.pi * hop, size // 2 + 1, dtype=torch.float64)[:, None]
+    spectra = torchaudio.functional.phase_vocoder(spectra, factor, advance)
+    return torch.istft(spectra, size, hop, window=window)[:wanted].float().numpy()
+
+
 def seconds_of(path: Path) -> float | None:
     """Length of a file in seconds by its header alone; None when the header does not tell."""
     try:
@@ -64,6 +90,27 @@ def seconds_of(path: Path) -> float | None:
     except (soundfile.LibsndfileError, RuntimeError):
         return None
     return information.frames / information.samplerate if information.samplerate else None
+
+
+def wav_of(samples: np.ndarray, rate: int) -> bytes:
+    """A WAV file of (n,) samples as they are: 32-bit float, so that none is cut off or rounded."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format="WAV", subtype="FLOAT")
+    return file.getvalue()
+
+
+def channels_of(path: Path) -> int | None:
+    """How many channels a file has by its header alone; None when the header does not tell."""
+    try:
+        return soundfile.info(str(path)).channels
+    except (soundfile.LibsndfileError, RuntimeError):
+        import av
+
+    try:
+        with av.open(str(path)) as container:
+            return container.streams.audio[0].channels if container.streams.audio else None
+    except (av.error.FFmpegError, OSError):
+        return None
 
 
 def _decode(path: Path, start: float, end: float) -> tuple[np.ndarray, int]:
