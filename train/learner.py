@@ -306,14 +306,15 @@ class Learner:
             yield f"left out: {unlabelled} recordings of split {learning.split} without a label"
 
 
-def compile_rows(model: torch.nn.Module) -> None:
+def compile_rows(model: torch.nn.Module, backend: str = "inductor") -> None:
     """Let torch.compile fuse the blocks that treat rows one by one, whatever their number.
 
-    Attention is left as it is: how many rows each segment has differs in every batch.
+    Attention is left as it is: how many rows each segment has differs in every batch. Compiled dropout draws other
+    random numbers, so a compiled run comes to other figures than one that is not, and always to the same.
     """
     for module in model.modules():
         if isinstance(module, FeedForward):
-            module.compile(dynamic=True)
+            module.compile(dynamic=True, backend=backend)
 
 
 def job_for(

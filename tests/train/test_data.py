@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from msmt.errors import SettingError, StoreError
@@ -16,6 +17,7 @@ from msmt.train.data import (
     read_batch,
     recordings_of,
     training_steps,
+    views_of,
     with_labels,
 )
 
@@ -49,6 +51,44 @@ def test_augmented_views_and_removed_rows_are_not_read():
     store.segments.loc[1, "view"] = "noise"
     store.segments.loc[4, "split"] = "removed"
     assert [rows.tolist() for rows in recordings_of(store, "train", BOTH).rows] == [[0], [2, 3], [5]]
+
+
+def with_views():
+    """Two calls to learn from, of which the second has a noisy copy and two fast ones, and one to validate on."""
+    store = store_of([0, 1, 2], ["train", "train", "val"], segments=[1, 2, 1])
+    copies = [store.segments.iloc[[1, 2]].assign(view=view) for view in ("noise", "speed", "speed-2")]
+    store.segments = pd.concat([store.segments, *copies], ignore_index=True)
+    for rows in store.features.values():
+        rows += rows[1:3] * 3
+    return store
+
+
+def test_each_view_of_a_recording_is_a_recording_to_learn_from():
+    store = with_views()
+    recordings = recordings_of(store, "train", BOTH, views=("original", "noise", "speed", "speed-2"))
+    assert [rows.tolist() for rows in recordings.rows] == [[0], [1, 2], [4, 5], [6, 7], [8, 9]]
+    assert recordings.ids == ("call-0", "call-1", "call-1", "call-1", "call-1")
+    assert recordings.labels["five"].tolist() == [0, 1, 1, 1, 1]
+    assert recordings_of(store, "train", BOTH).ids == ("call-0", "call-1")
+
+
+def test_views_are_all_that_there_are_or_those_that_are_named_with_their_copies():
+    store = with_views()
+    assert views_of(store, "train", ()) == ("original", "noise", "speed", "speed-2")
+    assert views_of(store, "train", ("original", "speed")) == ("original", "speed", "speed-2")
+    assert views_of(store, "train", ("speed-2",)) == ("speed-2",)
+    assert views_of(store, "val", ()) == ("original",)
+    said = refused(StoreError, views_of, store, "train", ("original", "mask"))
+    assert said == (
+        "memory.zarr has no view mask of split train, only original, noise, speed, speed-2: "
+        "add it with msmt extract --augment mask"
+    )
+
+
+def test_batches_are_the_same_whatever_the_modalities():
+    store = store_of(list(range(5)) * 4)
+    longest = [recordings_of(store, "train", {name: BOTH[name]}).longest.tolist() for name in BOTH]
+    assert longest[0] == longest[1] == recordings_of(store, "train", BOTH).longest.tolist()
 
 
 def test_a_split_without_segments_is_an_error_that_names_the_splits():

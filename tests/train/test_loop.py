@@ -8,6 +8,7 @@ import math
 from contextlib import contextmanager
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from msmt.errors import RunError, SettingError, StoreError
@@ -262,6 +263,20 @@ def test_the_test_split_is_never_read(tmp_path):
     go(store, tmp_path)
     test_rows = set(np.flatnonzero(store.segments["split"] == "test"))
     assert test_rows and not test_rows & set(store.seen)
+
+
+def test_views_are_learnt_from_and_never_validated_on(tmp_path):
+    store, said = calls(), []
+    learnt = store.segments.index[store.segments["split"] == "train"]
+    store.segments = pd.concat([store.segments, store.segments.loc[learnt].assign(view="noise")], ignore_index=True)
+    for rows in store.features.values():
+        rows += [rows[row] for row in learnt]
+    go(store, tmp_path, epochs=1, say=said.append)
+    assert said[1].startswith("learns from 26 recordings (50 segments) of split train, is judged by 7 (14 segments)")
+    go(store, tmp_path, epochs=1, views="original", say=said.append)
+    assert any(line.startswith("learns from 13 recordings (25 segments)") for line in said)
+    with pytest.raises(StoreError, match="has no view mask of split train, only original, noise"):
+        go(store, tmp_path, views="mask")
 
 
 def test_training_and_validation_may_have_other_names(tmp_path):

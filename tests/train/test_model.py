@@ -11,6 +11,7 @@ from msmt.errors import SettingError
 from msmt.tests.train.made import EMOTION, FIVE, MODEL, MOST_ROWS, TASKS, WIDTH, spec
 from msmt.train import model as model_module
 from msmt.train.config import CHOICES, ModelConfig
+from msmt.train.learner import compile_rows
 from msmt.train.model import BottleneckFusion, CrossAttention, FlattenPooling, build
 from msmt.train.rows import Layout, Rows, attend, attend_one_by_one, attend_padded
 
@@ -333,6 +334,15 @@ def test_bfloat16_gives_about_the_same_logits():
         halved = net(rows, COUNTS)
     assert halved["five"].dtype == torch.float32
     assert largest_difference(halved, net(rows, COUNTS)) < 0.1
+
+
+def test_compiled_blocks_keep_their_names_and_values_whatever_the_number_of_rows():
+    plain, compiled = network(), network()
+    compile_rows(compiled, backend="eager")
+    assert plain.state_dict().keys() == compiled.state_dict().keys()
+    for segments in ([0, 1, 2], [0, 1, 2, 3, 4, 5]):
+        rows, counts = only(features(), segments), {3: (2, 1), 6: COUNTS}[len(segments)]
+        assert largest_difference(plain(rows, counts), compiled(rows, counts)) < 1e-6
 
 
 def test_the_default_sizes_are_the_papers():
