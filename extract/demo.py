@@ -19,6 +19,7 @@ import numpy as np
 import soundfile
 
 from ..errors import SettingError
+from .homophones import common_characters
 
 SAMPLE_RATE = 8000  # hertz
 RECORDINGS = {"train": 60, "val": 16, "test": 16}
@@ -34,7 +35,7 @@ README = f"""{_MARK}
 This corpus is synthetic and the encoders are random.
 
 The sounds were computed from noise and pulses: nobody speaks in them. The sentences were drawn from short
-lists, one for each of the classes A to E. The encoders, in the folder encoders of the demo, have the
+lists of Mandarin, one for each of the classes A to E. The encoders, in the folder encoders of the demo, have the
 architecture of HuBERT and BERT, but are tiny, and their weights are random numbers: they were never trained
 on anything.
 
@@ -106,60 +107,61 @@ CUSTOMERS = {
 }
 
 AGENT_LINES = (
-    "hello i am calling from the dental clinic",
-    "we have an offer for new customers this month",
-    "the first visit is free of charge",
-    "may i tell you what is included",
-    "the course takes six evenings",
-    "our shop is next to the main station",
-    "i can note a day and a time for you",
-    "is there anything else i can do",
+    "您好我是牙科诊所的客户经理",
+    "这个月我们给新客户有优惠",
+    "第一次检查是免费的",
+    "我给您介绍一下都包括什么",
+    "这门课程一共六个晚上",
+    "我们的店就在火车站旁边",
+    "我可以帮您登记一个时间",
+    "您还有什么需要了解的吗",
 )
 SMALL_TALK = (
-    "hello yes speaking",
-    "what was your name again",
-    "hold on a moment please",
-    "yes i can hear you",
-    "okay",
-    "right i see",
+    "喂您好请讲",
+    "请问您贵姓",
+    "稍等一下",
+    "对我听得见",
+    "好",
+    "哦这样啊",
 )
 CUSTOMER_LINES = {
     "A": (
-        "yes that sounds great please put me down",
-        "yes i would love to come this week",
-        "great how soon can i start",
-        "i will take it please send me the address",
-        "yes please i have been looking for exactly this",
+        "好的太好了帮我报名吧",
+        "好的这周我很想过去",
+        "太好了什么时候可以开始",
+        "好的我要了把地址发给我",
+        "太好了我正想找这个",
     ),
     "B": (
-        "maybe tell me a bit more about it",
-        "maybe you could send me some information",
-        "i might think about it what does it cost",
-        "maybe next month i have to ask my wife",
-        "that might be interesting how long does it take",
+        "可能吧再说详细一点",
+        "可能先发点资料给我看看",
+        "我考虑考虑多少钱",
+        "可能下个月吧要问问我爱人",
+        "考虑一下大概要多久",
     ),
     "C": (
-        "look i am really busy at work now",
-        "look will this take long make it quick",
-        "you really called me last week already",
-        "look i have no time for this now",
-        "just get to the point now",
+        "我现在上班很忙",
+        "很忙要多久快点说",
+        "你们上周打过电话了很忙",
+        "现在没空快点说吧",
+        "快点直接说什么事",
     ),
     "D": (
-        "no stop calling me",
-        "no i said take me off your list",
-        "no never call this number again",
-        "leave me alone and never call again",
-        "no absolutely not goodbye",
+        "不要别再打来了",
+        "不需要把我的号码删掉",
+        "别再打这个号码",
+        "不要烦我别再打了",
+        "绝对不需要再见",
     ),
     "E": (
-        "um sorry who do you want",
-        "uh i think you have the wrong number",
-        "um the owner is not here today",
-        "uh he moved away years ago",
-        "um this is the front desk of a school",
+        "呃你找哪位",
+        "呃你打错号码了吧",
+        "呃老板今天不在",
+        "呃他好几年前就搬走了",
+        "呃这里是学校的前台",
     ),
 }
+OPENINGS = ("好", "嗯", "喂", "对")  # of an answer, whatever its class
 _OWN_LINE, _SMALL_TALK = 0.88, 0.25  # probabilities of a line of one's own class, and of a segment of small talk
 
 # Resonances of the vocal tract in hertz, by vowel letter (Peterson and Barney's averages for men, rounded).
@@ -169,8 +171,8 @@ _FORMANTS = {
     "i": (270, 2290, 3010),
     "o": (570, 840, 2410),
     "u": (300, 870, 2240),
-    "y": (390, 1990, 2550),
 }
+_HESITATING = "呃"  # drawn out
 _BANDWIDTHS = (80, 110, 170)  # hertz
 
 
@@ -231,7 +233,7 @@ def _recording(label: str, random: np.random.Generator) -> list[tuple[str, np.nd
         samples = np.zeros(length)
         samples[: len(sound)] = sound[:length]
         samples += noise * random.standard_normal(length)
-        segments.append((f"agent: {asked} customer: {answered}", np.clip(samples, -1, 1)))
+        segments.append((f"客服：{asked} 顾客：{answered}", np.clip(samples, -1, 1)))
     return segments
 
 
@@ -242,7 +244,7 @@ def _answer(label: str, random: np.random.Generator, may_be_small_talk: bool) ->
         place = CLASSES.index(label)
         label = str(random.choice([CLASSES[other] for other in (place - 1, place + 1) if 0 <= other < len(CLASSES)]))
     line = str(random.choice(CUSTOMER_LINES[label]))
-    return f"{random.choice(('okay', 'well', 'hello', 'yes'))} {line}" if random.random() < 0.3 else line
+    return f"{random.choice(OPENINGS)}{line}" if random.random() < 0.3 else line
 
 
 def _person(manner: Manner, random: np.random.Generator) -> Manner:
@@ -257,16 +259,17 @@ def _person(manner: Manner, random: np.random.Generator) -> Manner:
 
 
 def speech(text: str, manner: Manner, random: np.random.Generator) -> np.ndarray:
-    """Speech-like sound: a voiced syllable for every vowel of ``text``, (samples,) float64 within -1 and 1."""
-    words = text.split()
+    """Speech-like sound: a voiced syllable for every character of ``text``, (samples,) float64 within -1 and 1."""
+    from pypinyin import lazy_pinyin
+
     parts = []
-    for place, word in enumerate(words):
-        through = place / max(len(words) - 1, 1)  # 0 at the first word, 1 at the last
-        for vowel in re.findall(r"[aeiouy]+", word):
-            melody = manner.melody * (np.sin(5 * through + random.normal(0, 0.3)) - 0.5 * through)
-            pitch = manner.pitch * 2 ** (melody / 12)
-            seconds = random.uniform(0.8, 1.2) / manner.rate * (2.0 if word in ("um", "uh") else 1.0)
-            parts.append(_syllable(vowel[0], pitch, seconds, manner.effort, random))
+    for place, (character, syllable) in enumerate(zip(text, lazy_pinyin(text), strict=True)):
+        through = place / max(len(text) - 1, 1)  # 0 at the first character, 1 at the last
+        melody = manner.melody * (np.sin(5 * through + random.normal(0, 0.3)) - 0.5 * through)
+        pitch = manner.pitch * 2 ** (melody / 12)
+        seconds = random.uniform(0.8, 1.2) / manner.rate * (2.0 if character == _HESITATING else 1.0)
+        vowel = re.search("[aeiou]", syllable.replace("v", "u"))  # pinyin without marks writes ü as v
+        parts.append(_syllable(vowel[0] if vowel else "e", pitch, seconds, manner.effort, random))
         if random.random() < manner.hesitation:
             parts.append(np.zeros(int(SAMPLE_RATE * random.uniform(0.15, 0.4))))
     return np.concatenate(parts)
@@ -313,10 +316,11 @@ def _write_encoders(folder: Path, texts: list[str], seed: int) -> None:
     from transformers.utils import logging
 
     sizes = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 2 * WIDTH}
-    words = sorted({word.rstrip(":") for text in texts for word in text.split()})
-    letters = string.ascii_lowercase + string.digits  # spell words that are not in the vocabulary
+    letters = string.ascii_lowercase + string.digits  # spell what is not Chinese
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ":", *letters, *(f"##{letter}" for letter in letters)]
-    vocabulary += [word for word in words if len(word) > 1]
+    # All common characters, since homophones may replace those of the corpus by any of them.
+    characters = {character for text in texts for character in text if not character.isspace()}
+    vocabulary += [each for each in sorted(characters | set(common_characters())) if each not in vocabulary]
     tokenizer = BertTokenizerFast(vocab={token: index for index, token in enumerate(vocabulary)})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -47,7 +47,10 @@ def test_segments_are_telephone_audio_of_two_to_six_seconds(made):
 
 def test_texts_are_turns_of_agent_and_customer(made):
     assert (
-        load_corpus("marketcalls", made[1].data).table["text"].str.fullmatch(r"agent: [a-z ]+ customer: [a-z ]+").all()
+        load_corpus("marketcalls", made[1].data)
+        .table["text"]
+        .str.fullmatch(r"客服：[\u4e00-\u9fff]+ 顾客：[\u4e00-\u9fff]+")
+        .all()
     )
 
 
@@ -60,7 +63,7 @@ def test_the_encoders_load_as_any_others_do(made):
     assert (type(audio).__name__, audio.config.feat_extract_norm) == ("HubertModel", "group")
     assert (type(text).__name__, len(tokenizer)) == ("BertModel", text.config.vocab_size)
     assert audio.config.hidden_size == text.config.hidden_size == demo.WIDTH
-    assert tokenizer.unk_token_id not in tokenizer("agent: hello customer: a zebra")["input_ids"]
+    assert tokenizer.unk_token_id not in tokenizer("客服：您好 顾客：斑马 zebra")["input_ids"]
 
 
 def test_the_settings_are_options_of_training(made):
@@ -99,7 +102,7 @@ def test_nothing_that_is_not_a_demo_is_overwritten(tmp_path, there):
 def test_classes_speak_differently():
     level, seconds = {}, {}
     for label, manner in demo.CUSTOMERS.items():
-        sound = demo.speech("i have a question about the price", manner, np.random.default_rng(0))
+        sound = demo.speech("我想问一下价格是多少", manner, np.random.default_rng(0))
         level[label], seconds[label] = np.sqrt(np.mean(sound**2)), len(sound) / demo.SAMPLE_RATE
     assert max(level, key=level.get) == "D" and min(level, key=level.get) == "E"
     assert max(seconds, key=seconds.get) == "E" and min(seconds, key=seconds.get) == "C"
@@ -107,7 +110,7 @@ def test_classes_speak_differently():
 
 def test_the_pitch_of_a_voice_is_the_one_that_was_asked_for():
     manner = dataclasses.replace(demo.AGENT, pitch=200.0, melody=0.0)
-    sound = demo.speech("ah ah ah ah ah ah", manner, np.random.default_rng(0))
+    sound = demo.speech("啊啊啊啊啊啊", manner, np.random.default_rng(0))
     spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound))))
     frequency = np.fft.rfftfreq(len(sound), 1 / demo.SAMPLE_RATE)
     between = (frequency > 150) & (frequency < 250)
