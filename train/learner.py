@@ -46,6 +46,7 @@ RUNNING, FINISHED, STOPPED_EARLY, INTERRUPTED = "running", "finished", "stopped 
 PRUNED, FAILED = "pruned", "failed"
 _OF_VALUES = ("mae", "corr")  # figures of tasks with real values; all others but loss are of tasks with classes
 _LOWER_IS_BETTER = ("mae", "loss")
+_MUCH_WAITING = 0.03  # share of an epoch's time, above which it is worth a word
 
 
 @dataclass(frozen=True)
@@ -489,9 +490,11 @@ def _write(board, line: Mapping[str, object]) -> None:
 
 def _in_words(line: Mapping[str, object], epochs: int) -> str:
     selected = "not a number" if line["selected"] is None else f"{line['selected']:.4f}"
+    share = line["waited_seconds"] / line["seconds"] if line["seconds"] else 0.0
+    waiting = f" ({share:.0%} waiting for data)" if share > _MUCH_WAITING and line["seconds"] > 1 else ""
     return (
         f"epoch {line['epoch']}/{epochs}: loss {line['train_loss']:.4f}, validation loss {line['val_loss']:.4f}, "
-        f"{line['select']} {selected}, {line['seconds']:.0f} s{', best so far' if line['best'] else ''}"
+        f"{line['select']} {selected}, {line['seconds']:.0f} s{waiting}{', best so far' if line['best'] else ''}"
     )
 
 
