@@ -117,7 +117,7 @@ class Batch:
 
 
 def choose_features(store, modalities: str, text_feature: str = "", audio_feature: str = "") -> dict[str, str]:
-    """The feature of the store that serves each modality: the one asked for, or the only one there is.
+    """The feature of the store that serves each modality: the one asked for, or the only plain one there is.
 
     Raises StoreError when there is none, SettingError when the choice is open or impossible.
     """
@@ -135,6 +135,10 @@ def choose_features(store, modalities: str, text_feature: str = "", audio_featur
                 f"{store.path} has no {modality} feature {asked[modality]}: "
                 f"choose --{modality}-feature from {_listed(there)}"
             )
+        # Features without silence, or of one speaker, lie beside the plain one; they are meant only when named.
+        plain = [name for name in there if store.specs[name].silence is None and store.specs[name].channel is None]
+        if not asked[modality] and len(plain) == 1:
+            there = plain
         if not asked[modality] and len(there) > 1:
             raise SettingError(
                 f"{store.path} has several {modality} features: choose --{modality}-feature from {_listed(there)}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -89,6 +91,13 @@ def test_batches_are_the_same_whatever_the_modalities():
     store = store_of(list(range(5)) * 4)
     longest = [recordings_of(store, "train", {name: BOTH[name]}).longest.tolist() for name in BOTH]
     assert longest[0] == longest[1] == recordings_of(store, "train", BOTH).longest.tolist()
+
+
+def test_a_feature_without_silence_is_learnt_from_only_when_it_is_named():
+    store = calls()
+    store.specs["hubert-nosilence"] = dataclasses.replace(store.specs["hubert"], silence={"threshold": 0.3})
+    assert choose_features(store, "both") == BOTH
+    assert choose_features(store, "audio", audio_feature="hubert-nosilence") == {"audio": "hubert-nosilence"}
 
 
 def test_a_split_without_segments_is_an_error_that_names_the_splits():
