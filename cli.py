@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import click
 from . import __version__
 from .errors import MsmtError, SettingError
 from .extract import config as extract_config
+from .extract import silence as extract_silence
+from .extract import views as extract_views
 from .extract.corpora import config as corpora_config
 from .options import config_option, given, options_of, taken
 from .train import config as train_config
@@ -42,7 +45,8 @@ def output_options(command):
     """Give a command -q and -v, and hand it a Console instead."""
 
     def with_console(quiet: bool, verbose: bool, **values):
-        return command(console=Console(quiet, verbose), **values)
+        is_first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun has started
+        return command(console=Console(quiet or not is_first, verbose), **values)
 
     with_console.__name__, with_console.__doc__ = command.__name__, command.__doc__
     with_console.__click_params__ = getattr(command, "__click_params__", [])
@@ -79,6 +83,8 @@ def msmt() -> None:
 @msmt.command()
 @corpus_options
 @options_of(extract_config.ExtractConfig, extract_config.CHOICES)
+@options_of(extract_views.ViewOptions, extract_views.CHOICES)
+@options_of(extract_silence.SilenceOptions, extract_silence.CHOICES)
 @options_of(corpora_config.GenericOptions, corpora_config.CHOICES)
 @click.option("--devices", metavar="LIST", help="Share the work among several GPUs, such as 0,1,2; Zarr only.")
 @click.option("--plan", is_flag=True, help="Compute nothing: say what would be done, and how long it would take.")
@@ -88,20 +94,22 @@ def extract(
     console: Console, dataset: str, data: Path | None, store: Path | None, devices: str | None, plan: bool, **values
 ) -> None:
     """Run the encoders once over a corpus and store their features."""
+    views = taken(extract_views.ViewOptions, values)
+    silence = taken(extract_silence.SilenceOptions, values)
     corpus, store, config = _corpus_and_store(console, dataset, data, store, values)
     if plan:
         from .extract.plan import make_plan
 
-        click.echo("\n".join(make_plan(corpus, store, config, console.track()).lines()))
+        click.echo("\n".join(make_plan(corpus, store, config, console.track(), views, silence).lines()))
         return
     if devices:
         from .extract.several import extract_on_devices
 
-        click.get_current_context().exit(extract_on_devices(devices, store, config, sys.argv[1:]))
+        click.get_current_context().exit(extract_on_devices(devices, corpus, store, config, views, sys.argv[1:]))
     from .extract.pipeline import extract as run
 
     try:
-        summary = run(corpus, store, config, console.track(), console.say)
+        summary = run(corpus, store, config, console.track(), console.say, views, silence)
     except KeyboardInterrupt:
         click.echo("interrupted; what was committed stays: run the same command to go on", err=True)
         click.get_current_context().exit(130)
@@ -129,16 +137,43 @@ def _corpus_and_store(console: Console, dataset: str, data: Path | None, store: 
 @msmt.command()
 @corpus_options
 @options_of(extract_config.ExtractConfig, extract_config.CHOICES)
+@options_of(extract_silence.SilenceOptions, extract_silence.CHOICES)
 @options_of(corpora_config.GenericOptions, corpora_config.CHOICES)
 @click.option("--segments", default=4, show_default=True, help="Segments to compare, spread over the corpus.")
 @config_option
 @output_options
 def doctor(console: Console, dataset: str, data: Path | None, store: Path | None, segments: int, **values) -> None:
     """Show how far computed and stored features lie from their definition."""
+    silence = taken(extract_silence.SilenceOptions, values)
     corpus, store, config = _corpus_and_store(console, dataset, data, store, values)
     from .extract.doctor import examine, table_of
 
-    click.echo(table_of(examine(corpus, store, config, segments)))
+    click.echo(table_of(examine(corpus, store, config, segments, silence)))
+
+
+@msmt.command()
+@click.argument("store", type=PATH)
+@click.argument("segment")
+@click.option("--view", default="original", show_default=True, help="View of the segment, such as speed or noise-2.")
+@click.option("-o", "--out", type=PATH, help="WAV file to write, the picture beside it. [default: SEGMENT-VIEW.wav]")
+@click.option("--data", type=PATH, help="Folder of the corpus. [default: data/DATASET of the store]")
+@click.option("--feature", default="", help="Audio feature, unless it is the plain one.")
+@output_options
+def listen(
+    console: Console, store: Path, segment: str, view: str, out: Path | None, data: Path | None, feature: str
+) -> None:
+    """Hear and see what an encoder was given of a segment.
+
+    Writes the very samples, 32-bit float at the encoder's rate and at the recording's own level (the encoder gets them
+    shifted to zero mean and scaled to unit variance), and a PNG with waveform and spectrogram of the original above the
+    view's. Of a view of the text, prints both transcripts with what was replaced in brackets.
+    """
+    from .extract.listen import listen as run
+    from .features.store import open_store
+
+    opened = open_store(store)
+    heard = run(opened, segment, view, out, data or Path("data") / opened.dataset, feature)
+    click.echo("\n".join(heard.lines))
 
 
 @msmt.command()

@@ -33,6 +33,16 @@ class ExtractConfig:
     max_tokens: int = 199
     """Longest text input in tokens, special tokens included; what goes beyond it is cut off, and counted."""
 
+    channel: str = "mean"
+    """Channel of the audio that is heard: mean over all, a number from 0, or agent or customer of a stereo call. A feature
+    of one channel is called so: hubert-channel0."""
+
+    agent_channel: int = -1
+    """Channel that the agent is on in stereo calls, 0 or 1, which the store keeps in mind; -1 where it is unknown."""
+
+    train_split: str = "train"
+    """Split that is augmented; another than train only where the corpus calls its training split otherwise."""
+
     audio_feature: str = ""
     """Name of the audio feature in the store; the encoder's kind, such as hubert, unless given."""
 
@@ -58,7 +68,7 @@ class ExtractConfig:
     """Stop once more segments than this cannot be used: a count such as 20, or a share such as 5%."""
 
     overwrite: bool = False
-    """Replace features that the store holds with another spec."""
+    """Replace features that the store holds with another spec, and views that it holds with another recipe."""
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
@@ -70,6 +80,12 @@ class ExtractConfig:
             raise SettingError(f"max seconds must be between 0 and 3600, but is {self.max_seconds}")
         if self.max_tokens < 3:
             raise SettingError(f"max tokens must be at least 3 (two are special), but is {self.max_tokens}")
+        if self.agent_channel not in (-1, 0, 1):
+            raise SettingError(f"agent channel must be 0 or 1, or -1 if it is unknown, but is {self.agent_channel}")
+        if not re.fullmatch(r"mean|agent|customer|\d{1,3}", self.channel):
+            raise SettingError(f"channel must be mean, agent, customer or a number from 0, but is {self.channel!r}")
+        if self.channel in ("agent", "customer") and self.agent_channel < 0:
+            raise SettingError(f"channel {self.channel} needs --agent-channel, which says who is on which channel")
         for name in (self.audio_feature, self.text_feature):
             if name and (not re.fullmatch(r"[A-Za-z0-9_-]+", name) or name == "segments"):
                 raise SettingError(
@@ -81,6 +97,15 @@ class ExtractConfig:
         if not 1 <= number <= count:
             raise SettingError(f"shard must be one of its count, such as 2/3, but is {self.shard!r}")
         self.failures_allowed(100)
+
+    @property
+    def one_channel(self) -> int | None:
+        """The one channel that is heard, from 0; None for the mean, or whatever the corpus says."""
+        if self.channel == "mean":
+            return None
+        if self.channel in ("agent", "customer"):
+            return self.agent_channel if self.channel == "agent" else 1 - self.agent_channel
+        return int(self.channel)
 
     @property
     def share(self) -> tuple[int, int]:

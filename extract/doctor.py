@@ -11,10 +11,14 @@ import torch
 from torch import Tensor
 
 from ..errors import AudioError
+from ..features.segments import ORIGINAL
 from ..features.store import MISSING, open_store
 from .config import ExtractConfig
 from .corpora.corpus import Corpus
-from .pipeline import load_encoders, load_samples, tokenized
+from .pipeline import load_encoders, tokenized
+from .silence import SilenceOptions
+from .sound import load_input
+from .wanted import check_channel
 
 
 @dataclass(frozen=True)
@@ -33,31 +37,41 @@ class Distance:
     """Mean absolute value by the definition, to hold the difference against."""
 
 
-def examine(corpus: Corpus, store: Path, config: ExtractConfig, segments: int = 4) -> list[Distance]:
+def examine(
+    corpus: Corpus,
+    store: Path,
+    config: ExtractConfig,
+    segments: int = 4,
+    silence: SilenceOptions = SilenceOptions(),  # noqa: B008  frozen
+) -> list[Distance]:
     """Compare, on some segments spread over the corpus: the definition (each alone, padded, float32), the
     computation of valid rows in a batch (float32), the chosen precision, and what the store holds.
 
     Raises AudioError when none of the segments can be decoded.
     """
-    chosen = load_encoders(config, store)
-    exact = load_encoders(replace(config, precision="float32"), store)
+    check_channel(corpus, config)
+    chosen = load_encoders(config, store, silence)
+    exact = load_encoders(replace(config, precision="float32"), store, silence)
     picked = corpus.table.iloc[np.unique(np.linspace(0, len(corpus.table) - 1, segments).astype(int))]
-    samples = {row["segment_id"]: load_samples(corpus.root, row, exact.audio.spec) for _, row in picked.iterrows()}
-    samples = {
-        name: one for name, one in samples.items() if not isinstance(one, AudioError) and exact.audio.frames(len(one))
+    loaded = {
+        row["segment_id"]: load_input(corpus.root, row, exact.audio.spec, exact.remover) for _, row in picked.iterrows()
     }
+    samples = {name: one.samples for name, one in loaded.items() if not isinstance(one, AudioError)}
+    samples = {name: one for name, one in samples.items() if exact.audio.frames(len(one))}
     if not samples:
         raise AudioError(f"none of {len(picked)} segments picked from the corpus can be decoded; msmt extract says why")
-    tokens = {name: exact.text.cut(ids) for name, ids in tokenized(exact.text, picked).items()}
+    ids = tokenized(exact.text, picked)
+    tokens = {name: exact.text.cut(ids[text]) for name, text in zip(picked["segment_id"], picked["text"], strict=True)}
     distances = _compare(chosen.audio_feature, samples, exact.audio.encode_padded, exact.audio, chosen.audio, store)
     return distances + _compare(chosen.text_feature, tokens, exact.text.encode_alone, exact.text, chosen.text, store)
 
 
 def table_of(distances: Sequence[Distance]) -> str:
     """The same for the screen."""
-    lines = [f"{'feature':<12}{'compared with the definition':<44}{'largest difference':>20}{'mean cosine':>14}"]
+    width = max(12, 2 + max(len(one.feature) for one in distances))
+    lines = [f"{'feature':<{width}}{'compared with the definition':<44}{'largest difference':>20}{'mean cosine':>14}"]
     for one in distances:
-        lines.append(f"{one.feature:<12}{one.way:<44}{one.largest:>20.2e}{one.cosine:>14.6f}")
+        lines.append(f"{one.feature:<{width}}{one.way:<44}{one.largest:>20.2e}{one.cosine:>14.6f}")
     sizes = {one.feature: one.size for one in distances}
     shown = ", ".join(f"{name} {size:.2f}" for name, size in sizes.items())
     return "\n".join([*lines, f"definition: each segment alone, padded, float32; its values average {shown} in size"])
@@ -79,7 +93,8 @@ def _stored(feature: str, inputs: dict, chosen, store: Path) -> dict[str, list[T
     there = open_store(store)
     if feature not in there.specs or there.specs[feature].differences(chosen.spec):
         return {}
-    rows = {name: row for row, name in enumerate(there.segments["segment_id"])}
+    originals = there.segments["segment_id"][there.segments["view"] == ORIGINAL]
+    rows = {name: row for row, name in originals.items()}
     if any(name not in rows or there.lengths(feature)[rows[name]] == MISSING for name in inputs):
         return {}
     return {f"in {store.name}": [torch.from_numpy(there.read(feature, rows[name])) for name in inputs]}

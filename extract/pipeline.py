@@ -9,12 +9,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -23,13 +24,14 @@ import pandas as pd
 
 from ..errors import AudioError, LockedError, StoreError
 from ..features.durable import write_whole
-from ..features.segments import REMOVED
+from ..features.segments import ORIGINAL, REMOVED
 from ..features.spec import FeatureSpec
 from ..features.store import (
     BLOCK_ROWS,
     MISSING,
     FeatureStore,
     Row,
+    RowStates,
     StoreWriter,
     block_of,
     identity_of,
@@ -41,6 +43,11 @@ from . import audio
 from .config import ExtractConfig
 from .corpora.registry import Corpus
 from .encoders import AudioEncoder, TextEncoder, as_stored, choose_device, feature_name, in_halves, native_precision
+from .removed import SilenceLog
+from .silence import SilenceOptions, SilenceRemover
+from .sound import Input, load_input
+from .views import ViewOptions
+from .wanted import Wanted, rows_per_class, wanted_rows
 
 WINDOW_BLOCKS = 4  # blocks whose rows are held in memory at once, and sorted by length together
 _THREADS = 2  # that decode ahead of an encoder on the CPU, and hash files
@@ -55,6 +62,7 @@ class Failure:
     segment_id: str
     recording_id: str
     split: str
+    view: str
     audio: str
     origin: str
     """File and row of the corpus that name the segment."""
@@ -101,8 +109,14 @@ class Summary:
     store: Path
     segments: int
     works: list[FeatureWork] = field(default_factory=list)
+    copies: int = 0
+    """Rows of altered views."""
+
     computed: dict[str, int] = field(default_factory=dict)
     """Rows committed, by feature."""
+
+    copied: dict[str, int] = field(default_factory=dict)
+    """How many of these were copied from rows made from the same input."""
 
     failures: list[Failure] = field(default_factory=list)
     failures_file: Path | None = None
@@ -117,23 +131,51 @@ class Summary:
 
     empty_texts: int = 0
     removed: int = 0
-    """Rows of the store whose segments have left the corpus."""
+    """Segments of the store that have left the corpus."""
+
+    removed_views: int = 0
+    """Segments with views that are not wanted any more, mostly because they have left the training split."""
+
+    split: str = ""
+    """The training split."""
+
+    classes_before: dict[str, int] = field(default_factory=dict)
+    """Rows of the training split by class, originals only; empty without views."""
+
+    classes_after: dict[str, int] = field(default_factory=dict)
+    """The same with all views."""
+
+    silence: SilenceLog | None = None
+    """What was removed where silence is."""
 
     waits: Waits = field(default_factory=Waits)
 
     def lines(self) -> list[str]:
         """The summary for the screen."""
-        lines = [f"{self.store}: {self.segments} segments"]
+        views = f" and {self.copies} altered copies" if self.copies else ""
+        lines = [f"{self.store}: {self.segments} segments{views}"]
         for work in self.works:
-            computed = self.computed.get(work.feature, 0)
+            computed, copied = self.computed.get(work.feature, 0), self.copied.get(work.feature, 0)
+            alike = f" ({copied} of them copied from rows of the same input)" if copied else ""
             lines.append(
-                f"  {work.feature}: {computed} computed, {work.done} were complete, {len(work.rows) - computed} missing"
+                f"  {work.feature}: {computed} computed{alike}, {work.done} were complete,"
+                f" {len(work.rows) - computed} missing"
             )
+        if self.classes_after:
+            for when, counts in (("without", self.classes_before), ("with", self.classes_after)):
+                shown = ", ".join(f"{name} {count}" for name, count in counts.items())
+                lines.append(f"  rows of {self.split} {when} copies: {shown}")
+        if self.silence:
+            lines += [f"  {line}" for line in self.silence.lines()]
         remarks = (
             (self.cut_audio, "longer than the longest audio input, cut"),
             (self.cut_text, "with more tokens than the longest text input, cut"),
             (self.empty_texts, "with an empty transcript"),
             (self.removed, "no longer in the corpus; their rows stay under the split 'removed' and are not used"),
+            (
+                self.removed_views,
+                "with copies that are no longer wanted; these stay under the split 'removed' and are not used",
+            ),
         )
         lines += [f"  {count} segment{'s' if count != 1 else ''} {what}" for count, what in remarks if count]
         total = sum(self.waits.seconds.values())
@@ -159,6 +201,8 @@ class Encoders:
     text: TextEncoder
     audio_feature: str
     text_feature: str
+    remover: SilenceRemover | None = None
+    """What removes silence, where the audio's spec has it removed."""
 
     @property
     def specs(self) -> dict[str, FeatureSpec]:
@@ -172,8 +216,16 @@ class Encoders:
             raise store.mismatch(changed)
 
 
-def load_encoders(config: ExtractConfig, store: Path) -> Encoders:
-    """Load both encoders as the settings ask; precision ``auto`` follows a store that exists."""
+def load_encoders(
+    config: ExtractConfig,
+    store: Path,
+    silence: SilenceOptions = SilenceOptions(),  # noqa: B008  frozen
+    wanted: Wanted | None = None,
+) -> Encoders:
+    """Load both encoders as the settings ask; precision ``auto`` follows a store that exists.
+
+    The recipes of the views that are ``wanted`` become part of the specs.
+    """
     device = choose_device(config.device)
     precision = config.precision
     if precision == "auto":
@@ -191,9 +243,20 @@ def load_encoders(config: ExtractConfig, store: Path) -> Encoders:
     )
     audio_name = config.audio_feature or feature_name(audio_encoder.model)
     text_name = config.text_feature or feature_name(text_encoder.model)
+    remover, channel = SilenceRemover(silence) if silence.removes else None, config.one_channel
+    audio_name += "" if channel is None else f"-channel{channel}"
+    audio_name += "-nosilence" if remover else ""
     if audio_name == text_name:
         raise StoreError(f"audio and text features are both called {audio_name}; name one with --audio-feature")
-    return Encoders(audio_encoder, text_encoder, audio_name, text_name)
+    recipes = {modality: wanted.recipes_of(modality) if wanted else {} for modality in ("audio", "text")}
+    audio_encoder.spec = replace(
+        audio_encoder.spec,
+        channel=channel,
+        silence=remover.recipe() if remover else None,
+        views=recipes["audio"],
+    )
+    text_encoder.spec = replace(text_encoder.spec, views=recipes["text"])
+    return Encoders(audio_encoder, text_encoder, audio_name, text_name, remover)
 
 
 def extract(
@@ -202,24 +265,29 @@ def extract(
     config: ExtractConfig,
     track: Track = silent,
     say: Callable[[str], None] = lambda line: None,
+    views: ViewOptions = ViewOptions(),  # noqa: B008  frozen
+    silence: SilenceOptions = SilenceOptions(),  # noqa: B008
 ) -> Summary:
-    """Make the store at ``store`` hold every feature of every segment of the corpus.
+    """Make the store at ``store`` hold every feature of every segment of the corpus, and of the views asked for.
 
     Rows that are complete and unchanged are left alone. Segments whose audio cannot be used are
     listed in ``<store>.failures.csv`` and in the summary.
     """
-    encoders = load_encoders(config, store)
-    tokens = tokenized(encoders.text, corpus.table)
-    seconds = seconds_of_segments(corpus)
+    wanted = wanted_rows(corpus, store, config, views)
+    encoders = load_encoders(config, store, silence, wanted)
+    tokens = tokenized(encoders.text, wanted.table)
+    seconds = seconds_of_segments(corpus.root, wanted.table)
     expected = {
         encoders.audio_feature: np.array(
             [encoders.audio.frames(int(length * config.sample_rate)) for length in np.nan_to_num(seconds)]
         ),
-        encoders.text_feature: np.array([min(len(ids), encoders.text.spec.max_rows) for ids in tokens.values()]),
+        encoders.text_feature: np.array(
+            [min(len(tokens[text]), encoders.text.spec.max_rows) for text in wanted.table["text"]]
+        ),
     }
-    with _prepared(store, corpus, encoders.specs, expected, config) as writer:
+    with _prepared(store, corpus, wanted.table, encoders.specs, expected, config) as writer:
         identities = identities_of(corpus.root, writer.store.segments, encoders, track)
-        summary = _summary(corpus, writer.store, encoders, tokens, seconds, identities, config)
+        summary = _summary(corpus, writer.store, encoders, wanted, tokens, seconds, identities, config)
         run = _Run(corpus, config, writer, encoders, tokens, identities, summary)
         try:
             for work in summary.works:
@@ -234,26 +302,28 @@ def extract(
 
 
 @contextmanager
-def _prepared(store: Path, corpus: Corpus, specs, expected, config: ExtractConfig) -> Iterator[StoreWriter]:
+def _prepared(
+    store: Path, corpus: Corpus, table: pd.DataFrame, specs, expected, config: ExtractConfig
+) -> Iterator[StoreWriter]:
     """A writer of the store, which holds the corpus's segments and the features' specs.
 
     Shares of one extraction write at once. Whoever comes first prepares the store alone; the others wait for that.
     """
     if not config.shard:
         with writer_for(store) as writer:
-            writer.prepare(corpus.name, corpus.tasks, corpus.table, specs, expected, config.overwrite)
+            writer.prepare(corpus.name, corpus.tasks, table, specs, expected, config.overwrite)
             yield writer
         return
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
             with writer_for(store, shared=True) as writer:
-                if not writer.would_change(corpus.name, corpus.tasks, corpus.table, specs):
+                if not writer.would_change(corpus.name, corpus.tasks, table, specs):
                     writer.store = open_store(store)
                     yield writer
                     return
             with writer_for(store) as writer:
-                writer.prepare(corpus.name, corpus.tasks, corpus.table, specs, expected, config.overwrite)
+                writer.prepare(corpus.name, corpus.tasks, table, specs, expected, config.overwrite)
         except LockedError:
             if time.monotonic() > deadline:
                 raise
@@ -277,7 +347,7 @@ def find_work(
     present = mine & (segments["split"] != REMOVED).to_numpy()
     works = []
     for feature, identity in identities.items():
-        states = store.states(feature)
+        states = states_of(store, feature, len(segments))
         complete = states.length != MISSING
         same = states.identity == identity
         works.append(
@@ -289,6 +359,34 @@ def find_work(
             )
         )
     return works
+
+
+def states_of(store: FeatureStore, feature: str, rows: int) -> RowStates:
+    """The states of a feature's rows, as many as a store will have that may have fewer yet."""
+    states = store.states(feature)
+    absent = rows - len(states.length)
+    return RowStates(
+        np.pad(states.length, (0, absent), constant_values=MISSING),
+        np.pad(states.checksum, (0, absent)),
+        np.pad(states.identity, (0, absent)),
+    )
+
+
+def no_states(rows: int) -> RowStates:
+    """The states of a feature of which nothing is there yet."""
+    return RowStates(np.full(rows, MISSING, np.int32), np.zeros(rows, np.uint64), np.zeros(rows, np.uint64))
+
+
+def alike(rows: Sequence[int], identity: np.ndarray, states: RowStates) -> tuple[np.ndarray, dict[int, int]]:
+    """Which of the rows must be computed, and for each other one the row that is made from the same input."""
+    complete = np.flatnonzero((states.length != MISSING) & (states.identity == identity))
+    first = {int(identity[row]): int(row) for row in complete[::-1]}
+    followers: dict[int, int] = {}
+    for row in rows:
+        leader = first.setdefault(int(identity[row]), int(row))
+        if leader != row:
+            followers[int(row)] = leader
+    return np.array([row for row in rows if row not in followers], int), followers
 
 
 @dataclass
@@ -309,16 +407,20 @@ class _Run:
         Three things go on at once: the segments of the next window are decoded, those of this one
         are encoded, and those of the last one are committed.
         """
-        leaders, followers = self._alike(work)
-        self._compute(work.feature, leaders, advance)
+        states = self.writer.store.states(work.feature)
+        leaders, followers = alike(work.rows.tolist(), self.identities[work.feature], states)
+        self._compute(work.feature, leaders, followers, advance)
         with self.summary.waits.measured("committing"):
             self._copy(work.feature, followers, advance)
 
-    def _compute(self, feature: str, rows: np.ndarray, advance: Callable[[int], None]) -> None:
+    def _compute(
+        self, feature: str, rows: np.ndarray, followers: dict[int, int], advance: Callable[[int], None]
+    ) -> None:
+        """Encode and commit rows, and the followers in their blocks with them, which are taken out of ``followers``."""
         is_audio = feature == self.encoders.audio_feature
         encoder = self.encoders.audio if is_audio else self.encoders.text
         encode = self._encode_audio if is_audio else self._encode_text
-        windows = _windows(rows, self._companions(encoder, rows))
+        windows = _windows(rows, self._companions(encoder, feature, rows))
         waits = self.summary.waits
         with self._loaders(is_audio) as loaders, ThreadPoolExecutor(1) as committer:
 
@@ -332,6 +434,7 @@ class _Run:
                     loaded = {row: future.result() for row, future in loading.items()}
                 with waits.measured("encoding"):
                     results = encode(feature, loaded, set(wanted), advance)
+                    self._join(feature, results, followers, advance)
                 with waits.measured("committing"):
                     if committing:
                         committing.result()
@@ -353,17 +456,21 @@ class _Run:
             computed = sum(new is not None for new in rows.values())
             self.summary.computed[feature] = self.summary.computed.get(feature, 0) + computed
 
-    def _alike(self, work: FeatureWork) -> tuple[np.ndarray, dict[int, int]]:
-        """The rows to compute, and for each other row the one that is made from the same input."""
-        identity, states = self.identities[work.feature], self.writer.store.states(work.feature)
-        complete = np.flatnonzero((states.length != MISSING) & (states.identity == identity))
-        first = {int(identity[row]): row for row in complete.tolist()[::-1]}
-        followers: dict[int, int] = {}
-        for row in work.rows.tolist():
-            leader = first.setdefault(int(identity[row]), row)
-            if leader != row:
-                followers[row] = leader
-        return np.array([row for row in work.rows.tolist() if row not in followers], int), followers
+    def _join(
+        self,
+        feature: str,
+        results: dict[int, Row | None],
+        followers: dict[int, int],
+        advance: Callable[[int], None],
+    ) -> None:
+        """Add to the results of a window the followers in its blocks, so that these are written once."""
+        blocks = {block_of(row) for row in results}
+        joined = {row: leader for row, leader in followers.items() if block_of(row) in blocks and results.get(leader)}
+        for row, leader in joined.items():
+            results[row] = results[leader]
+            del followers[row]
+        self.summary.copied[feature] = self.summary.copied.get(feature, 0) + len(joined)
+        advance(len(joined))
 
     def _copy(self, feature: str, followers: Mapping[int, int], advance: Callable[[int], None]) -> None:
         """Give rows the values of those made from the same input; where these failed, so do the rows."""
@@ -377,15 +484,21 @@ class _Run:
                 elif not self.summary.stopped_early:
                     segment_id = self.writer.store.segments["segment_id"].iloc[leader]
                     results[row] = self._failed(row, reasons[segment_id])
+            copied = sum(new is not None for new in results.values())
+            self.summary.copied[feature] = self.summary.copied.get(feature, 0) + copied
             self._commit(feature, results)
             advance(len(window))
 
-    def _companions(self, encoder: AudioEncoder | TextEncoder, rows: np.ndarray) -> np.ndarray:
+    def _companions(self, encoder: AudioEncoder | TextEncoder, feature: str, rows: np.ndarray) -> np.ndarray:
         """The rows that are encoded along so that batches, and with them the rounding, are those of a whole run."""
         if not encoder.batches_matter:
             return rows
-        segments = self.writer.store.segments
-        return np.array([row for row in range(len(segments)) if self._is_mine(row)], int)
+        mine = [row for row in range(len(self.writer.store.segments)) if self._is_mine(row)]
+        # Of rows made from the same input a whole run encodes the first.
+        firsts = {
+            int(identity): row for row, identity in zip(mine[::-1], self.identities[feature][mine[::-1]], strict=True)
+        }
+        return np.array(sorted(firsts.values()), int)
 
     def _is_mine(self, row: int) -> bool:
         number, count = self.config.share
@@ -404,28 +517,34 @@ class _Run:
         """What a loader calls, and with what, to load a row."""
         segment = self.writer.store.segments.iloc[row]
         if not is_audio:
-            return self.encoders.text.cut, self.tokens[segment["segment_id"]]
-        return load_samples, self.corpus.root, segment, self.encoders.audio.spec
+            return self.encoders.text.cut, self.tokens[segment["text"]]
+        return load_input, self.corpus.root, segment, self.encoders.audio.spec, self.encoders.remover
 
     def _encode_audio(
         self,
         feature: str,
-        loaded: Mapping[int, np.ndarray | AudioError],
+        loaded: Mapping[int, Input | AudioError],
         wanted: set[int],
         advance: Callable[[int], None],
     ) -> dict[int, Row | None]:
         """The wanted rows of a window; None for a segment that failed. Stops early past the allowed failures."""
         encoder, usable, results = self.encoders.audio, {}, {}
-        for row, samples in loaded.items():
-            if not isinstance(samples, AudioError) and not encoder.frames(len(samples)):
-                samples = AudioError(
-                    f"is too short: {len(samples)} samples at {encoder.spec.sample_rate} Hz make no frame"
+        for row, got in loaded.items():
+            if not isinstance(got, AudioError) and not encoder.frames(len(got.samples)):
+                got = AudioError(
+                    f"is too short: {len(got.samples)} samples at {encoder.spec.sample_rate} Hz make no frame"
                 )
-            if not isinstance(samples, AudioError):
-                usable[row] = samples
+            if not isinstance(got, AudioError):
+                usable[row] = got.samples
+                if self.summary.silence and row in wanted:
+                    self.summary.silence.note(int(self.identities[feature][row]), got)
+                    is_original = self.writer.store.segments["view"].iloc[row] == ORIGINAL
+                    self.summary.cut_audio += got.is_cut and is_original
             elif row in wanted:
-                results[row] = self._failed(row, str(samples))
+                results[row] = self._failed(row, str(got))
                 advance(1)
+        if self.summary.silence:
+            self.summary.silence.write()  # before the rows are committed, so that a complete row is always listed
         for batch in batches_of(
             {row: encoder.frames(len(samples)) for row, samples in usable.items()}, encoder.batch_rows
         ):
@@ -467,21 +586,25 @@ class _Run:
     def _failed(self, row: int, reason: str) -> None:
         segment = self.writer.store.segments.iloc[row]
         origin = self.corpus.origins[segment["segment_id"]]
-        columns = ("segment_id", "recording_id", "split", "audio")
+        columns = ("segment_id", "recording_id", "split", "view", "audio")
+        if any(known.segment_id == segment["segment_id"] and known.reason == reason for known in self.summary.failures):
+            return  # a segment whose audio cannot be used is named once, not for each of its views
         self.summary.failures.append(Failure(*(segment[name] for name in columns), origin=origin, reason=reason))
         allowed = self.config.failures_allowed(self.summary.segments)
         self.summary.stopped_early = len(self.summary.failures) > allowed
 
 
 def tokenized(encoder: TextEncoder, table: pd.DataFrame) -> dict[str, list[int]]:
-    return dict(zip(table["segment_id"], encoder.tokenize(table["text"].tolist()), strict=True))
+    """Token ids, not yet cut, by text."""
+    texts = list(dict.fromkeys(table["text"]))
+    return dict(zip(texts, encoder.tokenize(texts), strict=True))
 
 
-def seconds_of_segments(corpus: Corpus) -> np.ndarray:
+def seconds_of_segments(root: Path, table: pd.DataFrame) -> np.ndarray:
     """Length of each segment in seconds as far as file headers tell; NaN where they do not."""
-    whole = {path: audio.seconds_of(corpus.root / path) for path in set(corpus.table["audio"])}
-    ends = corpus.table["end"].fillna(corpus.table["audio"].map(whole).astype(float))
-    return (ends - corpus.table["start"].fillna(0.0)).to_numpy()
+    whole = {path: audio.seconds_of(root / path) for path in set(table["audio"])}
+    ends = table["end"].fillna(table["audio"].map(whole).astype(float))
+    return (ends - table["start"].fillna(0.0)).to_numpy()
 
 
 def identities_of(root: Path, segments: pd.DataFrame, encoders: Encoders, track: Track) -> dict[str, np.ndarray]:
@@ -490,20 +613,33 @@ def identities_of(root: Path, segments: pd.DataFrame, encoders: Encoders, track:
     files = sorted(set(segments["audio"][present]))
     digests = {}
     with track("checking audio files", total=len(files), unit="files") as advance, ThreadPoolExecutor(_THREADS) as pool:
-        for path, digest in zip(files, pool.map(lambda path: _file_digest(root / path), files), strict=True):
+        for path, digest in zip(files, pool.map(lambda path: file_digest(root / path), files), strict=True):
             digests[path] = digest
             advance(1)
-    audio_print, text_print = encoders.audio.spec.fingerprint, encoders.text.spec.fingerprint
+    audio_spec, text_spec = encoders.audio.spec, encoders.text.spec
+    audio_print, text_print = audio_spec.of_originals.fingerprint, text_spec.of_originals.fingerprint
     from_audio, from_text = np.zeros(len(segments), np.uint64), np.zeros(len(segments), np.uint64)
     for row in np.flatnonzero(present):
         segment = segments.iloc[row]
-        where = (str(segment[name]) for name in ("start", "end", "channel"))
-        from_audio[row] = identity_of(audio_print, digests[segment["audio"]], *where)
+        from_audio[row] = audio_identity(audio_print, audio_spec.views, segment, digests[segment["audio"]])
         from_text[row] = identity_of(text_print, segment["text"])
     return {encoders.audio_feature: from_audio, encoders.text_feature: from_text}
 
 
-def _file_digest(path: Path) -> str:
+def audio_identity(made_by: str, recipes: Mapping[str, Mapping], segment: pd.Series, digest: str) -> int:
+    """The hash of what a row of an audio feature is made from.
+
+    ``made_by`` is the fingerprint of the feature's spec without its views, ``recipes`` are the views, ``digest`` is the
+    audio file's. A view that leaves the audio as it is has the original's identity. In a text feature the altered
+    transcript itself says what a row is made from, and one in which nothing was replaced has the original's.
+    """
+    where = (str(segment[name]) for name in ("start", "end", "channel"))
+    recipe = recipes.get(segment["view"])
+    view = (json.dumps(recipe, sort_keys=True), segment["segment_id"], segment["view"]) if recipe else ()
+    return identity_of(made_by, digest, *where, *view)
+
+
+def file_digest(path: Path) -> str:
     digest = hashlib.blake2b(digest_size=16)
     with open(path, "rb") as file:
         while piece := file.read(1 << 20):
@@ -515,33 +651,37 @@ def _summary(
     corpus: Corpus,
     store: FeatureStore,
     encoders: Encoders,
+    wanted: Wanted,
     tokens: Mapping[str, list[int]],
     seconds: np.ndarray,
     identities: Mapping[str, np.ndarray],
     config: ExtractConfig,
 ) -> Summary:
-    spec = encoders.audio.spec
-    return Summary(
+    spec, rows = encoders.audio.spec, store.segments
+    originals = (wanted.table["view"] == ORIGINAL).to_numpy()
+    is_removed, of_views = rows["split"] == REMOVED, rows["view"] != ORIGINAL
+    left = is_removed & ~of_views
+    summary = Summary(
         store=store.path,
-        segments=len(corpus.table),
+        segments=int(originals.sum()),
+        copies=int((~originals).sum()),
         works=find_work(store, identities, config.share),
-        cut_audio=int((seconds > spec.max_samples / spec.sample_rate).sum()),
-        cut_text=sum(len(ids) > encoders.text.spec.max_rows for ids in tokens.values()),
+        cut_text=sum(len(tokens[text]) > encoders.text.spec.max_rows for text in corpus.table["text"]),
         empty_texts=int((corpus.table["text"] == "").sum()),
-        removed=int((store.segments["split"] == REMOVED).sum()),
+        removed=int(left.sum()),
+        removed_views=rows["segment_id"][is_removed & of_views].nunique(),
+        split=wanted.split,
     )
-
-
-def load_samples(root: Path, segment: pd.Series, spec: FeatureSpec) -> np.ndarray | AudioError:
-    """The samples that the encoder sees of a segment, or the reason why there are none."""
-    where = (float(segment["start"]), float(segment["end"]), int(segment["channel"]))
-    try:
-        samples = audio.load_segment(root / segment["audio"], spec.sample_rate, *where)
-    except AudioError as error:
-        return error
-    except OSError as error:
-        return AudioError(f"cannot be read ({error.strerror})")
-    return audio.normalised(samples)[: spec.max_samples]
+    if spec.silence:
+        # How much is left of a segment is known once it is loaded; what is longer than the longest input counts then.
+        mine = rows[~is_removed & ~of_views]
+        path = silence_path(store.path, encoders.audio_feature, config.shard)
+        summary.silence = SilenceLog(path, mine, identities[encoders.audio_feature][mine.index])
+    else:
+        summary.cut_audio = int((seconds[originals] > spec.max_samples / spec.sample_rate).sum())
+    if not originals.all():
+        summary.classes_before, summary.classes_after = rows_per_class(wanted.table, corpus, wanted.split)
+    return summary
 
 
 def _windows(rows: np.ndarray, companions: np.ndarray | None = None) -> Iterator[tuple[list[int], list[int]]]:
@@ -607,6 +747,12 @@ def failures_path(store: Path, shard: str = "") -> Path:
     """Where the segments that could not be used are listed; each share of an extraction has its own list."""
     share = f".{shard.replace('/', '-of-')}" if shard else ""
     return store.with_name(f"{store.stem}.failures{share}.csv")
+
+
+def silence_path(store: Path, feature: str, shard: str = "") -> Path:
+    """Where is listed what was removed of each segment."""
+    share = f".{shard.replace('/', '-of-')}" if shard else ""
+    return store.with_name(f"{store.stem}.{feature}.silence{share}.csv")
 
 
 def _write_failures(path: Path, failures: Sequence[Failure]) -> Path | None:

@@ -10,12 +10,18 @@ from pathlib import Path
 
 from ..errors import SettingError
 from .config import ExtractConfig
+from .corpora.corpus import Corpus
+from .views import ViewOptions
+from .wanted import wanted_rows
 
 
-def extract_on_devices(devices: str, store: Path, config: ExtractConfig, arguments: Sequence[str]) -> int:
+def extract_on_devices(
+    devices: str, corpus: Corpus, store: Path, config: ExtractConfig, views: ViewOptions, arguments: Sequence[str]
+) -> int:
     """Run ``msmt`` with the same arguments once per device; returns the worst exit status.
 
-    ``devices`` are numbers of GPUs, such as ``0,1,2``, or ``cpu``. Raises SettingError for HDF5, which has one writer.
+    ``devices`` are numbers of GPUs, such as ``0,1,2``, or ``cpu``. Raises SettingError for HDF5, which has one writer,
+    and for whatever the processes would refuse alike.
     """
     names = [name.strip() for name in devices.split(",") if name.strip()]
     if not names or not all(name == "cpu" or name.isdigit() for name in names):
@@ -24,6 +30,7 @@ def extract_on_devices(devices: str, store: Path, config: ExtractConfig, argumen
         raise SettingError(f"{store}: an HDF5 store has one writer; extract to Zarr, then run msmt convert")
     if config.shard:
         raise SettingError("devices and shard both share out the work; give one of them")
+    wanted_rows(corpus, store, config, views)
     common = _without_devices(arguments)
     processes = []
     for number, name in enumerate(names, start=1):

@@ -6,14 +6,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .segments import REMOVED
+from .segments import ORIGINAL, REMOVED
 from .store import MISSING, FeatureStore
 
 
 def describe(store: FeatureStore) -> dict:
-    """Dataset, segments per split and label, features with specs and states, bytes. Plain JSON types."""
+    """Dataset, segments per split and label, views, features with specs and states, bytes. Plain JSON types."""
     segments = store.segments
-    present = segments[segments["split"] != REMOVED]
+    rows = segments[segments["split"] != REMOVED]
+    present = rows[rows["view"] == ORIGINAL]
+    views = rows[rows["view"] != ORIGINAL]
+    gone = segments[(segments["split"] == REMOVED) & (segments["view"] == ORIGINAL)]
     splits = list(dict.fromkeys(present["split"]))
     padded = sum(len(segments) * spec.max_rows * spec.width * 2 for spec in store.specs.values())
     return {
@@ -24,17 +27,21 @@ def describe(store: FeatureStore) -> dict:
         "fingerprint": store.fingerprint(),
         "segments": len(present),
         "recordings": int(present["recording_id"].nunique()),
-        "removed_segments": len(segments) - len(present),
-        "views": {view: int(count) for view, count in present["view"].value_counts().items()},
+        "removed_segments": len(gone),
+        "views": {view: int(count) for view, count in rows["view"].value_counts(sort=False).items()},
         "splits": {
             split: {
                 "recordings": int(present["recording_id"][present["split"] == split].nunique()),
                 "segments": int((present["split"] == split).sum()),
+                "views": {
+                    view: int(count)
+                    for view, count in views["view"][views["split"] == split].value_counts(sort=False).items()
+                },
                 "labels": {task.name: _labels(task, present[present["split"] == split]) for task in store.tasks},
             }
             for split in splits
         },
-        "features": {name: _feature(store, name, present.index.to_numpy()) for name in store.specs},
+        "features": {name: _feature(store, name, rows.index.to_numpy()) for name in store.specs},
         "bytes_on_disk": store.bytes_on_disk(),
         "bytes_valid": sum(_valid_bytes(store, name) for name in store.specs),
         "bytes_padded": padded,
@@ -55,15 +62,20 @@ def table_of(description: Mapping) -> str:
         for task, labels in content["labels"].items():
             shown = "  ".join(f"{label} {value:g}" for label, value in labels.items())
             lines.append(f"  {task:<12} {shown}")
-    lines += ["", f"{'feature':<16}{'shape':<20}{'complete':>10}{'missing':>9}{'mean length':>13}  made by"]
+        if content["views"]:
+            shown = "  ".join(f"{view} {count}" for view, count in content["views"].items())
+            lines.append(f"  {'copies':<12} {shown}")
+    width = max(16, 2 + max(map(len, description["features"]), default=0))
+    lines += ["", f"{'feature':<{width}}{'shape':<20}{'complete':>10}{'missing':>9}{'mean length':>13}  made by"]
     for name, feature in description["features"].items():
         spec = feature["spec"]
         rate = f", {spec['sample_rate']} Hz" if spec["sample_rate"] else ""
+        rate += f", channel {spec['channel']}" if spec.get("channel") is not None else ""
+        rate += ", silence removed" if spec.get("silence") else ""
         made_by = f"{spec['encoder_class']} {spec['encoder']}, layer {spec['layer']}{rate}, {spec['precision']}"
         shape = " x ".join(str(size) for size in feature["shape"])
-        lines.append(
-            f"{name:<16}{shape:<20}{feature['complete']:>10}{feature['missing']:>9}{feature['mean_length']:>13.1f}  {made_by}"
-        )
+        counts = f"{feature['complete']:>10}{feature['missing']:>9}{feature['mean_length']:>13.1f}"
+        lines.append(f"{name:<{width}}{shape:<20}{counts}  {made_by}")
     disk, valid, padded = (description[name] for name in ("bytes_on_disk", "bytes_valid", "bytes_padded"))
     against_valid = f", {disk / valid:.3f} x the valid values" if valid else ""
     lines += ["", f"on disk {_size(disk)}{against_valid}; padded it would be {_size(padded)}"]

@@ -1,18 +1,19 @@
 """The segment table: one row per segment and view, in the order of the store's rows.
 
-| column       | type    | meaning                                                             |
-|--------------|---------|---------------------------------------------------------------------|
-| segment_id   | str     | unique together with ``view``                                       |
-| recording_id | str     | the call or dialogue it belongs to                                  |
-| index        | int32   | position within the recording, ascending, not necessarily from 0    |
-| split        | str     | ``train``, ``val``, ``test`` or what the corpus calls them          |
-| audio        | str     | path of the audio file, relative to the data folder                 |
-| start, end   | float64 | seconds within that file; NaN for its beginning and its end         |
-| channel      | int32   | channel of that file, -1 for the mean over all                      |
-| text         | str     | transcript, may be empty                                            |
-| speaker      | str     | who speaks, empty when unknown or several                           |
-| view         | str     | ``original``, or the name of an augmentation                        |
-| label_<task> | int32   | class index, -1 when there is none; float64 and NaN for real values |
+| column        | type    | meaning                                                                    |
+|---------------|---------|----------------------------------------------------------------------------|
+| segment_id    | str     | unique together with ``view``                                              |
+| recording_id  | str     | the call or dialogue it belongs to                                         |
+| index         | int32   | position within the recording, ascending, not necessarily from 0           |
+| split         | str     | ``train``, ``val``, ``test`` or what the corpus calls them                 |
+| audio         | str     | path of the audio file, relative to the data folder                        |
+| start, end    | float64 | seconds within that file; NaN for its beginning and its end                |
+| channel       | int32   | channel of that file, -1 for the mean over all                             |
+| text          | str     | transcript, as the view has it; may be empty                               |
+| speaker       | str     | who speaks, empty when unknown or several                                  |
+| view          | str     | ``original``, or the name of an augmentation                               |
+| agent_channel | int32   | channel that the agent is on, -1 if unknown; only in stores that were told |
+| label_<task>  | int32   | class index, -1 when there is none; float64 and NaN for real values        |
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ _WHEN_ABSENT = {
     "speaker": "",
     "view": ORIGINAL,
 }
+AGENT_CHANNEL = "agent_channel"
+UNKNOWN_CHANNEL = -1
 
 
 def segment_table(rows: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:
@@ -59,6 +62,8 @@ def segment_table(rows: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:
     for column, kind in _TYPES.items():
         values = rows[column] if column in rows else np.full(len(rows), _WHEN_ABSENT[column])
         table[column] = _typed(values, kind)
+    if AGENT_CHANNEL in rows:
+        table[AGENT_CHANNEL] = rows[AGENT_CHANNEL].fillna(UNKNOWN_CHANNEL).to_numpy().astype(np.int32)
     for task in tasks:
         absent = np.nan if task.is_value else NO_LABEL
         values = rows[task.column] if task.column in rows else np.full(len(rows), absent)

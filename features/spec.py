@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from ..errors import SettingError
 
 # Where a folder lies and what a hub calls a commit say who made the weights, but the digest of the
 # weights alone decides the values: a folder that was moved is still the same encoder.
 _ONLY_FOR_THE_READER = ("encoder", "revision")
+_UNLESS_EMPTY = ("channel", "silence", "views")  # fields that a spec has only where there is something to say
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,15 @@ class FeatureSpec:
     dtype: str = "float16"
     """Type of the stored values."""
 
+    channel: int | None = None
+    """The one channel of the audio that is used, 0 is the first; None for what the segment table says."""
+
+    silence: Mapping | None = None
+    """How silence is removed before anything else is done to the samples; None where it is kept."""
+
+    views: Mapping[str, Mapping] = field(default_factory=dict)
+    """The recipe of each view that alters what this feature is made from, by the view's name."""
+
     def __post_init__(self) -> None:
         if self.modality not in ("audio", "text"):
             raise SettingError(f"modality must be audio or text, but is {self.modality!r}")
@@ -74,18 +85,49 @@ class FeatureSpec:
         decisive = {name: value for name, value in self.to_json().items() if name not in _ONLY_FOR_THE_READER}
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:32]
 
+    @property
+    def of_originals(self) -> FeatureSpec:
+        """The spec without its views: all that determines the values of a segment as recorded."""
+        return dataclasses.replace(self, views={})
+
+    def is_extended_by(self, other: FeatureSpec) -> bool:
+        """Whether ``other`` gives the originals the same values, whatever its views."""
+        return not self.of_originals.differences(other.of_originals)
+
     def differences(self, other: FeatureSpec) -> list[str]:
-        """One phrase per deciding field in which ``other`` differs, such as ``sample_rate 8000, not 16000``."""
-        mine, theirs = self.to_json(), other.to_json()
-        return [
-            f"{name} {mine[name]}, not {theirs[name]}"
+        """One phrase per deciding field in which ``other`` differs, such as ``sample_rate 8000, not 16000``.
+
+        A view that only one of them has is no difference: a feature may be given further views.
+        """
+        mine, theirs = dataclasses.asdict(self.of_originals), dataclasses.asdict(other.of_originals)
+        phrases = [
+            _difference(name, mine[name], theirs[name])
             for name in mine
             if mine[name] != theirs[name] and name not in _ONLY_FOR_THE_READER
         ]
+        return phrases + self.differences_of_views(other.views)
+
+    def differences_of_views(self, recipes: Mapping[str, Mapping]) -> list[str]:
+        """One phrase per view whose recipe is another here: ``view noise with seed 0, not 1``."""
+        return [
+            _difference(f"view {view}", recipe, recipes[view])
+            for view, recipe in self.views.items()
+            if recipes.get(view, recipe) != recipe
+        ]
 
     def to_json(self) -> dict:
-        return dataclasses.asdict(self)
+        fields = dataclasses.asdict(self)
+        fields["views"] = dict(sorted(fields["views"].items()))
+        return {name: value for name, value in fields.items() if value not in (None, {}) or name not in _UNLESS_EMPTY}
 
     @classmethod
     def from_json(cls, fields: dict) -> FeatureSpec:
         return cls(**fields)
+
+
+def _difference(name: str, mine, theirs) -> str:
+    """``sample_rate 8000, not 16000``; of a recipe only what differs: ``silence with threshold 0.5, not 0.7``."""
+    if not (isinstance(mine, Mapping) and isinstance(theirs, Mapping)):
+        return f"{name} {mine}, not {theirs}"
+    parts = [part for part in {**mine, **theirs} if mine.get(part) != theirs.get(part)]
+    return f"{name} with {' and '.join(f'{part} {mine.get(part)}, not {theirs.get(part)}' for part in parts)}"

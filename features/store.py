@@ -8,8 +8,8 @@ Format, version 1. Both formats hold the same tree, readable with plain zarr or 
     <feature>/features    (N, T, d)   float16, little-endian, uncompressed, chunks (1, c, d), zeros past the length
     <feature>/length      (N,)        int32, valid rows; -1 = missing
     <feature>/checksum    (N,)        uint64, XXH3 of the bytes of the valid rows
-    <feature>/identity    (N,)        uint64, hash of what the row was made from: audio or text, and spec
-    <feature> attributes  spec (JSON), fingerprint, chunk_rows
+    <feature>/identity    (N,)        uint64, hash of what the row was made from: audio or text, spec, and its view's recipe
+    <feature> attributes  spec (JSON, with the recipe of each view that the feature knows), fingerprint, chunk_rows
 
 A chunk that is all padding is not stored, so padding costs nothing but the rest of a segment's last
 chunk. A row is complete when its length is not -1, and nothing else makes it so: every writer puts
@@ -25,7 +25,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -174,6 +174,11 @@ class FeatureStore(ABC):
             self._table = table
         return self._table
 
+    @property
+    def recipes(self) -> dict[str, Mapping]:
+        """The recipe of each view that the store holds, by the view's name; a view has one, whatever the feature."""
+        return {view: recipe for spec in self.specs.values() for view, recipe in spec.views.items()}
+
     def states(self, feature: str) -> RowStates:
         """Length, checksum and identity of every row of a feature, read once."""
         if feature not in self._states:
@@ -215,9 +220,12 @@ class FeatureStore(ABC):
         return RowReader(self, feature, mapped)
 
     def changed_specs(self, specs: Mapping[str, FeatureSpec]) -> dict[str, list[str]]:
-        """For each feature that the store holds with another spec, the differences."""
-        there = self.specs
-        differences = {name: there[name].differences(spec) for name, spec in specs.items() if name in there}
+        """For each feature that the store holds with another spec, or with another recipe for a view, the differences."""
+        recipes = {view: recipe for spec in specs.values() for view, recipe in spec.views.items()}
+        differences = {
+            name: spec.differences(specs[name]) if name in specs else spec.differences_of_views(recipes)
+            for name, spec in self.specs.items()
+        }
         return {name: phrases for name, phrases in differences.items() if phrases}
 
     def mismatch(self, changed: Mapping[str, Sequence[str]]) -> SpecMismatchError:
@@ -340,8 +348,9 @@ class StoreWriter(ABC):
         new segments follow at the end, and segments that are gone keep their rows under the split
         ``removed``; labels and other columns are brought up to date.
 
-        Raises SpecMismatchError when a feature exists with another spec, unless ``overwrite``; then
-        its rows are dropped. ``expected_lengths`` (N,) decides the chunk size of a new feature.
+        A feature may be given further views. Raises SpecMismatchError when it exists with another spec, or with another
+        recipe for a view, unless ``overwrite``; then its rows, or those of the view, are dropped.
+        ``expected_lengths`` (N,) decides the chunk size of a new feature.
         """
         path = self.path
         if not path.exists():
@@ -359,18 +368,37 @@ class StoreWriter(ABC):
         changed = store.changed_specs(specs)
         if changed and not overwrite:
             raise store.mismatch(changed)
-        kept = {name: feature for name, feature in store.head.features.items() if name not in changed}
+        emptied = {name for name in changed if name in specs and not store.specs[name].is_extended_by(specs[name])}
+        self._empty_views(specs, emptied)
         made = {
             name: FeatureHead(spec, chunk_rows_for(spec, expected_lengths[name]))
             for name, spec in specs.items()
-            if name not in kept
+            if name not in store.specs or name in emptied
         }
-        head = StoreHead(dataset, tuple(tasks), store.head.created, store.head.msmt_version, {**kept, **made})
-        merged = _merged_table(store.segments, store.tasks, table, tasks)
-        if made or head.tasks != store.tasks or table_digest(merged) != table_digest(store.segments):
+        head = StoreHead(
+            dataset, tuple(tasks), store.head.created, store.head.msmt_version, {**_extended(store, specs), **made}
+        )
+        merged = merged_table(store.segments, store.tasks, table, tasks)
+        is_other = head.features != store.head.features or head.tasks != store.tasks
+        if emptied or is_other or table_digest(merged) != table_digest(store.segments):
             with explained(path):
-                self._replace(head, merged, set(changed))
+                self._replace(head, merged, emptied)
         self.store = open_store(path)
+
+    def _empty_views(self, specs: Mapping[str, FeatureSpec], emptied: set[str]) -> None:
+        """Mark the rows of each view missing that is to have another recipe.
+
+        Before the recipe is replaced: whatever the specs say, a row that is there was made so.
+        """
+        store = self.store
+        recipes = {view: recipe for spec in specs.values() for view, recipe in spec.views.items()}
+        for name, spec in store.specs.items():
+            changed = [view for view, recipe in spec.views.items() if recipes.get(view, recipe) != recipe]
+            if name in emptied or not changed:
+                continue
+            rows = np.flatnonzero(store.segments["view"].isin(changed).to_numpy() & (store.lengths(name) != MISSING))
+            for block in sorted({block_of(int(row)) for row in rows}):
+                self.commit(name, block, {int(row): None for row in rows if block_of(int(row)) == block})
 
     @abstractmethod
     def commit(self, feature: str, block: int, rows: Mapping[int, Row | None]) -> None:
@@ -390,7 +418,9 @@ class StoreWriter(ABC):
             return True
         if set(specs) - set(store.specs) or store.changed_specs(specs):
             return True
-        merged = _merged_table(store.segments, store.tasks, table, tasks)
+        if _extended(store, specs) != store.head.features:
+            return True
+        merged = merged_table(store.segments, store.tasks, table, tasks)
         return table_digest(merged) != table_digest(store.segments)
 
     def begin_copy(self, source: FeatureStore) -> None:
@@ -455,9 +485,10 @@ def writer_for(path: str | os.PathLike, shared: bool = False) -> StoreWriter:
     return ZarrWriter(path, shared) if _format_of(path) == "zarr" else Hdf5Writer(path, shared)
 
 
-def _merged_table(
+def merged_table(
     old: pd.DataFrame, old_tasks: Sequence[Task], new: pd.DataFrame, tasks: Sequence[Task]
 ) -> pd.DataFrame:
+    """The table of a store that held ``old`` once it holds ``new``: known rows keep their numbers, see ``prepare``."""
     keys = ["segment_id", "view"]
     new = new.set_index(keys, drop=False)
     old_keys = pd.MultiIndex.from_frame(old[keys])
@@ -469,6 +500,17 @@ def _merged_table(
     known = pd.concat([new[new.index.isin(old_keys)], gone]).loc[list(old_keys)]
     added = new[~new.index.isin(old_keys)]
     return segment_table(pd.concat([known, added]).reset_index(drop=True), tasks)
+
+
+def _extended(store: FeatureStore, specs: Mapping[str, FeatureSpec]) -> dict[str, FeatureHead]:
+    """The features of a store with the views of ``specs`` besides their own; one that has another recipe loses the view."""
+    recipes = {view: recipe for spec in specs.values() for view, recipe in spec.views.items()}
+    features = {}
+    for name, head in store.head.features.items():
+        kept = {view: recipe for view, recipe in head.spec.views.items() if recipes.get(view, recipe) == recipe}
+        views = {**kept, **(specs[name].views if name in specs else {})}
+        features[name] = replace(head, spec=replace(head.spec, views=views))
+    return features
 
 
 def _new_head(dataset: str, tasks: Sequence[Task], features: Mapping[str, FeatureHead]) -> StoreHead:

@@ -1,8 +1,8 @@
 """The store as a Zarr v3 folder.
 
 A row block is one shard: a file of whole chunks, one segment's after the other, and zarr's index of
-them at the end, so a segment's valid rows are one stretch of bytes. Length, checksum and identity of
-a block are one raw chunk each. A commit replaces these files one by one, each written aside, synced
+them at the end, so a segment's valid rows are one stretch of bytes, which rows of equal values share.
+Length, checksum and identity of a block are one raw chunk each. A commit replaces these files one by one, each written aside, synced
 and renamed; the lengths come last, and rows that are about to change lose theirs first. Writers of
 different blocks touch different files and need no lock.
 
@@ -90,14 +90,18 @@ class ZarrStore(FeatureStore):
         block, within = divmod(row, BLOCK_ROWS)
         path = _shard_path(self.path, feature, block)
         needed = -(-rows // head.chunk_rows)
-        status = path.stat()
-        # A shard is never changed, only replaced, so its size, time and file number tell whether the index still holds.
-        index = _shard_index(path, _chunks_per_row(head), (status.st_ino, status.st_mtime_ns, status.st_size))
-        offsets = index[within, :needed, 0]
+        offsets = self._index(feature, block)[within, :needed, 0]
         if (offsets == _ABSENT).any():
             offsets = offsets[: int(np.argmax(offsets == _ABSENT))]
         chunk_bytes = head.chunk_rows * head.spec.width * 2
         return merged_extents(path, offsets.tolist(), chunk_bytes, head.chunk_rows)
+
+    def _index(self, feature: str, block: int) -> np.ndarray:
+        path = _shard_path(self.path, feature, block)
+        status = path.stat()
+        # A shard is never changed, only replaced, so its size, time and file number tell whether the index still holds.
+        version = (status.st_ino, status.st_mtime_ns, status.st_size)
+        return _shard_index(path, _chunks_per_row(self.head.features[feature]), version)
 
     def _files(self) -> list[Path]:
         return [Path(folder, name) for folder, _, names in os.walk(self.path) for name in names]
@@ -111,14 +115,17 @@ class ZarrStore(FeatureStore):
             chunk_bytes = head.chunk_rows * head.spec.width * 2
             for block in range(-(-len(self.segments) // BLOCK_ROWS)):
                 members = block_range(block, len(self.segments))
-                lengths = states.length[members.start : members.stop]
                 path = _shard_path(self.path, name, block)
-                stored = int((-(-np.maximum(lengths, 0) // head.chunk_rows)).sum())
                 if not path.exists():
                     continue  # its rows, if any should be there, are named one by one
-                expected = stored * chunk_bytes + _index_bytes(_chunks_per_row(head))
-                if (lengths == MISSING).any():
+                if (states.length[members.start : members.stop] == MISSING).any():
                     continue  # a killed commit may leave values of rows that are still marked missing
+                try:
+                    offsets = self._index(name, block)[..., 0]
+                except StoreError:
+                    continue  # its rows are named already
+                stored = len(np.unique(offsets[offsets != _ABSENT]))  # rows of equal values share their chunks
+                expected = stored * chunk_bytes + _index_bytes(_chunks_per_row(head))
                 if path.stat().st_size != expected:
                     yield Damage(name, -1, f"the shard has {path.stat().st_size} bytes, not {expected}", block)
 
@@ -152,7 +159,7 @@ class ZarrWriter(StoreWriter):
         head = self.store.head.features[feature]
         shard = _shard_path(self.path, feature, block)
         shard.parent.mkdir(parents=True, exist_ok=True)
-        pieces = _shard_pieces(head, [values.get(row) for row in _whole_block(block)])
+        pieces = _shard_pieces(head, [values.get(row) for row in _whole_block(block)], new["checksum"])
         others = [self._state(feature, name, block, new[name]) for name in ("checksum", "identity")]
         write_all_whole({shard: pieces, **dict(others)})
         write_whole(*self._state(feature, "length", block, new["length"]))
@@ -200,18 +207,19 @@ class ZarrWriter(StoreWriter):
 
     def _replace(self, head: StoreHead, table: pd.DataFrame, emptied: set[str]) -> None:
         rows = len(table)
-        document = json.loads((self.path / "zarr.json").read_text())
-        document["attributes"] = _root_attributes(head)
         # First, because it is the table that tells whether there is anything left to replace.
-        write_whole(self.path / "zarr.json", [json.dumps(document, indent=2).encode()])
+        _write_attributes(self.path, _root_attributes(head))
         for name, feature in head.features.items():
             folder = self.path / name
             if name in emptied or name not in self.store.specs:
                 self._put_folder(folder, lambda aside, feature=feature: _make_feature(aside, feature, rows))
-            elif rows != len(self.store.segments):
+                continue
+            if rows != len(self.store.segments):
                 # Rows are added before the table names them: until then they are missing rows beyond its end.
                 for array in ("features", *STATES):
                     _resize(folder / array, rows)
+            if feature != self.store.head.features[name]:
+                _write_attributes(folder, _feature_attributes(feature))
         self._put_folder(self.path / "segments", lambda aside: _make_segments(aside, head, table))
 
     def _put_folder(self, folder: Path, make) -> None:
@@ -261,12 +269,16 @@ def _make_segments(folder: Path, head: StoreHead, table: pd.DataFrame) -> None:
         group.create_array(column, data=values, compressors=None)
 
 
+def _feature_attributes(feature: FeatureHead) -> dict:
+    spec = feature.spec
+    return {"spec": spec.to_json(), "fingerprint": spec.fingerprint, "chunk_rows": feature.chunk_rows}
+
+
 def _make_feature(folder: Path, feature: FeatureHead, rows: int) -> None:
     import zarr
 
     spec, chunk_rows = feature.spec, feature.chunk_rows
-    attributes = {"spec": spec.to_json(), "fingerprint": spec.fingerprint, "chunk_rows": chunk_rows}
-    group = zarr.create_group(str(folder), attributes=attributes)
+    group = zarr.create_group(str(folder), attributes=_feature_attributes(feature))
     group.create_array(
         "features",
         shape=(rows, spec.max_rows, spec.width),
@@ -278,6 +290,12 @@ def _make_feature(folder: Path, feature: FeatureHead, rows: int) -> None:
     )
     for name, (kind, absent) in STATES.items():
         group.create_array(name, shape=(rows,), dtype=kind, chunks=(BLOCK_ROWS,), compressors=None, fill_value=absent)
+
+
+def _write_attributes(folder: Path, attributes: dict) -> None:
+    document = json.loads((folder / "zarr.json").read_text())
+    document["attributes"] = attributes
+    write_whole(folder / "zarr.json", [json.dumps(document, indent=2).encode()])
 
 
 def _resize(array: Path, rows: int) -> None:
@@ -323,13 +341,23 @@ def _index_bytes(chunks_per_row: int) -> int:
     return BLOCK_ROWS * chunks_per_row * 16 + _CRC_BYTES
 
 
-def _shard_pieces(feature: FeatureHead, values: list[np.ndarray | None]) -> Iterator[bytes | memoryview]:
-    """The bytes of a shard: each row's chunks in order, then (offset, size) of every chunk, then a CRC32C of those."""
+def _shard_pieces(
+    feature: FeatureHead, values: list[np.ndarray | None], checksums: np.ndarray
+) -> Iterator[bytes | memoryview]:
+    """The bytes of a shard: each row's chunks in order, then (offset, size) of every chunk, then a CRC32C of those.
+
+    Rows of equal values are stored once, and the index leads to the same chunks for all of them.
+    """
     chunk_rows, chunk_bytes = feature.chunk_rows, feature.chunk_rows * feature.spec.width * 2
     index = np.full((BLOCK_ROWS, _chunks_per_row(feature), 2), _ABSENT, "<u8")
+    stored: dict[int, int] = {}  # the row that holds the values of a checksum
     at = 0
     for row, content in enumerate(values):
         if content is None:
+            continue
+        other = stored.setdefault(int(checksums[row]), row)
+        if other != row and np.array_equal(values[other].view(np.uint16), content.view(np.uint16)):
+            index[row] = index[other]
             continue
         chunks = -(-len(content) // chunk_rows)
         index[row, :chunks, 0] = at + chunk_bytes * np.arange(chunks, dtype=np.uint64)

@@ -21,7 +21,7 @@ import pandas as pd
 import pytest
 from msmt.features.copying import verify
 from msmt.features.durable import ASIDE
-from msmt.features.segments import segment_table
+from msmt.features.segments import ORIGINAL, segment_table
 from msmt.features.spec import FeatureSpec
 from msmt.features.store import MISSING, FeatureStore, Row, block_of, block_range, open_store, writer_for
 from msmt.features.tasks import Task
@@ -30,6 +30,7 @@ from msmt.tests.features.made import FIVE, SPECS, TASKS, contents, lengths_of, s
 CHANGES = ("mkdir", "link", "rename", "replace", "unlink", "rmdir")  # functions of os that change names on the disk
 EVERY_HIDDEN = 25  # of the changes within a folder that is made or dropped aside, one in so many is tried
 ROWS, ROWS_LATER = 40, 44  # a block and a part of a second
+VIEWS = (12, 35)  # rows that are views
 
 
 @dataclass(frozen=True)
@@ -56,20 +57,31 @@ class Wanted:
         return found
 
 
+def with_views(seed: int) -> FeatureSpec:
+    return replace(SPECS["hubert"], views={"noise": {"kind": "noise", "seed": seed}})
+
+
+def views_of(rows: int) -> list[str]:
+    return ["noise" if row in VIEWS else ORIGINAL for row in range(rows)]
+
+
 def made() -> Wanted:
-    return Wanted(table(ROWS), contents(ROWS))
+    return Wanted(table(ROWS, view=views_of(ROWS)), contents(ROWS), specs={**SPECS, "hubert": with_views(seed=0)})
 
 
 def changed() -> Wanted:
-    """Other labels and tasks, a segment gone, some new ones, audio that changed or broke, and another text encoder."""
-    later = segment_table(table(ROWS_LATER, label_five=[4] * ROWS_LATER).drop(index=3), (FIVE,))
+    """Other labels and tasks, a segment gone, some new ones, one of them like another, audio that changed or broke, a
+    view of another recipe, and another text encoder."""
+    columns = {"label_five": [4] * ROWS_LATER, "view": views_of(ROWS_LATER)}
+    later = segment_table(table(ROWS_LATER, **columns).drop(index=3), (FIVE,))
     before, after = contents(ROWS), contents(ROWS_LATER, seed=1)
     audio: list[Row | None] = [*before["hubert"], *after["hubert"][ROWS:]]
-    for row in (5, 33):
+    audio[ROWS] = replace(audio[ROWS], values=audio[ROWS + 1].values)
+    for row in (5, 33, *VIEWS):
         audio[row] = replace(after["hubert"][row], identity=1000 + row)
     audio[7] = None
     text = [replace(row, identity=2000 + row.identity) for row in after["roberta"]]
-    specs = {"hubert": SPECS["hubert"], "roberta": spec("text", max_rows=31, weights="other")}
+    specs = {"hubert": with_views(seed=1), "roberta": spec("text", max_rows=31, weights="other")}
     return Wanted(later, {"hubert": audio, "roberta": text}, (FIVE,), specs)
 
 

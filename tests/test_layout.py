@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import subprocess
 import sys
 from pathlib import Path
@@ -59,9 +60,9 @@ def test_no_heavy_import_stands_in_the_way_of_help():
 
 
 def test_every_folder_of_the_package_is_installed():
-    listed = {
-        line.strip() for line in (ROOT / "setup.cfg").read_text().splitlines() if line.strip().startswith("msmt.")
-    }
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    listed = {name for name in settings["options"]["packages"].split() if name != "msmt"}
     there = {
         "msmt." + ".".join(file.parent.relative_to(ROOT).parts)
         for folder in ALLOWED

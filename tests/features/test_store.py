@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import zarr
 from msmt.errors import SpecMismatchError, StoreError
+from msmt.features import zarr_store
 from msmt.features.hdf5_store import parts_folder
 from msmt.features.segments import REMOVED, segment_table
 from msmt.features.store import MISSING, Row, default_store, open_store, writer_for
@@ -356,6 +357,32 @@ class TestZarr(StoreContract):
         with writer_for(path) as writer:
             writer.prepare("marketcalls", TASKS, table(label_five=[1] * ROWS), SPECS, lengths_of(made))
         assert (path / "segments").exists() and (open_store(path).segments["label_five"] == 1).all()
+
+    def test_rows_of_equal_values_share_their_chunks_and_older_stores_that_hold_them_twice_are_intact(
+        self, path, tmp_path, monkeypatch
+    ):
+        made = contents(rows=40)
+        for row in (3, 9, 35):
+            made["hubert"][row] = Row(made["hubert"][1].values, identity=2)
+
+        def written(where):
+            with writer_for(where) as writer:
+                writer.prepare("marketcalls", TASKS, table(rows=40), SPECS, lengths_of(made))
+                fill(writer, made)
+                writer.commit("hubert", 0, {9: made["hubert"][9]})
+            assert same(made, open_store(where)) and list(open_store(where).damage()) == []
+            assert np.array_equal(self.plain(where)["hubert/features"][9], self.plain(where)["hubert/features"][1])
+            return (where / "hubert/features/c/0/0/0").stat().st_size, (
+                where / "hubert/features/c/1/0/0"
+            ).stat().st_size
+
+        once = written(path)
+        pieces = zarr_store._shard_pieces
+        monkeypatch.setattr(zarr_store, "_shard_pieces", lambda head, values, sums: pieces(head, values, range(32)))
+        twice = written(tmp_path / "older.zarr")
+        head = open_store(path).head.features["hubert"]
+        chunks = -(-len(made["hubert"][1].values) // head.chunk_rows)
+        assert twice[0] - once[0] == 2 * chunks * head.chunk_rows * head.spec.width * 2 and twice[1] == once[1]
 
     def test_writers_of_different_blocks_work_at_once(self, path):
         made = contents()
