@@ -354,8 +354,8 @@ def ablate(
     if ablated.is_interrupted:
         click.echo("interrupted; what was finished stays: run the same command to go on", err=True)
         command.exit(130)
-    click.echo(ablated.table)
-    console.say("\n".join(["", *ablated.remarks, *map(str, ablated.files)]))
+    click.echo(ablated.table(brief=not console.verbose))
+    console.say("\n".join(["", *map(str, ablated.files)]))
     for outcome in ablated.failed:
         click.echo(f"{outcome.variant.name}, seed {outcome.seed}: {outcome.error or outcome.status}", err=True)
     if ablated.failed:

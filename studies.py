@@ -6,6 +6,7 @@ The command line calls these; they know both halves, which do not know each othe
 from __future__ import annotations
 
 import dataclasses
+import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +14,12 @@ from pathlib import Path
 
 from .errors import RunError, SettingError
 from .evaluate import comparison, comparison_report, metrics, paper, report, scored
+from .features.durable import explained, write_whole, writer_lock
+from .features.segments import REMOVED
 from .features.store import default_store, open_store
 from .progress import Track, silent
 from .train import ablation
+from .train.learner import INTERRUPTED
 from .train.predict import predict
 from .train.runs import Run, resolve
 
@@ -46,19 +50,23 @@ class Ablated:
     outcomes: tuple[ablation.Outcome, ...]
     """A run per variant and seed."""
 
-    table: str
-    """The table for the screen; empty if it was interrupted."""
+    comparison: comparison.Comparison | None
+    """The figures of all variants; None if it was interrupted."""
+
+    failures: Mapping[str, str]
+    """Why a variant has no result, by its name."""
 
     files: tuple[Path, ...]
     """Tables and picture."""
 
-    remarks: tuple[str, ...]
-    """What a reader of the table has to know."""
-
     @property
     def is_interrupted(self) -> bool:
         """Whether runs are still to be trained."""
-        return not self.table
+        return self.comparison is None
+
+    def table(self, brief: bool = True) -> str:
+        """The table for the screen; ``brief`` without the tables of differences, which the files have."""
+        return comparison_report.table_text(self.comparison, self.failures, brief)
 
     @property
     def failed(self) -> list[ablation.Outcome]:
@@ -151,20 +159,44 @@ def ablate(
     """
     if (plan_file is None) == (not preset):
         raise SettingError("an ablation needs either a plan or a preset: msmt ablate PLAN.yaml, or --preset table6")
-    remarks: list[str] = []
+    notes: list[str] = []
     if plan_file is not None:
         plan = ablation.read_plan(plan_file, options, seeds)
-        plan = dataclasses.replace(plan, store=store or plan.store)
+        plan = dataclasses.replace(plan, store=store or plan.store or default_store(CACHE))
     else:
         store = store or default_store(CACHE)
-        plan, remarks = ablation.preset_plan(preset, open_store(store), options, seeds)
+        plan, notes = ablation.preset_plan(preset, open_store(store), options, seeds)
         plan = dataclasses.replace(plan, store=store)
+    _check(plan, split)
+    for note in notes:
+        say(note)
+    with writer_lock(out), explained(out):
+        out.mkdir(parents=True, exist_ok=True)
+        write_whole(out / "plan.json", [json.dumps(plan.to_json(), indent=2, ensure_ascii=False).encode()])
+        return _ablate(plan, notes, out, split, together, track, say)
+
+
+def _check(plan: ablation.Plan, split: str) -> None:
+    """Refuses, before anything is trained, what could not be scored or shown in the end."""
     for variant in plan.variants:
         if variant.paper and paper.row_named(variant.paper) is None:
             names = "; ".join(row.name for row in paper.ROWS)
             raise SettingError(f"variant {variant.name}: the paper has no row {variant.paper!r}, it has: {names}")
-    for remark in remarks:
-        say(remark)
+    for path in {variant.store or plan.store for variant in plan.variants}:
+        splits = [name for name in dict.fromkeys(open_store(path).segments["split"]) if name != REMOVED]
+        if split not in splits:
+            raise SettingError(f"{path} has no split {split} to score: choose --split from {', '.join(splits)}")
+
+
+def _ablate(
+    plan: ablation.Plan,
+    notes: Sequence[str],
+    out: Path,
+    split: str,
+    together: int,
+    track: Track,
+    say: Callable[[str], None],
+) -> Ablated:
     answers: list[scored.Scored] = []
 
     def score_it(outcome: ablation.Outcome) -> None:
@@ -177,20 +209,18 @@ def ablate(
             name, shown = outcome.variant.name, outcome.variant.paper
             answers.append(dataclasses.replace(answer, variant=name, command=command, paper=shown))
 
-    outcomes = ablation.run_plan(
-        plan, lambda: default_store(CACHE), out, metrics.score, together, track, say, after_each=score_it
-    )
-    if any(outcome.status in ("interrupted", "not begun") for outcome in outcomes):
-        return Ablated(tuple(outcomes), "", (), tuple(remarks))
+    outcomes = ablation.run_plan(plan, out, metrics.score, together, track, say, after_each=score_it)
+    if any(outcome.status in (INTERRUPTED, ablation.NOT_BEGUN) for outcome in outcomes):
+        return Ablated(tuple(outcomes), None, {}, ())
     failed = ablation.failed_variants(outcomes)
     if not answers:
         raise RunError(f"no variant has a result; the first says: {next(iter(failed.values()))}")
     order = {(outcome.variant.name, outcome.seed): number for number, outcome in enumerate(outcomes)}
     rank = {variant.name: number for number, variant in enumerate(plan.variants)}
     answers.sort(key=lambda answer: (rank[answer.variant], order[answer.variant, answer.seed]))
-    compared = comparison.compare(answers, same_store=False)
+    compared = dataclasses.replace(comparison.compare(answers, same_store=False), notes=tuple(notes))
     files = comparison_report.write_comparison(out, "ablation", compared, failed=failed)
-    return Ablated(tuple(outcomes), comparison_report.table_text(compared, failed), tuple(files), tuple(remarks))
+    return Ablated(tuple(outcomes), compared, failed, tuple(files))
 
 
 def compare(

@@ -161,6 +161,9 @@ class Comparison:
     resamples: int
     """R."""
 
+    notes: tuple[str, ...] = ()
+    """What else a reader of the table has to know, a sentence each."""
+
     @property
     def seeds(self) -> tuple[int, ...]:
         """All seeds that any row has."""

@@ -149,11 +149,11 @@ def _latex_list(items: Sequence[str]) -> list[str]:
     return [r"\begin{itemize}", *(rf"  \item {item}" for item in items), r"\end{itemize}"]
 
 
-def table_text(comparison: Comparison, failed: Mapping[str, str] | None = None) -> str:
-    """The comparison for the screen."""
+def table_text(comparison: Comparison, failed: Mapping[str, str] | None = None, brief: bool = False) -> str:
+    """The comparison for the screen; ``brief`` without the tables of differences."""
     failed = failed or {}
     blocks = [aligned(_main_table(comparison, failed, _Screen))]
-    if len(comparison.rows) > 1:
+    if len(comparison.rows) > 1 and not brief:
         for task in comparison.tasks:
             blocks.append(aligned(_difference_table(comparison, task, _Screen)))
     blocks.append("\n".join([_caption(comparison), *_notes(comparison, failed)]))
@@ -314,7 +314,7 @@ def _notes(comparison: Comparison, failed: Mapping[str, str]) -> list[str]:
         notes.append(f"Each run was scored on {comparison.split} once.")
     if any(_published(row, task) is not None for row in rows for task in comparison.tasks):
         notes += [warning for warning in [caution(comparison.split, _most_recordings(comparison))] if warning]
-    return notes
+    return [*notes, *comparison.notes]
 
 
 def _most_recordings(comparison: Comparison) -> int:

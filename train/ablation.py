@@ -37,6 +37,7 @@ from .loop import passes, train_together
 from .processes import Processes
 from .stream import free_memory
 
+NOT_BEGUN = "not begun"  # what became of a run when the ones before it were interrupted
 _OF_A_PLAN = ("variants", "seeds", "store")
 _OF_A_VARIANT = ("store", "paper")
 _PER_RUN = ("seed", "name")  # options that a plan sets by itself
@@ -81,7 +82,25 @@ class Plan:
     """Every variant is trained with each of them."""
 
     store: Path | None = None
-    """The store of variants that name none; None for the newest."""
+    """The store of variants that name none."""
+
+    def to_json(self) -> dict:
+        """All of it, to keep beside the results."""
+        return {
+            "store": str(self.store),
+            "seeds": list(self.seeds),
+            "variants": {
+                variant.name: {
+                    **dataclasses.asdict(variant.model),
+                    **{
+                        name: value for name, value in dataclasses.asdict(variant.train).items() if name not in _PER_RUN
+                    },
+                    **({"store": str(variant.store)} if variant.store else {}),
+                    **({"paper": variant.paper} if variant.paper else {}),
+                }
+                for variant in self.variants
+            },
+        }
 
 
 @dataclass(frozen=True)
@@ -98,7 +117,7 @@ class Outcome:
     """Its directory; None if it was not begun."""
 
     status: str
-    """As in ``Trained``; ``not begun`` if it was not."""
+    """As in ``Trained``, or ``not begun``."""
 
     error: str = ""
     """Why it failed, if it did."""
@@ -229,7 +248,6 @@ def seeds_from(value, where: str) -> tuple[int, ...]:
 
 def run_plan(
     plan: Plan,
-    default_store: Callable[[], Path],
     out: Path,
     score: Score,
     together: int = 0,
@@ -252,7 +270,7 @@ def run_plan(
     outcomes: dict[tuple[str, int], Outcome] = {}
     for seed in plan.seeds:
         for variant in plan.variants:
-            path = variant.store or plan.store or default_store()
+            path = variant.store or plan.store
             if path not in stores:
                 stores[path] = open_store(path)
             config = variant.settings_for(seed)
@@ -294,7 +312,7 @@ def run_plan(
             if any(outcomes[key].status == INTERRUPTED for key in keys):
                 for key in dict.fromkeys(alike.values()):
                     if key not in outcomes:
-                        settle(key, None, None, "not begun", "")
+                        settle(key, None, None, NOT_BEGUN, "")
                 return [outcomes[key] for key in wanted]
     return [outcomes[key] for key in wanted]
 

@@ -45,7 +45,7 @@ Score = Callable[[Sequence[Task], Mapping[str, np.ndarray], Mapping[str, np.ndar
 RUNNING, FINISHED, STOPPED_EARLY, INTERRUPTED = "running", "finished", "stopped early", "interrupted"
 PRUNED, FAILED = "pruned", "failed"
 _OF_VALUES = ("mae", "corr")  # figures of tasks with real values; all others but loss are of tasks with classes
-_LOWER_IS_BETTER = ("mae", "loss")
+LOWER_IS_BETTER = ("mae", "loss")
 _MUCH_WAITING = 0.03  # share of an epoch's time, above which it is worth a word
 
 
@@ -236,7 +236,7 @@ class Learner:
             "train_loss": self._total_loss / len(material.learnt),
             "val_loss": val_loss,
             "select": material.select,
-            "selected": _finite(-rank[0] if material.select in _LOWER_IS_BETTER else rank[0]),
+            "selected": _finite(-rank[0] if material.select in LOWER_IS_BETTER else rank[0]),
             "best": is_best,
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "seconds": round(time.monotonic() - self._started, 3),
@@ -422,7 +422,7 @@ def _selected(figures: Mapping[str, float], select: str, val_loss: float) -> flo
     values = [value for value in values if math.isfinite(value)]
     if not values:
         return -math.inf
-    return float(np.mean(values)) * (-1 if select in _LOWER_IS_BETTER else 1)
+    return float(np.mean(values)) * (-1 if select in LOWER_IS_BETTER else 1)
 
 
 def _validation_loss(material: Material, logits: Mapping[str, torch.Tensor], epoch: int) -> float:

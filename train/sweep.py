@@ -8,6 +8,7 @@ passes over the data where they see the same batches. Only validation figures ar
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -17,17 +18,17 @@ from pathlib import Path
 import pandas as pd
 
 from ..errors import SettingError
+from ..features.durable import explained, writer_lock
 from ..progress import Track, silent
 from . import runs
 from .ablation import Found, settings_made
 from .config import CHOICES, ModelConfig, TrainConfig
-from .learner import FINISHED, INTERRUPTED, PRUNED, STOPPED_EARLY, Score, job_for
+from .learner import FINISHED, INTERRUPTED, LOWER_IS_BETTER, PRUNED, STOPPED_EARLY, Score, job_for
 from .loop import passes, train_together
 from .processes import Processes
 
-_LOWER_IS_BETTER = ("mae", "loss")
 _BEFORE_PRUNING = (5, 3)  # finished trials, and epochs of a trial, before any is ended early
-_SECRET = "settings"  # user attribute of a study: what it was begun with
+_BEGUN_WITH = "settings"  # user attribute of a study: what it was begun with
 
 
 @dataclass(frozen=True)
@@ -155,45 +156,46 @@ def sweep(
             except SettingError as error:
                 raise SettingError(f"--vary {text}: {error}") from error
     select = job_for(store, model, config).material.select
-    out.mkdir(parents=True, exist_ok=True)
-    study = _study(out, ranges, sampler, prune, config.seed, select in _LOWER_IS_BETTER)
-    _check_same(study, out, store, model, config, vary, sampler)
-    is_interrupted = False
-    while not is_interrupted:
-        asked = _ask(study, ranges, sampler, min(together, trials - _done(study)))
-        if not asked:
-            break
-        found, ready = Found(out / "runs"), []
-        for trial, changes in asked:
-            changed_model, changed = settings_made(model, config, {**changes, "name": f"trial-{trial.number}"})
-            try:
-                job = job_for(store, changed_model, changed)
-            except SettingError as error:  # some values do not go together, such as a width and heads
-                say(f"trial {trial.number}: {error}")
-                _tell(study, trial, None, out, "failed", "", 0)
-                continue
-            ready.append((trial, dataclasses.replace(job, resumed=found.run_of(job.settings, store.fingerprint()))))
-        for members in passes([job for _, job in ready], together):
-            group = [ready[number] for number in members]
-
-            def stop(number: int, line: dict, group=group) -> bool:
-                trial, value = group[number][0], line["selected"]
-                if value is not None:
-                    trial.report(value, line["epoch"])
-                return prune and trial.should_prune()
-
-            results = train_together(
-                store, [job for _, job in group], out / "runs", score, track, say, stop=stop, alone=False
-            )
-            for (trial, _), trained in zip(group, results, strict=True):
-                if trained.status == INTERRUPTED:
-                    is_interrupted = True
-                else:
-                    value = trained.best.get("selected") if trained.best else None
-                    _tell(study, trial, value, out, trained.status, trained.run.name, trained.epochs)
-            if is_interrupted:
+    with writer_lock(out), explained(out):
+        out.mkdir(parents=True, exist_ok=True)
+        study = _study(out, ranges, sampler, prune, config.seed, select in LOWER_IS_BETTER)
+        _check_same(study, out, store, model, config, vary, sampler)
+        is_interrupted = False
+        while not is_interrupted:
+            asked = _ask(study, ranges, sampler, min(together, trials - _done(study)))
+            if not asked:
                 break
-    return _result(study, ranges, select, out, is_interrupted)
+            found, ready = Found(out / "runs"), []
+            for trial, changes in asked:
+                changed_model, changed = settings_made(model, config, {**changes, "name": f"trial-{trial.number}"})
+                try:
+                    job = job_for(store, changed_model, changed)
+                except SettingError as error:  # some values do not go together, such as a width and heads
+                    say(f"trial {trial.number}: {error}")
+                    _tell(study, trial, None, out, "failed", "", 0)
+                    continue
+                ready.append((trial, dataclasses.replace(job, resumed=found.run_of(job.settings, store.fingerprint()))))
+            for members in passes([job for _, job in ready], together):
+                group = [ready[number] for number in members]
+
+                def stop(number: int, line: dict, group=group) -> bool:
+                    trial, value = group[number][0], line["selected"]
+                    if value is not None:
+                        trial.report(value, line["epoch"])
+                    return prune and trial.should_prune()
+
+                results = train_together(
+                    store, [job for _, job in group], out / "runs", score, track, say, stop=stop, alone=False
+                )
+                for (trial, _), trained in zip(group, results, strict=True):
+                    if trained.status == INTERRUPTED:
+                        is_interrupted = True
+                    else:
+                        value = trained.best.get("selected") if trained.best else None
+                        _tell(study, trial, value, out, trained.status, trained.run.name, trained.epochs)
+                if is_interrupted:
+                    break
+        return _result(study, ranges, select, out, is_interrupted)
 
 
 def _study(out: Path, ranges: Sequence[Range], sampler: str, prune: bool, seed: int, lower: bool):
@@ -204,19 +206,19 @@ def _study(out: Path, ranges: Sequence[Range], sampler: str, prune: bool, seed: 
         raise SettingError("msmt sweep needs Optuna: install it with pip install 'msmt[sweep]'") from None
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    samplers = {
-        "tpe": lambda: optuna.samplers.TPESampler(seed=seed, constant_liar=True),
-        "grid": lambda: optuna.samplers.GridSampler({each.name: list(each.values) for each in ranges}, seed=seed),
-    }
     startup, epochs = _BEFORE_PRUNING
-    return optuna.create_study(
+    study = optuna.create_study(
         study_name="sweep",
         storage=optuna.storages.JournalStorage(JournalFileBackend(str(out / "journal.log"))),
-        sampler=samplers[sampler](),
+        sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=True),
         pruner=optuna.pruners.MedianPruner(startup, epochs) if prune else optuna.pruners.NopPruner(),
         direction="minimize" if lower else "maximize",
         load_if_exists=True,
     )
+    if sampler == "grid":  # all of it waits in the record from the start, so that a sweep that is cut off loses none
+        for values in itertools.product(*(each.values for each in ranges)):
+            study.enqueue_trial(dict(zip([each.name for each in ranges], values, strict=True)), skip_if_exists=True)
+    return study
 
 
 def _check_same(study, out: Path, store, model: ModelConfig, config: TrainConfig, vary, sampler: str) -> None:
@@ -228,9 +230,9 @@ def _check_same(study, out: Path, store, model: ModelConfig, config: TrainConfig
         "sampler": sampler,
     }
     wanted = json.loads(json.dumps(wanted))
-    kept = study.user_attrs.get(_SECRET)
+    kept = study.user_attrs.get(_BEGUN_WITH)
     if kept is None:
-        study.set_user_attr(_SECRET, wanted)
+        study.set_user_attr(_BEGUN_WITH, wanted)
     elif kept != wanted:
         differing = [name for name in wanted if kept.get(name) != wanted[name]]
         raise SettingError(
@@ -240,15 +242,12 @@ def _check_same(study, out: Path, store, model: ModelConfig, config: TrainConfig
 
 def _ask(study, ranges: Sequence[Range], sampler: str, count: int) -> list[tuple]:
     """The next trials, each with its options: those that were cut off first, then new ones."""
-    import optuna
+    from optuna.trial import Trial, TrialState
 
-    left = [trial for trial in study.get_trials(deepcopy=False) if trial.state == optuna.trial.TrialState.RUNNING]
-    asked = []
-    for trial in left[:count]:
-        asked.append((optuna.trial.Trial(study, trial._trial_id), dict(trial.params)))
-    whole_grid = math.prod(len(each.values) for each in ranges)
+    left = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    asked = [(Trial(study, trial._trial_id), dict(trial.params)) for trial in left[:count]]
     while len(asked) < count:
-        if sampler == "grid" and len(study.get_trials(deepcopy=False)) >= whole_grid:
+        if sampler == "grid" and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             break
         trial = study.ask()
         asked.append((trial, {each.name: _suggested(trial, each) for each in ranges}))
@@ -283,8 +282,10 @@ def _tell(study, trial, value: float | None, out: Path, status: str, run: str, e
 def _result(study, ranges: Sequence[Range], select: str, out: Path, is_interrupted: bool) -> Swept:
     import yaml
 
-    rows, sign = [], -1 if select in _LOWER_IS_BETTER else 1
+    rows, sign = [], -1 if select in LOWER_IS_BETTER else 1
     for trial in study.get_trials(deepcopy=False):
+        if not trial.params:
+            continue  # of a grid, and yet to come
         told = trial.user_attrs
         value = told.get("selected")
         done = told.get("status") in (FINISHED, STOPPED_EARLY) and value is not None

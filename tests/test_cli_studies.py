@@ -1,0 +1,168 @@
+"""The commands ablate, compare and sweep, and what eval counts."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+
+import pandas as pd
+import pytest
+from msmt.tests.features import made as on_disk
+from msmt.tests.test_cli import run
+
+SMALL = ("--heads", "2", "--feed-forward", "16", "--complementary-layers", "1", "--bottleneck-layers", "1")
+SMALL += ("--gru-width", "4", "--head-width", "8", "--epochs", "2", "--batch-recordings", "4", "--device", "cpu")
+PLAN = "variants: {full: {}, no-mtl: {mtl: false, paper: 'MSMT-FN, no multi-task learning'}, text: {modalities: text}}"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with a store and a plan, of which everything was run; copied for each test."""
+    folder = tmp_path_factory.mktemp("made")
+    on_disk.make_store(folder / "cache" / "marketcalls.zarr", split=["train"] * 42 + ["val"] * 12 + ["test"] * 16)
+    (folder / "plan.yaml").write_text(PLAN)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert run(patch, "ablate", "plan.yaml", "--seeds", "2", *SMALL) == 0
+    return folder
+
+
+@pytest.fixture
+def here(made, tmp_path, monkeypatch):
+    shutil.copytree(made, tmp_path / "here", symlinks=True)
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+def test_an_ablation_leaves_tables_and_a_picture(here):
+    out = here / "ablations" / "plan"
+    table = pd.read_csv(out / "ablation.csv")
+    assert table.columns[0] == "variant" and table["variant"].tolist() == ["full", "no-mtl", "text"]
+    assert table["seeds"].tolist() == [2, 2, 2] and table["test_scored"].tolist() == [1, 1, 1]
+    assert table["five_paper"].tolist()[1] == 0.5177 and table["fingerprint"].nunique() == 1
+    markdown = (out / "ablation.md").read_text()
+    assert "| full | 2 |" in markdown and "51.77" in markdown and "msmt train --store" in markdown
+    assert r"\toprule" in (out / "ablation.tex").read_text()
+    assert (out / "ablation.png").read_bytes()[:4] == b"\x89PNG"
+    assert json.loads((out / "plan.json").read_text())["seeds"] == [0, 1]
+
+
+def test_the_same_command_again_trains_and_scores_nothing(here, monkeypatch, capsys):
+    before = {path: path.stat().st_mtime_ns for path in (here / "ablations/plan/runs").rglob("*") if path.is_file()}
+    assert run(monkeypatch, "ablate", "plan.yaml", "--seeds", "2", *SMALL) == 0
+    after = {path: path.stat().st_mtime_ns for path in (here / "ablations/plan/runs").rglob("*") if path.is_file()}
+    assert after == before
+    shown = capsys.readouterr().out
+    assert shown.count("finished before") == 6 and "epoch" not in shown
+    assert re.search(r"^full +2 ", shown, re.MULTILINE) and "p (Holm)" not in shown
+
+
+def test_a_further_seed_is_all_that_is_trained(here, monkeypatch, capsys):
+    assert run(monkeypatch, "ablate", "plan.yaml", "--seeds", "0,1,7", *SMALL, "-v") == 0
+    shown = capsys.readouterr().out
+    assert shown.count("finished before") == 6 and "3 runs in one pass" in shown and "p (Holm)" in shown
+    assert pd.read_csv("ablations/plan/ablation.csv")["seeds"].tolist() == [3, 3, 3]
+
+
+def test_the_command_of_a_row_runs_its_run_again(here, monkeypatch):
+    command = pd.read_csv("ablations/plan/ablation.csv").set_index("variant").loc["no-mtl", "command"]
+    train, score = command.split("; ")[0].split(" && ")
+    assert run(monkeypatch, *shlex.split(train)[1:]) == 0
+    assert run(monkeypatch, *shlex.split(score)[1:]) == 0
+    (again,) = (here / "runs").glob("*-no-mtl-seed0")
+    (first,) = (here / "ablations/plan/runs").glob("*-no-mtl-seed0")
+    for name in ("best.safetensors", "predictions-test.csv"):
+        assert (again / name).read_bytes() == (first / name).read_bytes()
+
+
+def test_a_variant_that_fails_has_a_row_and_ends_with_status_1(here, monkeypatch, capsys):
+    wild = "wild: {learning_rate: 1.0e+30, warmup: 0.0, clip_norm: 0.0}"
+    (here / "plan.yaml").write_text(PLAN.replace("full: {}", f"full: {{}}, {wild}"))
+    assert run(monkeypatch, "ablate", "plan.yaml", "--seeds", "1", *SMALL) == 1
+    told = capsys.readouterr()
+    assert "wild, seed 0: " in told.err and "lower --learning-rate" in told.err
+    table = pd.read_csv("ablations/plan/ablation.csv").set_index("variant")
+    assert table.loc["wild", "seeds"] == 0 and table.loc["full", "seeds"] == 1
+
+
+def test_the_preset_runs_on_a_plain_store_and_says_what_it_lacks(here, monkeypatch, capsys):
+    assert run(monkeypatch, "ablate", "--preset", "table6", *SMALL, "--epochs", "1") == 0
+    table = pd.read_csv("ablations/table6/ablation.csv")
+    assert {"full", "no-mtl", "no-bottleneck-no-mtl", "text-only", "pooling-flatten", "no-gru"} <= set(table["variant"])
+    assert "text-augment is left out: add its views" in (here / "ablations/table6/ablation.md").read_text()
+    assert "text-augment is left out: add its views" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["ablate"], "needs either a plan or a preset"),
+        (["ablate", "plan.yaml", "--preset", "table6"], "needs either a plan or a preset"),
+        (["ablate", "plan.yaml", "--split", "dev"], "has no split dev to score: choose --split from train, val, test"),
+        (["ablate", "plan.yaml", "--together", "0"], "--together must be a number from 1 or auto, but is '0'"),
+        (["ablate", "plan.yaml", "--seeds", "x"], "seeds must be how many"),
+        (["ablate", "wrong.yaml"], "the paper has no row 'GPT'"),
+        (["compare", "latest"], "name two runs or more"),
+        (["compare", "a", "b"], "there is no run"),
+        (["sweep"], "there is nothing to search"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line_and_status_2(here, monkeypatch, capsys, arguments, said):
+    (here / "wrong.yaml").write_text("variants: {a: {paper: GPT}}")
+    assert run(monkeypatch, *arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("msmt: error: ") and said in error and error.count("\n") == 1
+    assert not (here / "ablations" / "wrong").exists()
+
+
+class TestCompare:
+    def names(self, here) -> list[str]:
+        return sorted(path.name for path in (here / "ablations/plan/runs").glob("*-seed0"))
+
+    def test_runs_are_compared_on_the_same_recordings(self, here, monkeypatch, capsys):
+        names = self.names(here)
+        assert run(monkeypatch, "compare", *names, "--runs", "ablations/plan/runs", "--out", "c") == 0
+        shown = capsys.readouterr().out
+        assert "McNemar" in shown and all(name in shown for name in names)
+        table = pd.read_csv("c/comparison.csv")
+        assert table["variant"].tolist() == names and table["test_scored"].tolist() == [1, 1, 1]
+        assert "recording_id" in pd.read_csv("c/comparison-disagreements.csv").columns
+
+    def test_a_split_that_was_not_scored_is_scored(self, here, monkeypatch):
+        names = self.names(here)[:2]
+        assert run(monkeypatch, "compare", *names, "--runs", "ablations/plan/runs", "--split", "val") == 0
+        for name in names:
+            counts = json.loads((here / "ablations/plan/runs" / name / "scored.json").read_text())
+            assert counts == {"test": 1, "val": 1}
+
+    def test_runs_on_other_data_cannot_be_compared(self, here, monkeypatch, capsys):
+        splits = ["train"] * 42 + ["val"] * 12 + ["test"] * 16
+        on_disk.make_store(here / "other.zarr", seed=5, split=splits)
+        assert run(monkeypatch, "train", "--store", "other.zarr", "--name", "other", *SMALL) == 0
+        first = here / "ablations/plan/runs" / self.names(here)[0]
+        assert run(monkeypatch, "compare", "other", str(first)) == 2
+        assert "store" in capsys.readouterr().err
+
+
+def test_eval_counts_how_often_a_split_was_scored(here, monkeypatch, capsys):
+    assert run(monkeypatch, "train", "--name", "one", *SMALL) == 0
+    assert run(monkeypatch, "eval", "--split", "test") == 0
+    assert "has now been scored" not in capsys.readouterr().out
+    assert run(monkeypatch, "eval", "--split", "test") == 0
+    assert "This run has now been scored on test 2 times." in capsys.readouterr().out
+    (folder,) = (here / "runs").glob("*-one")
+    assert json.loads((folder / "scored.json").read_text()) == {"test": 2}
+    assert json.loads((folder / "metrics-test.json").read_text())["times_scored"] == 2
+
+
+def test_a_sweep_ends_in_a_file_that_train_takes(here, monkeypatch, capsys):
+    arguments = ("--vary", "pooling=cls,mean", "--sampler", "grid", *SMALL)
+    assert run(monkeypatch, "sweep", *arguments) == 0
+    assert "train it with: msmt train --config sweep/best.yaml" in capsys.readouterr().out
+    assert run(monkeypatch, "train", "--config", "sweep/best.yaml", "--name", "best") == 0
+    best = pd.read_csv("sweep/trials.csv").sort_values("accuracy", ascending=False).iloc[0]
+    (again,) = (here / "runs").glob("*-best")
+    first = here / "sweep" / "runs" / best["run"]
+    assert (again / "best.safetensors").read_bytes() == (first / "best.safetensors").read_bytes()
