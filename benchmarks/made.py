@@ -76,6 +76,15 @@ def write_marketcalls(data: Path, segments: int, seed: int = 0, distinct: int = 
     return seconds
 
 
+def marketcalls_tasks() -> tuple:
+    """The four tasks that follow from the labels of MarketCalls."""
+    from msmt.features.tasks import Task, merged
+
+    five = Task("five", tuple("ABCDE"))
+    coarser = {"four": ("A", "B", "C", "D+E"), "three": ("A", "B+C", "D+E"), "two": ("A+B+C", "D+E")}
+    return five, *(merged(five, name, *classes) for name, classes in coarser.items())
+
+
 def write_store(path: Path, segments: int, seed: int = 0):
     """A finished store of MarketCalls' kind, with random features of ``segments`` call-like segments; opened.
 
@@ -85,15 +94,8 @@ def write_store(path: Path, segments: int, seed: int = 0):
     from msmt.features.segments import segment_table
     from msmt.features.spec import FeatureSpec
     from msmt.features.store import BLOCK_ROWS, Row, block_range, open_store, writer_for
-    from msmt.features.tasks import Task, merged
 
-    five = Task("five", tuple("ABCDE"))
-    tasks = (
-        five,
-        merged(five, "four", "A", "B", "C", "D+E"),
-        merged(five, "three", "A", "B+C", "D+E"),
-        merged(five, "two", "A+B+C", "D+E"),
-    )
+    tasks = marketcalls_tasks()
     audio = FeatureSpec("audio", "made", "HubertModel", "made", width=768, max_rows=999, sample_rate=RATE)
     text = FeatureSpec("text", "made", "BertModel", "made", width=768, max_rows=199)
     seconds = call_lengths(segments, seed=seed)
@@ -111,7 +113,7 @@ def write_store(path: Path, segments: int, seed: int = 0):
         "audio": names,
         "label_five": recording % 5,
     }
-    columns |= {task.column: np.array(task.coarse_index(five))[recording % 5] for task in tasks[1:]}
+    columns |= {task.column: np.array(task.coarse_index(tasks[0]))[recording % 5] for task in tasks[1:]}
     table = segment_table(pd.DataFrame(columns), tasks)
     pool = np.random.default_rng(seed).standard_normal((4096, 768)).astype(np.float16)
     with writer_for(path) as writer:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO, NamedTuple
@@ -68,12 +69,22 @@ class RowReader:
             for file, start, stop in places:
                 end = at + stop - start
                 if checked and self._mapped:
-                    raw[at:end] = (self._maps[file] if file in self._maps else self._map(file))[start:stop]
+                    raw[at:end] = self._map(file)[start:stop]
                 else:
                     self._read(file, start, raw[at:end])
                 at = end
             if not checked:
                 self._check(row, raw[begin:at])
+
+    def is_mapped(self, rows: np.ndarray) -> bool:
+        """Whether all these rows have been read once, and may be had from mapped files."""
+        return self._mapped and bool(self._checked[rows].all())
+
+    def parts(self, rows: np.ndarray) -> Iterator[np.ndarray]:
+        """The values of mapped rows, in order and without a copy: some (n, d) float16 for each row, never to be changed."""
+        for row in rows.tolist():
+            for file, start, stop in self._places[row]:
+                yield self._map(file)[start:stop].view(np.float16).reshape(-1, self.width)
 
     def _check(self, row: int, raw: np.ndarray) -> None:
         if checksum_of(raw.view(np.float16)) != self.store.states(self.feature).checksum[row]:
@@ -118,10 +129,12 @@ class RowReader:
             return file
 
     def _map(self, number: int) -> np.ndarray:
-        with self._lock:
-            if number not in self._maps:
-                self._maps[number] = np.asarray(np.memmap(self._path(number), np.uint8, mode="r"))
-            return self._maps[number]
+        there = self._maps.get(number)
+        if there is None:
+            with self._lock:
+                # Copy on write, and nobody writes: torch warns of arrays that are read-only.
+                there = self._maps[number] = np.asarray(np.memmap(self._path(number), np.uint8, mode="c"))
+        return there
 
     def _path(self, number: int) -> Path:
         return next(path for path, own in self._paths.items() if own == number)

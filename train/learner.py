@@ -46,6 +46,8 @@ RUNNING, FINISHED, STOPPED_EARLY, INTERRUPTED = "running", "finished", "stopped 
 PRUNED, FAILED = "pruned", "failed"
 _OF_VALUES = ("mae", "corr")  # figures of tasks with real values; all others but loss are of tasks with classes
 LOWER_IS_BETTER = ("mae", "loss")
+# The state of a run is four times its weights. Saving it may take a twentieth of the time, and always a moment.
+_SAVING_SHARE, _MOMENT = 0.05, 0.25  # share, seconds
 _MUCH_WAITING = 0.03  # share of an epoch's time, above which it is worth a word
 
 
@@ -178,6 +180,9 @@ class Learner:
             if processes.is_first:
                 self.run.save_metrics(self.progress.lines)
         self.error = ""
+        self.saved = self.progress
+        """What resuming would go on from."""
+        self._saved_at, self._saving_took = time.monotonic(), 0.0
 
     @property
     def is_running(self) -> bool:
@@ -255,8 +260,9 @@ class Learner:
         if self.processes.is_first:
             if is_best:
                 self.run.save_best(self.model.state_dict(), epoch)
+            if now.status != RUNNING or self._may_save():
+                self._save(now)
             _write(self._board, line)
-            _save(self.run, now, self.model, self.optimizer)
             self.run.save_metrics(now.lines)
         self.progress = now
         self.say(_in_words(line, config.epochs))
@@ -274,8 +280,18 @@ class Learner:
         with _tensorboard(self.run, first_epoch=self.progress.epoch + 1) as self._board:
             yield
 
+    def _may_save(self) -> bool:
+        took = self._saving_took  # not known before the first time
+        return not self.saved.epoch or took <= _MOMENT or time.monotonic() - self._saved_at >= took / _SAVING_SHARE
+
+    def _save(self, progress: Progress) -> None:
+        began = time.monotonic()
+        _save(self.run, progress, self.model, self.optimizer)
+        self._saved_at, self.saved = time.monotonic(), progress
+        self._saving_took = self._saved_at - began
+
     def result(self, interrupted: bool = False) -> Trained:
-        progress = self.progress
+        progress = self.saved if interrupted else self.progress
         status = (
             FAILED if self.error else INTERRUPTED if interrupted and progress.status == RUNNING else progress.status
         )

@@ -112,8 +112,8 @@ def train_together(
                 running = {number: learner for number, learner in running.items() if learner.is_running}
         except KeyboardInterrupt:
             for learner in running.values():
-                done, of = learner.progress.epoch, learner.config.epochs
-                learner.say(f"interrupted, {done} of {of} epochs are done: {learner.run.how_to_resume}")
+                done, of = learner.saved.epoch, learner.config.epochs
+                learner.say(f"interrupted, {done} of {of} epochs are kept: {learner.run.how_to_resume}")
             return [learner.result(interrupted=True) for learner in learners]
     for learner in learners:
         if learner.progress.status == STOPPED_EARLY and not learner.error:

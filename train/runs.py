@@ -123,7 +123,8 @@ class Run:
     @property
     def is_untouched(self) -> bool:
         """Whether no epoch of it was finished; its seed is then all that it takes to go on."""
-        return not any((self.path / name).exists() for name in ("best.safetensors", "last.pt"))
+        # Weights alone may be there: they are written first, and a kill may come right after.
+        return not any((self.path / name).exists() for name in ("last.pt", "metrics.jsonl"))
 
     def save_best(self, weights: Mapping[str, Tensor], epoch: int) -> None:
         with written_aside(self.path / "best.safetensors") as path:

@@ -206,6 +206,12 @@ class TestSpeed:
             part = result[round(start * RATE / factor) : round(stop * RATE / factor)]
             assert abs(np.sqrt(2 * np.mean(part**2)) - level) < 0.02
 
+    @pytest.mark.parametrize("factor", [0.9, 1.1])
+    def test_speech_stays_as_loud(self, factor):
+        samples = speech_like(2.0)
+        result = altered("speed", samples, speed_range=f"{factor}:{factor}")
+        assert np.mean(result**2) == pytest.approx(np.mean(samples**2), rel=1e-3)
+
     def test_factors_fill_the_range(self):
         samples = speech_like(0.5)
         factors = [len(samples) / len(altered("speed", samples, segment=f"s{number}")) for number in range(200)]

@@ -37,6 +37,17 @@ def test_rows_come_in_the_order_asked_for_however_often(made, feature, mapped):
         assert np.array_equal(gathered(reader, asked), np.concatenate([content[feature][row].values for row in asked]))
 
 
+def test_mapped_rows_are_had_without_a_copy_once_they_have_been_checked(made):
+    path, content = made
+    reader, rows = open_store(path).reader("hubert", mapped=True), np.array([9, 4, 40])
+    assert not reader.is_mapped(rows)
+    gathered(reader, rows)
+    assert reader.is_mapped(rows) and not reader.is_mapped(np.array([9, 5]))
+    assert not open_store(path).reader("hubert").is_mapped(rows)
+    parts = np.concatenate(list(reader.parts(rows)))
+    assert np.array_equal(parts, np.concatenate([content["hubert"][row].values for row in rows]))
+
+
 def test_many_threads_read_at_once(made, monkeypatch):
     monkeypatch.setattr(reader_module, "_FILES_KEPT_OPEN", 1)  # files are closed and opened all the time
     path, content = made

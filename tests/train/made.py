@@ -81,6 +81,9 @@ class MemoryReader:
     def __init__(self, store: MemoryStore, name: str) -> None:
         self.store, self.name = store, name
 
+    def is_mapped(self, rows: np.ndarray) -> bool:
+        return False
+
     def copy(self, rows: Sequence[int], out: np.ndarray) -> None:
         np.concatenate([self.store.read(self.name, int(row)) for row in rows], out=out)
 

@@ -18,6 +18,7 @@ from msmt.train.config import ModelConfig, TrainConfig
 from msmt.train.learner import learning_rate_at
 from msmt.train.loop import train
 from msmt.train.predict import predict
+from msmt.train.runs import Run
 from safetensors.torch import load_file
 
 STILL = dataclasses.replace(MODEL, dropout=0.0, context_dropout=0.0)
@@ -121,12 +122,29 @@ def test_a_resumed_run_equals_one_that_was_not_interrupted(tmp_path, epoch, reco
     interrupted = go(calls(), tmp_path / "cut", track=Interrupting(epoch, recordings), say=said.append)
     assert interrupted.status == "interrupted" and interrupted.epochs == epoch - 1
     assert said[-1] == (
-        f"interrupted, {epoch - 1} of 3 epochs are done: go on with msmt train --resume {interrupted.run.name}"
+        f"interrupted, {epoch - 1} of 3 epochs are kept: go on with msmt train --resume {interrupted.run.name}"
     )
     resumed = go(calls(), tmp_path / "cut", resume="latest")
     assert resumed.run == interrupted.run and resumed.status == "finished"
     assert metrics(resumed) == metrics(whole)
     assert same_weights(weights(resumed), weights(whole))
+
+
+def test_a_large_state_is_not_saved_after_every_epoch_and_resuming_comes_to_the_same(tmp_path, monkeypatch):
+    whole = go(calls(), tmp_path / "whole", epochs=5)
+    saved, save = [], Run.save_last
+    monkeypatch.setattr(
+        Run, "save_last", lambda self, state: (saved.append(state["progress"]["epoch"]), save(self, state))
+    )
+    monkeypatch.setattr(learner, "_MOMENT", -1.0)  # every saving takes long
+    monkeypatch.setattr(learner, "_SAVING_SHARE", 1e-9)
+    cut = go(calls(), tmp_path / "cut", epochs=5, track=Interrupting(4))
+    assert saved == [1] and cut.epochs == 1 and len(metrics(cut)) == 3
+    monkeypatch.setattr(learner, "_MOMENT", 1e9)
+    again = go(calls(), tmp_path / "cut", resume=cut.run.name, track=Interrupting(4))
+    assert saved == [1, 2, 3] and again.epochs == 3  # the first time, and then each
+    resumed = go(calls(), tmp_path / "cut", resume=cut.run.name)
+    assert metrics(resumed) == metrics(whole) and same_weights(weights(resumed), weights(whole))
 
 
 def test_a_run_can_be_interrupted_again_and_again(tmp_path):
@@ -142,6 +160,16 @@ def test_a_run_that_was_killed_before_its_first_epoch_ended_starts_again(tmp_pat
     run = go(calls(), tmp_path / "cut", track=Interrupting(1)).run
     assert run.is_untouched
     assert metrics(go(calls(), tmp_path / "cut", resume=run.name)) == metrics(whole)
+
+
+def test_a_run_that_was_killed_between_its_first_two_files_starts_again(tmp_path, monkeypatch):
+    whole = go(calls(), tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "save_last", lambda self, state: (_ for _ in ()).throw(OSError("killed")))
+        with pytest.raises(OSError, match="killed"):
+            go(calls(), tmp_path / "cut")
+    resumed = go(calls(), tmp_path / "cut", resume="latest")
+    assert metrics(resumed) == metrics(whole) and same_weights(weights(resumed), weights(whole))
 
 
 def test_a_run_that_lost_its_state_cannot_be_resumed(tmp_path):
