@@ -168,6 +168,7 @@ def ablate(
         plan, notes = ablation.preset_plan(preset, open_store(store), options, seeds)
         plan = dataclasses.replace(plan, store=store)
     _check(plan, split)
+    ablation.check_folder(out)
     for note in notes:
         say(note)
     with writer_lock(out), explained(out):

@@ -6,9 +6,13 @@ import json
 import re
 import shlex
 import shutil
+import subprocess
+import sys
+import time
 
 import pandas as pd
 import pytest
+from msmt.features.durable import writer_lock
 from msmt.tests.features import made as on_disk
 from msmt.tests.test_cli import run
 
@@ -87,6 +91,37 @@ def test_a_variant_that_fails_has_a_row_and_ends_with_status_1(here, monkeypatch
     assert table.loc["wild", "seeds"] == 0 and table.loc["full", "seeds"] == 1
 
 
+def test_alike_variants_both_stand_in_the_table_of_any_split(here, monkeypatch):
+    (here / "alike.yaml").write_text("variants: {full: {}, same: {}, text: {modalities: text}}")
+    assert run(monkeypatch, "ablate", "alike.yaml", "--split", "val", *SMALL) == 0
+    table = pd.read_csv("ablations/alike/ablation.csv")
+    assert table["variant"].tolist() == ["full", "same", "text"] and table["val_scored"].tolist() == [1, 1, 1]
+    assert table["runs"][0] == table["runs"][1] and table["five_difference"][1] == 0
+
+
+def test_an_ablation_that_was_killed_goes_on(here, monkeypatch):
+    """Killed for good, by a signal that no process can catch, at three moments of its life."""
+    command = [sys.executable, "-m", "msmt", "ablate", "plan.yaml", "--seeds", "5,6", "--out", "killed", *SMALL]
+    for names in ("*/events*", "*-seed5/scored*", "*-seed6/last.pt"):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and not list((here / "killed/runs").glob(names)):
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        finished = {path.parent: path.stat().st_mtime_ns for path in (here / "killed/runs").glob("*/scored-test.json")}
+    assert run(monkeypatch, "ablate", "plan.yaml", "--seeds", "5,6", "--out", "killed", *SMALL) == 0
+    assert run(monkeypatch, "ablate", "plan.yaml", "--seeds", "5,6", "--out", "whole", *SMALL) == 0
+    assert {path: (path / "scored-test.json").stat().st_mtime_ns for path in finished} == finished
+    figures = [pd.read_csv(f"{name}/ablation.csv").filter(regex="accuracy|f1|uar|_p") for name in ("killed", "whole")]
+    pd.testing.assert_frame_equal(*figures)
+
+
+def test_two_ablations_in_one_folder_at_once_are_refused(here, monkeypatch, capsys):
+    with writer_lock(here / "ablations" / "plan"):
+        assert run(monkeypatch, "ablate", "plan.yaml", *SMALL) == 2
+    assert "is being written by" in capsys.readouterr().err
+
+
 def test_the_preset_runs_on_a_plain_store_and_says_what_it_lacks(here, monkeypatch, capsys):
     assert run(monkeypatch, "ablate", "--preset", "table6", *SMALL, "--epochs", "1") == 0
     table = pd.read_csv("ablations/table6/ablation.csv")
@@ -104,6 +139,7 @@ def test_the_preset_runs_on_a_plain_store_and_says_what_it_lacks(here, monkeypat
         (["ablate", "plan.yaml", "--together", "0"], "--together must be a number from 1 or auto, but is '0'"),
         (["ablate", "plan.yaml", "--seeds", "x"], "seeds must be how many"),
         (["ablate", "wrong.yaml"], "the paper has no row 'GPT'"),
+        (["ablate", "plan.yaml", "--out", "plan.yaml"], "is there and is no folder"),
         (["compare", "latest"], "name two runs or more"),
         (["compare", "a", "b"], "there is no run"),
         (["sweep"], "there is nothing to search"),

@@ -14,6 +14,7 @@ A plan is a YAML or JSON file:
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 import re
@@ -44,6 +45,7 @@ _PER_RUN = ("seed", "name")  # options that a plan sets by itself
 _BYTES_PER_WEIGHT = 16  # the weight, its gradient and AdamW's two averages, float32
 _SHARE_OF_FREE_MEMORY = 0.5  # for networks that are trained together
 _MOST_TOGETHER = 64
+_LONGEST_STEM = 100  # bytes of a variant's name in that of a folder
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,9 @@ class Variant:
 
     def settings_for(self, seed: int) -> TrainConfig:
         """How its run with ``seed`` is trained."""
-        stem = re.sub(r"[^\w.+=-]+", "-", self.name).strip("-.") or "variant"
+        stem = re.sub(r"[^\w.+=-]+", "-", self.name).strip("-.").encode()[:_LONGEST_STEM].decode(errors="ignore")
+        if stem != self.name:  # others may be cut to the same
+            stem = f"{stem or 'variant'}-{hashlib.sha256(self.name.encode()).hexdigest()[:6]}"
         return dataclasses.replace(self.train, seed=seed, name=f"{stem}-seed{seed}")
 
 
@@ -165,19 +169,44 @@ def read_plan(path: Path, options: Mapping[str, object], seeds: str = "") -> Pla
 
     Raises SettingError, naming the file and the key, for what is not a plan.
     """
-    import yaml
-
-    text = Path(path).read_text(encoding="utf-8")
-    try:
-        content = json.loads(text) if Path(path).suffix == ".json" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError) as error:
-        raise SettingError(f"{path}: is not valid ({' '.join(str(error).split())})") from error
+    content = _content_of(Path(path))
     if not isinstance(content, dict) or not isinstance(content.get("variants"), dict) or not content["variants"]:
         raise SettingError(f"{path}: must have variants, such as 'variants: {{full: {{}}, no-mtl: {{mtl: false}}}}'")
     for_all = _named_options({name: value for name, value in content.items() if name not in _OF_A_PLAN}, str(path))
     chosen = seeds_from(seeds or content.get("seeds", 1), f"{path}: seeds" if not seeds else "seeds")
     variants = variants_of(content["variants"], {**for_all, **options}, str(path))
-    return Plan(variants, chosen, Path(content["store"]) if content.get("store") else None)
+    return Plan(variants, chosen, _store_in(content, str(path)))
+
+
+def _content_of(path: Path):
+    """What a YAML or JSON file holds. Raises SettingError where it is neither, or gives a name twice."""
+    import yaml
+
+    def once(pairs: Sequence[tuple]) -> dict:
+        names = [str(name) for name, _ in pairs]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"{twice[0]!r} stands there twice")
+        return dict(pairs)
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.add_constructor("tag:yaml.org,2002:map", lambda loader, node: once(loader.construct_pairs(node, deep=True)))
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".json":
+            return json.loads(text, object_pairs_hook=once)
+        return yaml.load(text, Loader)
+    except (ValueError, yaml.YAMLError) as error:
+        raise SettingError(f"{path}: is not valid ({' '.join(str(error).split())})") from error
+
+
+def _store_in(content: Mapping, where: str) -> Path | None:
+    store = content.get("store")
+    if not isinstance(store, str | None):
+        raise SettingError(f"{where}: store must be a path, but is {store!r}")
+    return Path(store) if store else None
 
 
 def preset_plan(name: str, store, options: Mapping[str, object], seeds: str = "") -> tuple[Plan, list[str]]:
@@ -220,13 +249,15 @@ def variants_of(
         if not isinstance(changes, Mapping | None):
             raise SettingError(f"{here} must be options by name, such as {{mtl: false}}, but is {changes!r}")
         changes = dict(changes or {})
-        store, paper = (changes.pop(key, None) for key in _OF_A_VARIANT)
+        store, paper = _store_in(changes, here), str(changes.get("paper") or "")
+        for key in _OF_A_VARIANT:
+            changes.pop(key, None)
         values = {**for_all, **_named_options(changes, here)}
         try:
             model, train = (_made(kind, values) for kind in (ModelConfig, TrainConfig))
         except SettingError as error:
             raise SettingError(f"{here}: {error}") from error
-        found.append(Variant(str(name), model, train, Path(store) if store else None, str(paper or "")))
+        found.append(Variant(str(name), model, train, store, paper))
     return tuple(found)
 
 
@@ -238,7 +269,11 @@ def seeds_from(value, where: str) -> tuple[int, ...]:
     try:
         if isinstance(value, str) and "," in value:
             value = [int(part) for part in value.split(",") if part.strip()]
-        seeds = tuple(map(int, value if isinstance(value, list | tuple) else range(int(value))))
+        if isinstance(value, str):
+            value = int(value)
+        seeds = tuple(value if isinstance(value, list | tuple) else range(value))
+        if not all(type(seed) is int for seed in seeds) or isinstance(value, bool):
+            seeds = ()
     except (TypeError, ValueError):
         seeds = ()
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
@@ -341,6 +376,12 @@ def command_for(variant: Variant, store: Path, seed: int) -> str:
             else:
                 words += [f"--{name}", str(value)]
     return shlex.join(words)
+
+
+def check_folder(out: Path) -> None:
+    """Raises SettingError when results cannot go into ``out`` because it is something else."""
+    if out.exists() and not out.is_dir():
+        raise SettingError(f"{out} is there and is no folder: name another with --out")
 
 
 class Found:

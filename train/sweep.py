@@ -21,7 +21,7 @@ from ..errors import SettingError
 from ..features.durable import explained, writer_lock
 from ..progress import Track, silent
 from . import runs
-from .ablation import Found, settings_made
+from .ablation import Found, check_folder, settings_made
 from .config import CHOICES, ModelConfig, TrainConfig
 from .learner import FINISHED, INTERRUPTED, LOWER_IS_BETTER, PRUNED, STOPPED_EARLY, Score, job_for
 from .loop import passes, train_together
@@ -106,7 +106,7 @@ def parse_range(text: str) -> Range:
         if how not in ([], ["log"]):
             raise SettingError(f"--vary {text}: a range is LOW:HIGH or LOW:HIGH:log")
         ends = _value(kind, low, text), _value(kind, high, text)
-        if not ends[0] < ends[1] or (how and ends[0] <= 0):
+        if not -math.inf < ends[0] < ends[1] < math.inf or (how and ends[0] <= 0):
             above = " above 0" if how else ""
             raise SettingError(f"--vary {text}: the range must go from a lower to a higher number{above}")
         return Range(name, low=ends[0], high=ends[1], is_log=bool(how), is_whole=kind is int)
@@ -156,6 +156,7 @@ def sweep(
             except SettingError as error:
                 raise SettingError(f"--vary {text}: {error}") from error
     select = job_for(store, model, config).material.select
+    check_folder(out)
     with writer_lock(out), explained(out):
         out.mkdir(parents=True, exist_ok=True)
         study = _study(out, ranges, sampler, prune, config.seed, select in LOWER_IS_BETTER)
@@ -245,13 +246,13 @@ def _ask(study, ranges: Sequence[Range], sampler: str, count: int) -> list[tuple
     from optuna.trial import Trial, TrialState
 
     left = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    asked = [(Trial(study, trial._trial_id), dict(trial.params)) for trial in left[:count]]
-    while len(asked) < count:
+    trials = [Trial(study, trial._trial_id) for trial in left[:count]]
+    while len(trials) < count:
         if sampler == "grid" and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             break
-        trial = study.ask()
-        asked.append((trial, {each.name: _suggested(trial, each) for each in ranges}))
-    return asked
+        trials.append(study.ask())
+    # A trial that was cut off keeps the values that were drawn for it, and is given those that were not.
+    return [(trial, {each.name: _suggested(trial, each) for each in ranges}) for trial in trials]
 
 
 def _suggested(trial, each: Range):

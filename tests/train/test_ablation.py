@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -42,6 +43,12 @@ def go(plan, out, **more):
 
 def weights_of(outcome):
     return load_file(outcome.run.path / "best.safetensors")
+
+
+def load_file_of(plan, out, outcome):
+    """The weights that an outcome's variant and seed come to by themselves."""
+    (alone,) = go(dataclasses.replace(plan, variants=(outcome.variant,), seeds=(outcome.seed,)), out)
+    return weights_of(alone)
 
 
 def written(tmp_path, text: str, name: str = "plan.yaml") -> Path:
@@ -88,6 +95,14 @@ class TestPlans:
             ("variants: {a: {learning_rate: fast}}", "variant a: learning_rate must be of type float"),
             ("variants: {a: {pooling: max}}", "variant a: pooling must be one of"),
             ("seeds: 0\nvariants: {a: {}}", "seeds must be how many, or different numbers from 0"),
+            ("seeds: 3.7\nvariants: {a: {}}", "seeds must be how many"),
+            ("seeds: true\nvariants: {a: {}}", "seeds must be how many"),
+            ("seeds: [0.5, 1]\nvariants: {a: {}}", "seeds must be how many"),
+            ("variants: {1: {}, '1': {mtl: false}}", "is not valid ('1' stands there twice)"),
+            ("variants: {a: {mtl: false}, b: {}, a: {}}", "is not valid ('a' stands there twice)"),
+            ("epochs: 3\nvariants: {a: {}}\nepochs: 4", "is not valid ('epochs' stands there twice)"),
+            ("store: 3\nvariants: {a: {}}", "store must be a path, but is 3"),
+            ("variants: {a: {store: [x]}}", "variant a: store must be a path, but is ['x']"),
             ("seeds: [1, 1]\nvariants: {a: {}}", "seeds must be how many, or different numbers from 0"),
         ],
     )
@@ -104,10 +119,17 @@ class TestPlans:
             with pytest.raises(SettingError, match="seeds must be how many"):
                 seeds_from(wrong, "seeds")
 
-    def test_any_name_makes_a_folder(self):
-        names = ("a b", "a/b", "无", "../up", "x" * 50, "...")
+    def test_a_plan_that_is_not_utf_8_is_refused(self, tmp_path):
+        (tmp_path / "plan.yaml").write_bytes("variants: {é: {}}".encode("latin-1"))
+        with pytest.raises(SettingError, match="is not valid"):
+            read_plan(tmp_path / "plan.yaml", {})
+
+    def test_any_name_makes_a_folder_of_its_own(self, tmp_path):
+        names = ("a-b", "a b", "a/b", "无", "../up", "...", "x" * 50, "x" * 300, "无" * 90, "无" * 91)
         stems = [variants_of({name: {}}, {}, "plan")[0].settings_for(2).name for name in names]
-        assert stems == ["a-b-seed2", "a-b-seed2", "无-seed2", "up-seed2", "x" * 50 + "-seed2", "variant-seed2"]
+        assert len(set(stems)) == len(names) and stems[0] == "a-b-seed2" and stems[3] == "无-seed2"
+        for stem in stems:
+            (tmp_path / f"20261121-000000-{stem}").mkdir()
 
 
 class TestRuns:
@@ -134,6 +156,17 @@ class TestRuns:
         assert [each.run for each in resumed][:3] == [each.run for each in cut][:3]
         for one, other in zip(resumed, whole, strict=True):
             assert one.is_done and same_weights(weights_of(one), weights_of(other))
+
+    def test_what_was_finished_before_an_interruption_is_left_as_it_is(self, tmp_path, store):
+        plan = plan_of(store, seeds=(0, 1))
+        cut = go(plan, tmp_path, track=Interrupting("2 of 3 runs", recordings=10**9))
+        assert all(each.is_done for each in cut)
+        shutil.rmtree(cut[4].run.path)
+        before = {path: path.read_bytes() for path in (tmp_path / "runs").rglob("*") if path.is_file()}
+        again = go(plan, tmp_path)
+        assert all(each.is_done for each in again) and again[4].run != cut[4].run
+        assert all(path.read_bytes() == content for path, content in before.items())
+        assert same_weights(weights_of(again[4]), load_file_of(plan, tmp_path / "alone", again[4]))
 
     def test_few_runs_at_once_come_to_the_same(self, tmp_path, store):
         together = go(plan_of(store), tmp_path / "all")
@@ -189,7 +222,7 @@ class TestRuns:
             go(plan_of(store), tmp_path)
 
     def test_the_command_of_a_run_names_what_is_not_a_default(self, store):
-        variant = variants_of({"a b": {"mtl": False, "skip_missing": True}}, {"epochs": 3}, "plan")[0]
+        variant = variants_of({"a-b": {"mtl": False, "skip_missing": True}}, {"epochs": 3}, "plan")[0]
         words = shlex.split(ablation.command_for(variant, Path("my store.zarr"), 4))
         assert words[:4] == ["msmt", "train", "--store", "my store.zarr"]
         assert words[4:] == ["--no-mtl", "--name", "a-b-seed4", "--seed", "4", "--epochs", "3", "--skip-missing"]

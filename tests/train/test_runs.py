@@ -151,4 +151,4 @@ def test_best_weights_can_be_read_without_msmt(tmp_path):
 
 def test_settings_of_a_run_are_those_it_trains_with():
     again = runs.Settings.from_json(json.loads(json.dumps(settings().to_json())))
-    assert again == settings() and TRAIN != again.train
+    assert again == settings() and again.train != TRAIN

@@ -13,6 +13,7 @@ from msmt.errors import LockedError, SettingError
 from msmt.features.durable import writer_lock
 from msmt.tests.train.made import MODEL, TRAIN, calls, quiet, score
 from msmt.tests.train.test_loop import Interrupting
+from msmt.train import sweep as sweep_module
 from msmt.train.config import ModelConfig, TrainConfig
 from msmt.train.sweep import Range, parse_range
 from msmt.train.sweep import sweep as run
@@ -47,6 +48,7 @@ def test_what_is_varied_is_a_list_or_a_range(text, expected):
         ("name=a,b", "'name' is no option of msmt train"),
         ("dropout", "must be NAME=VALUES"),
         ("dropout=", "must be NAME=VALUES"),
+        ("learning-rate=1e-5:inf:log", "must go from a lower to a higher number above 0"),
         ("dropout=0.5:0.1", "must go from a lower to a higher number"),
         ("dropout=0:0.5:log", "must go from a lower to a higher number above 0"),
         ("dropout=0:0.5:fast", "a range is LOW:HIGH or LOW:HIGH:log"),
@@ -95,6 +97,30 @@ def test_an_interrupted_sweep_resumes_its_trials(tmp_path):
     keys = ["--pooling", "--learning-rate"]
     one, other = (each.trials.sort_values(keys)["accuracy"].tolist() for each in (resumed, whole))
     assert one == other
+
+
+@pytest.mark.parametrize("drawn", [0, 1])
+def test_a_trial_that_was_killed_while_its_values_were_drawn_gets_all_of_them(tmp_path, monkeypatch, drawn):
+    draw, count = sweep_module._suggested, []
+
+    def killed(trial, each):
+        count.append(0)
+        if len(count) > drawn:
+            raise SystemExit("killed")
+        return draw(trial, each)
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(sweep_module, "_suggested", killed)
+        go(tmp_path)
+    swept = go(tmp_path)
+    assert set(swept.trials["status"]) == {"finished"}
+    assert len(set(zip(swept.trials["--pooling"], swept.trials["--learning-rate"], strict=True))) == 4
+
+
+def test_a_file_in_the_way_is_named(tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(SettingError, match="is there and is no folder: name another with --out"):
+        go(tmp_path / "out")
 
 
 def test_ranges_are_searched_by_optuna_until_there_are_enough_trials(tmp_path):
