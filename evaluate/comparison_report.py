@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -298,6 +298,12 @@ def _notes(comparison: Comparison, failed: Mapping[str, str]) -> list[str]:
         f"{CONFIDENCE:.0%} intervals are quantiles of {comparison.resamples:,} resamples of the recordings; what seeds"
         " change is not in them."
     ]
+    doubtful = [f"{row.variant} ({', '.join(names)})" for row, names in _marked_though_seeds_overlap(comparison)]
+    if doubtful:
+        notes.append(
+            f"Marked with {_MARK}, though single seeds of the two rows overlap, so that more seeds may undo it:"
+            f" {'; '.join(doubtful)}."
+        )
     lacking = {row.variant: sorted(set(comparison.seeds) - set(row.seeds)) for row in rows}
     # Rows that share no seed at all are single runs that somebody compares, and lack nothing.
     if set.intersection(*(set(row.seeds) for row in rows)) and any(lacking.values()):
@@ -351,6 +357,21 @@ def _published(row: Row, task: Task) -> float | None:
 def _is_marked(row: Row, task: Task) -> bool:
     difference = row.cells[task.name].difference if task.name in row.cells else None
     return difference is not None and difference.p_holm < LEVEL
+
+
+def _marked_though_seeds_overlap(comparison: Comparison) -> Iterator[tuple[Row, list[str]]]:
+    """Rows of several seeds, and the tasks on which not every seed is on the side of the reference's that is marked."""
+    reference = comparison.rows[0]
+    for row in comparison.rows:
+        names = []
+        for task in comparison.tasks:
+            if _is_marked(row, task):
+                ours, theirs = (one.cells[task.name].figures[tested_figure(task)].by_seed for one in (row, reference))
+                several = min(len(ours), len(theirs)) > 1
+                if several and min(max(ours), max(theirs)) >= max(min(ours), min(theirs)):
+                    names.append(task.name)
+        if names:
+            yield row, names
 
 
 def _best(comparison: Comparison, task: Task) -> str:

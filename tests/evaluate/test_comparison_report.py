@@ -162,6 +162,25 @@ class TestMarkdown:
         assert "cannot be compared" not in comparison_markdown(small())
         assert "Each run was scored on test once." in comparison_markdown(small())
 
+    def test_a_mark_that_single_seeds_contradict_is_named(self):
+        right = LABELS
+        half = np.where(np.arange(len(LABELS)) % 2, LABELS, (LABELS + 1) % 5)
+        wrong = (LABELS + 1) % 5
+
+        def text(other_seeds):
+            answers = {"full": [half, half, half], "other": other_seeds}
+            runs = [
+                run_of(name, guess, LABELS, seed, (FIVE,))
+                for name, of_seeds in answers.items()
+                for seed, guess in enumerate(of_seeds)
+            ]
+            table = comparison_markdown(compare(runs, 500))
+            assert "†" in markdown_tables(table)[0][2][2], "the row is not marked at all"
+            return table
+
+        assert "more seeds may undo it: other (five)." in text([right, right, wrong])
+        assert "more seeds may undo it" not in text([right, right, right])
+
     def test_seeds_and_variants_without_a_result_are_named(self):
         runs = [run for run in ablation(3) if (run.variant, run.seed) != ("variant-1", 2)]
         text = comparison_markdown(compare(runs, 50), {"wide": "out of memory."})
