@@ -80,7 +80,8 @@ class Hdf5Store(FeatureStore):
                 self._parts[name] = None if parts is None else frozenset(parts.tolist())
             tasks = tuple(Task.from_json(task) for task in json.loads(file.attrs["tasks"]))
             attributes = file.attrs
-            return StoreHead(attributes["dataset"], tasks, attributes["created"], attributes["msmt_version"], features)
+            named = (attributes[name] for name in ("created", "msmt_version"))
+            return StoreHead(attributes["dataset"], tasks, *named, features, json.loads(attributes.get("facts", "{}")))
 
     def _read_table(self) -> tuple[pd.DataFrame, str]:
         with _opened(self.path) as file:
@@ -385,6 +386,8 @@ def _write_head(file: h5py.File, head: StoreHead, table: pd.DataFrame) -> None:
         tasks=tasks,
         created=head.created,
     )
+    if head.facts:
+        file.attrs["facts"] = json.dumps(head.facts)
     group = file.create_group("segments")
     group.attrs.update(columns=json.dumps(list(table.columns)), digest=table_digest(table), tasks=tasks)
     for column in table.columns:

@@ -25,7 +25,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -109,6 +109,9 @@ class StoreHead:
 
     msmt_version: str
     features: Mapping[str, FeatureHead]
+
+    facts: Mapping[str, object] = field(default_factory=dict)
+    """What else whoever reads the store should know of its corpus, in JSON's types, such as that splits share audio."""
 
 
 @dataclass(frozen=True)
@@ -341,6 +344,7 @@ class StoreWriter(ABC):
         specs: Mapping[str, FeatureSpec],
         expected_lengths: Mapping[str, np.ndarray],
         overwrite: bool = False,
+        facts: Mapping[str, object] | None = None,
     ) -> None:
         """Make the store hold these segments and features, so that rows can be committed.
 
@@ -350,7 +354,8 @@ class StoreWriter(ABC):
 
         A feature may be given further views. Raises SpecMismatchError when it exists with another spec, or with another
         recipe for a view, unless ``overwrite``; then its rows, or those of the view, are dropped.
-        ``expected_lengths`` (N,) decides the chunk size of a new feature.
+        ``expected_lengths`` (N,) decides the chunk size of a new feature. ``facts`` replace those of the store's head,
+        unless None.
         """
         path = self.path
         if not path.exists():
@@ -358,7 +363,7 @@ class StoreWriter(ABC):
                 name: FeatureHead(spec, chunk_rows_for(spec, expected_lengths[name])) for name, spec in specs.items()
             }
             with explained(path):
-                self._create(_new_head(dataset, tasks, features), table)
+                self._create(_new_head(dataset, tasks, features, facts or {}), table)
             self.store = open_store(path)
             return
         self._recover()
@@ -375,11 +380,14 @@ class StoreWriter(ABC):
             for name, spec in specs.items()
             if name not in store.specs or name in emptied
         }
-        head = StoreHead(
-            dataset, tuple(tasks), store.head.created, store.head.msmt_version, {**_extended(store, specs), **made}
+        head = replace(
+            store.head,
+            tasks=tuple(tasks),
+            features={**_extended(store, specs), **made},
+            facts=store.head.facts if facts is None else dict(facts),
         )
         merged = merged_table(store.segments, store.tasks, table, tasks)
-        is_other = head.features != store.head.features or head.tasks != store.tasks
+        is_other = head != store.head
         if emptied or is_other or table_digest(merged) != table_digest(store.segments):
             with explained(path):
                 self._replace(head, merged, emptied)
@@ -408,13 +416,20 @@ class StoreWriter(ABC):
         """
 
     def would_change(
-        self, dataset: str, tasks: Sequence[Task], table: pd.DataFrame, specs: Mapping[str, FeatureSpec]
+        self,
+        dataset: str,
+        tasks: Sequence[Task],
+        table: pd.DataFrame,
+        specs: Mapping[str, FeatureSpec],
+        facts: Mapping[str, object] | None = None,
     ) -> bool:
         """Whether ``prepare`` with these has anything to do."""
         if not self.path.exists():
             return True
         store = open_store(self.path)
         if store.dataset != dataset or store.tasks != tuple(tasks):
+            return True
+        if facts is not None and store.head.facts != facts:
             return True
         if set(specs) - set(store.specs) or store.changed_specs(specs):
             return True
@@ -513,13 +528,15 @@ def _extended(store: FeatureStore, specs: Mapping[str, FeatureSpec]) -> dict[str
     return features
 
 
-def _new_head(dataset: str, tasks: Sequence[Task], features: Mapping[str, FeatureHead]) -> StoreHead:
+def _new_head(
+    dataset: str, tasks: Sequence[Task], features: Mapping[str, FeatureHead], facts: Mapping[str, object]
+) -> StoreHead:
     from .. import __version__
 
     # Reproducible builds fix the clock with this variable; two stores made under it can be compared byte by byte.
     fixed = os.environ.get("SOURCE_DATE_EPOCH")
     now = datetime.fromtimestamp(int(fixed), UTC) if fixed else datetime.now(UTC)
-    return StoreHead(dataset, tuple(tasks), now.isoformat(timespec="seconds"), __version__, features)
+    return StoreHead(dataset, tuple(tasks), now.isoformat(timespec="seconds"), __version__, features, dict(facts))
 
 
 def chunk_rows_for(spec: FeatureSpec, expected_lengths: np.ndarray) -> int:

@@ -66,7 +66,8 @@ class ZarrStore(FeatureStore):
             feature = _attributes(folder)
             features[folder.name] = FeatureHead(FeatureSpec.from_json(feature["spec"]), feature["chunk_rows"])
         tasks = tuple(Task.from_json(task) for task in _attributes(self._segments_folder())["tasks"])
-        return StoreHead(attributes["dataset"], tasks, attributes["created"], attributes["msmt_version"], features)
+        named = (attributes[name] for name in ("created", "msmt_version"))
+        return StoreHead(attributes["dataset"], tasks, *named, features, attributes.get("facts", {}))
 
     def _segments_folder(self) -> Path:
         # Between the two renames that replace the table, the new one is still under its other name.
@@ -250,6 +251,7 @@ def _root_attributes(head: StoreHead) -> dict:
         "dataset": head.dataset,
         "tasks": [task.to_json() for task in head.tasks],
         "created": head.created,
+        **({"facts": dict(head.facts)} if head.facts else {}),
     }
 
 
