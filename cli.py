@@ -183,24 +183,34 @@ def listen(
 def verify(console: Console, store: Path, repair: bool) -> None:
     """Recompute every checksum of a store and name every bad row."""
     from .features import copying
-    from .features.store import open_store
+    from .features.store import open_for_verification
 
-    opened = open_store(store)
-    damages = copying.verify(opened, console.track())
+    opened, damages = open_for_verification(store)
+    damages += copying.verify(opened, console.track()) if opened else []
     for damage in damages:
-        place = (
-            f"{damage.feature} row {damage.row} ({opened.segments['segment_id'][damage.row]})"
-            if damage.row >= 0
-            else damage.feature
-        )
-        click.echo(f"{store}: {place + ': ' if place else ''}{damage.reason}")
+        click.echo(damage_line(store, opened, damage))
     if not damages:
         console.say(f"{store}: every checksum matches")
         return
     if repair:
-        copying.repair(store, damages)
-        console.say(f"{store}: damaged rows are marked missing; run msmt extract to fill them")
+        for line in copying.repair(store, damages):
+            console.say(line if line.startswith(str(store)) else f"{store}: {line}")
     click.get_current_context().exit(1)
+
+
+def damage_line(path: Path, store, damage) -> str:
+    """Where the damage is and what it is, with the segment where it is known."""
+    from .errors import StoreError
+
+    place = damage.feature
+    if damage.row >= 0:
+        try:
+            segment = f" ({store.segments['segment_id'].iloc[damage.row]})"
+        except (StoreError, IndexError):
+            segment = ""
+        place = f"{damage.feature} row {damage.row}{segment}"
+    reason = damage.reason.split("; run msmt")[0].removeprefix(f"{path}: ")
+    return f"{path}: {place + ': ' if place else ''}{reason}"
 
 
 @msmt.command()

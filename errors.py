@@ -25,6 +25,10 @@ class StoreError(MsmtError):
     """A feature store is missing, unreadable, or does not hold what is asked of it."""
 
 
+class DamageError(StoreError):
+    """What a store says of itself, or of its rows, is not what was written."""
+
+
 class LockedError(StoreError):
     """Another process is writing the store."""
 

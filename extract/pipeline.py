@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import AudioError, LockedError, StoreError
+from ..features.copying import recover
 from ..features.durable import write_whole
 from ..features.segments import ORIGINAL, REMOVED
 from ..features.spec import FeatureSpec
@@ -273,6 +274,8 @@ def extract(
     Rows that are complete and unchanged are left alone. Segments whose audio cannot be used are
     listed in ``<store>.failures.csv`` and in the summary.
     """
+    for line in recover(store, corpus.tasks, corpus.table):
+        say(line)
     wanted = wanted_rows(corpus, store, config, views)
     encoders = load_encoders(config, store, silence, wanted)
     tokens = tokenized(encoders.text, wanted.table)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from ..errors import StoreError
+from ..errors import DamageError, StoreError
 from ..progress import Track, silent
-from .store import MISSING, Damage, FeatureStore, Row, block_of, block_range, checksum_of, open_store, writer_for
+from .store import MISSING, Anew, Damage, FeatureStore, Row, block_of, block_range, open_store, writer_for
+from .tasks import Task
 
 
 def convert(source: FeatureStore, target: Path, track: Track = silent) -> FeatureStore:
@@ -42,11 +45,28 @@ def verify(store: FeatureStore, track: Track = silent) -> list[Damage]:
         return list(store.damage(advance))
 
 
-def repair(path: Path, damages: list[Damage]) -> None:
-    """Mark damaged rows missing, so that the next extraction computes them again."""
+def repair(path: Path, damages: list[Damage]) -> list[str]:
+    """Mend what a store says of itself, and mark damaged rows missing, so that the next extraction computes them again.
+
+    Returns what was done, a sentence each. Raises DamageError for what cannot be mended, with what to do.
+    """
     with writer_for(path) as writer:
-        writer.store = open_store(path)
-        writer.mend(damages)
+        return writer.mend(damages)
+
+
+def recover(path: Path, tasks: Sequence[Task], table: pd.DataFrame) -> list[str]:
+    """Make a store readable again whose head or table is damaged, if need be with the table of its corpus.
+
+    Does nothing where there is no store, or where it can be read. Returns what was done, a sentence each.
+    """
+    if not path.exists():
+        return []
+    try:
+        open_store(path).segments  # noqa: B018
+        return []
+    except DamageError:
+        with writer_for(path) as writer:
+            return writer.recover(Anew(tuple(tasks), table))
 
 
 def _has_states(store: FeatureStore, name: str) -> bool:
@@ -61,7 +81,4 @@ def _copied(source: FeatureStore, name: str, row: int) -> Row | None:
     states = source.states(name)
     if states.length[row] == MISSING:
         return None
-    values = source.read(name, row)
-    if checksum_of(values) != states.checksum[row]:
-        raise StoreError(f"{source.path}: row {row} of {name} is damaged; run msmt verify --repair, then msmt extract")
-    return Row(values, int(states.identity[row]))
+    return Row(source.read(name, row), int(states.identity[row]))

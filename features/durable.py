@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import socket
+import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,8 @@ from ..errors import LockedError, StoreError
 
 # Linux gathers a larger write in larger pages, which take it longer to find than the write takes (measured: a third slower).
 _BYTES_A_WRITE = 1 << 16
+_HOLDER = "process"  # first word in a lock
+_LOCK_BYTES = 512
 ASIDE = ".aside"  # suffix of a file or folder that is still being written
 
 
@@ -107,6 +110,25 @@ def explained(path: Path) -> Iterator[None]:
         raise
 
 
+def _check_lock(path: Path, descriptor: int) -> None:
+    """Raise StoreError unless the open file is a lock that msmt made: the name of the holder is written into it."""
+    status = os.fstat(descriptor)
+    is_ours = stat.S_ISREG(status.st_mode) and status.st_nlink <= 1
+    if is_ours and status.st_size:
+        is_ours = os.pread(descriptor, len(_HOLDER), 0) == _HOLDER.encode()
+    if not is_ours:
+        raise StoreError(f"{path}: is no lock of msmt but another's file; remove it")
+
+
+def refuse_links(root: Path, path: Path) -> None:
+    """Raise StoreError where a part of ``path`` below ``root`` is a link: a store from a stranger may lead anywhere."""
+    at = root
+    for part in path.relative_to(root).parts:
+        at = at / part
+        if at.is_symlink():
+            raise StoreError(f"{at}: is a link, which a store has none of; put in its place what it leads to")
+
+
 @contextmanager
 def writer_lock(path: Path, shared: bool = False) -> Iterator[None]:
     """Hold the right to write the store at ``path``; a lock file beside it names the holder.
@@ -117,16 +139,22 @@ def writer_lock(path: Path, shared: bool = False) -> Iterator[None]:
     lock_path = path.with_name(f".{path.name}.lock")
     with explained(lock_path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+                raise
+            raise StoreError(f"{lock_path}: is no lock of msmt but a link or a folder; remove it") from error
     try:
+        _check_lock(lock_path, descriptor)
         try:
             fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(descriptor, 4096, 0).decode(errors="replace").strip() or "another process"
             raise LockedError(f"{path}: is being written by {holder}; wait until it ends, or stop it") from None
-        holder = f"process {os.getpid()} on {socket.gethostname()} ({' '.join(sys.argv)[:500]})"
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, holder.encode(), 0)
+        holder = f"{_HOLDER} {os.getpid()} on {socket.gethostname()} ({' '.join(sys.argv)})"
+        written = holder.encode(errors="replace")[: _LOCK_BYTES - 1]
+        os.pwrite(descriptor, written.ljust(_LOCK_BYTES - 1) + b"\n", 0)  # never truncated, always as long
         yield
     finally:
         os.close(descriptor)

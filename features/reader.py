@@ -19,8 +19,9 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from ..errors import StoreError
-from .store import MISSING, FeatureStore, checksum_of
+from ..errors import DamageError, StoreError
+from .head import TO_MEND
+from .store import MISSING, FeatureStore, checksum_of, explained_read
 
 _FILES_KEPT_OPEN = 256
 _MOST_MAPPED_FILES = 16384  # well below the number of mappings that Linux allows a process
@@ -88,10 +89,9 @@ class RowReader:
 
     def _check(self, row: int, raw: np.ndarray) -> None:
         if checksum_of(raw.view(np.float16)) != self.store.states(self.feature).checksum[row]:
-            raise StoreError(
+            raise DamageError(
                 f"{self.store.path}: the {self.feature} features of segment "
-                f"{self.store.segments['segment_id'].iloc[row]} (row {row}) are damaged; run msmt verify --repair, "
-                "then msmt extract"
+                f"{self.store.segments['segment_id'].iloc[row]} (row {row}) are damaged; {TO_MEND}"
             )
         self._checked[row] = True
 
@@ -107,22 +107,25 @@ class RowReader:
             places.append(_Stretch(file, extent.offset, extent.offset + rows * self.width * 2))
             left -= rows
         if left:
-            raise StoreError(f"{self.store.path}: row {row} of {self.feature} is cut short; run msmt verify")
+            raise DamageError(f"{self.store.path}: row {row} of {self.feature} is cut short; {TO_MEND}")
         return tuple(places)
 
     def _read(self, number: int, start: int, raw: np.ndarray) -> None:
         file, done = self._file(number), 0
         while done < len(raw):
-            count = os.preadv(file.fileno(), [raw[done:]], start + done)
+            with explained_read(Path(file.name)):
+                count = os.preadv(file.fileno(), [raw[done:]], start + done)
             if not count:
-                raise StoreError(f"{file.name}: ends before byte {start + len(raw)}; run msmt verify")
+                raise DamageError(f"{file.name}: ends before byte {start + len(raw)}; {TO_MEND}")
             done += count
 
     def _file(self, number: int) -> BinaryIO:
         with self._lock:
             file = self._open.pop(number, None)
             if file is None:
-                file = open(self._path(number), "rb", buffering=0)
+                path = self._path(number)
+                with explained_read(path):
+                    file = open(path, "rb", buffering=0)
                 while len(self._open) >= _FILES_KEPT_OPEN:
                     self._open.popitem(last=False)  # closed when no thread reads from it any more
             self._open[number] = file

@@ -13,6 +13,7 @@ from ..errors import SettingError
 # Where a folder lies and what a hub calls a commit say who made the weights, but the digest of the
 # weights alone decides the values: a folder that was moved is still the same encoder.
 _ONLY_FOR_THE_READER = ("encoder", "revision")
+_MOST_VALUES = 2**31  # of one segment, as a store may claim: four gigabytes
 _UNLESS_EMPTY = ("channel", "silence", "views")  # fields that a spec has only where there is something to say
 
 
@@ -72,12 +73,15 @@ class FeatureSpec:
     """The recipe of each view that alters what this feature is made from, by the view's name."""
 
     def __post_init__(self) -> None:
+        _check_kinds(self)
         if self.modality not in ("audio", "text"):
             raise SettingError(f"modality must be audio or text, but is {self.modality!r}")
         if self.dtype != "float16":
             raise SettingError(f"dtype must be float16, but is {self.dtype!r}")
         if self.max_rows < 1 or self.width < 1:
             raise SettingError(f"a feature must have rows and columns, but is ({self.max_rows}, {self.width})")
+        if self.max_rows * self.width > _MOST_VALUES:
+            raise SettingError(f"a segment may have {_MOST_VALUES} values, but has {self.max_rows} x {self.width}")
 
     @property
     def fingerprint(self) -> str:
@@ -123,6 +127,18 @@ class FeatureSpec:
     @classmethod
     def from_json(cls, fields: dict) -> FeatureSpec:
         return cls(**fields)
+
+
+def _check_kinds(spec: FeatureSpec) -> None:
+    """Specs are read from files too, and their numbers become allocations."""
+    kinds = {"str": str, "int": int, "Mapping": Mapping, "Mapping[str, Mapping]": Mapping, "None": type(None)}
+    for each in dataclasses.fields(spec):
+        value = getattr(spec, each.name)
+        allowed = [kinds[part.strip()] for part in each.type.split("|")]
+        if not any(isinstance(value, kind) and not isinstance(value, bool) for kind in allowed):
+            raise SettingError(f"{each.name} of a feature must be {each.type}, but is {value!r:.80}")
+    if not all(isinstance(view, str) and isinstance(recipe, Mapping) for view, recipe in spec.views.items()):
+        raise SettingError("views of a feature must be recipes by name")
 
 
 def _difference(name: str, mine, theirs) -> str:

@@ -1,6 +1,6 @@
 """The store: segments, labels and features of one dataset, in one Zarr folder or HDF5 file.
 
-Format, version 1. Both formats hold the same tree, readable with plain zarr or h5py:
+Format, version 2. Both formats hold the same tree, readable with plain zarr or h5py:
 
     attributes            format "msmt-features", format_version, msmt_version, dataset, tasks (JSON), created (ISO 8601)
     segments/<column>     (N,)        one array per column of the segment table, see segments.py
@@ -10,6 +10,11 @@ Format, version 1. Both formats hold the same tree, readable with plain zarr or 
     <feature>/checksum    (N,)        uint64, XXH3 of the bytes of the valid rows
     <feature>/identity    (N,)        uint64, hash of what the row was made from: audio or text, spec, and its view's recipe
     <feature> attributes  spec (JSON, with the recipe of each view that the feature knows), fingerprint, chunk_rows
+
+What msmt believes of all this is the manifest (manifest.py): head and table once more under one checksum, and in a finished
+store digests of lengths, checksums and identities, and of all that plain libraries read. So a byte that changed anywhere
+is noticed, and what is there twice can be mended. Version 1 had no manifest; it is read as it is, and brought to
+version 2 by the next command that writes.
 
 A chunk that is all padding is not stored, so padding costs nothing but the rest of a segment's last
 chunk. A row is complete when its length is not -1, and nothing else makes it so: every writer puts
@@ -21,11 +26,12 @@ a block.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,14 +39,14 @@ import numpy as np
 import pandas as pd
 import xxhash
 
-from ..errors import SpecMismatchError, StoreError
+from ..errors import DamageError, SpecMismatchError, StoreError
 from .durable import explained, writer_lock
+from .head import TO_MEND, FeatureHead, StoreHead
+from .manifest import FORMAT, FORMAT_VERSION, Manifest
 from .segments import REMOVED, segment_table, table_digest
 from .spec import FeatureSpec
 from .tasks import Task
 
-FORMAT = "msmt-features"
-FORMAT_VERSION = 1
 BLOCK_ROWS = 32  # rows of a block: a Zarr shard, or an HDF5 part
 MISSING = -1
 # Arrays with one value per row beside the features: their type, and the value of a row that is not there yet.
@@ -90,31 +96,6 @@ class Extent:
 
 
 @dataclass(frozen=True)
-class FeatureHead:
-    """What a store says of one feature before any row is read."""
-
-    spec: FeatureSpec
-    chunk_rows: int
-    """Frames or tokens in a chunk."""
-
-
-@dataclass(frozen=True)
-class StoreHead:
-    """What a store says of itself."""
-
-    dataset: str
-    tasks: tuple[Task, ...]
-    created: str
-    """ISO 8601, UTC."""
-
-    msmt_version: str
-    features: Mapping[str, FeatureHead]
-
-    facts: Mapping[str, object] = field(default_factory=dict)
-    """What else whoever reads the store should know of its corpus, in JSON's types, such as that splits share audio."""
-
-
-@dataclass(frozen=True)
 class Damage:
     """A place where the bytes on disk are not what was written."""
 
@@ -130,11 +111,17 @@ class Damage:
     """Row block that holds it, when it is not in one row; -1 when it is not in one block either."""
 
 
+def _is_of_lengths(states: RowStates, spec: FeatureSpec) -> bool:
+    """Whether some length is none that a row can have, so that the row itself is named as damaged."""
+    return bool(((states.length < MISSING) | (states.length > spec.max_rows)).any())
+
+
 class FeatureStore(ABC):
     """A store opened for reading. Holds no open file, so it can be pickled and used after a fork."""
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
+        self._believes_copies = False
         self._forget()
 
     def __getstate__(self) -> dict:
@@ -143,16 +130,34 @@ class FeatureStore(ABC):
     def __setstate__(self, state: dict) -> None:
         self.__init__(state["path"])
 
+    def believe_copies(self) -> None:
+        """Read head and table from the second copy, for a store whose manifest is damaged."""
+        self._forget()
+        self._believes_copies = True
+
     def _forget(self) -> None:
+        self._manifest: Manifest | None = None
         self._head: StoreHead | None = None
         self._table: pd.DataFrame | None = None
         self._states: dict[str, RowStates] = {}
 
     @property
+    def manifest(self) -> Manifest | None:
+        """What msmt wrote of the store under a checksum; None for a store of version 1. Raises DamageError."""
+        if self._manifest is None and not self._believes_copies:
+            self._manifest = self._read_manifest()
+        return self._manifest
+
+    @property
     def head(self) -> StoreHead:
         if self._head is None:
-            self._head = self._read_head()
+            self._head = self.manifest.head if self.manifest else self._plain_head()
         return self._head
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the store is finished, so that digests of its rows' states and of its other files are known."""
+        return bool(self.manifest and self.manifest.rows)
 
     @property
     def dataset(self) -> str:
@@ -171,10 +176,7 @@ class FeatureStore(ABC):
     def segments(self) -> pd.DataFrame:
         """The segment table; row i describes row i of every feature."""
         if self._table is None:
-            table, digest = self._read_table()
-            if table_digest(table) != digest:
-                raise StoreError(f"{self.path}: the segment table is damaged; run msmt extract to write it again")
-            self._table = table
+            self._table = self.manifest.table if self.manifest else self._plain_table(self.tasks)
         return self._table
 
     @property
@@ -190,19 +192,30 @@ class FeatureStore(ABC):
                     f"{self.path}: has no feature {feature!r}, only {', '.join(self.specs) or 'none'};"
                     " run msmt extract with the encoder that makes it"
                 )
-            self._states[feature] = self._read_states(feature)
+            states = self._read_states(feature)
+            length, longest = states.length, self.specs[feature].max_rows
+            wrong = np.flatnonzero((length < MISSING) | (length > longest))
+            if len(wrong):
+                raise DamageError(
+                    f"{self.path}: the length of row {wrong[0]} of {feature} is {length[wrong[0]]}, outside -1 to"
+                    f" {longest}; {TO_MEND}"
+                )
+            self._states[feature] = states
         return self._states[feature]
 
     def lengths(self, feature: str) -> np.ndarray:
         """(N,) int32: valid rows of each segment, -1 where the feature is missing."""
         return self.states(feature).length
 
-    def read(self, feature: str, row: int) -> np.ndarray:
+    def read(self, feature: str, row: int, checked: bool = True) -> np.ndarray:
         """The valid rows of one segment, (length, d) float16, straight from the file.
 
-        Raises StoreError when the row is missing.
+        Raises StoreError when the row is missing, and unless ``checked`` is False when it is not what its checksum says.
         """
-        length = int(self.lengths(feature)[row])
+        states = self.states(feature)
+        if not 0 <= row < len(states.length):
+            raise StoreError(f"{self.path}: has no row {row}, its rows are 0 to {len(states.length) - 1}")
+        length = int(states.length[row])
         if length == MISSING:
             raise StoreError(f"{self.path}: row {row} of {feature} is missing; run msmt extract to fill it")
         width = self.specs[feature].width
@@ -213,7 +226,9 @@ class FeatureStore(ABC):
             _read_into(values[at : at + taken], extent)
             at += taken
         if at < length:
-            raise StoreError(f"{self.path}: row {row} of {feature} is cut short; run msmt verify")
+            raise DamageError(f"{self.path}: row {row} of {feature} is cut short; {TO_MEND}")
+        if checked and checksum_of(values) != states.checksum[row]:
+            raise DamageError(f"{self.path}: row {row} of {feature} is damaged; {TO_MEND}")
         return values
 
     def reader(self, feature: str, mapped: bool = False):
@@ -240,7 +255,16 @@ class FeatureStore(ABC):
         )
 
     def fingerprint(self) -> str:
-        """Hash of specs, table and every row: changes when anything that a model could see changes."""
+        """Hash of tasks, specs, table and every row: changes when anything that a model could see changes.
+
+        When and by which msmt the store was made is not in it, so that the same features have the same fingerprint.
+        """
+        says = {name: value for name, value in self.head.to_json().items() if name in ("dataset", "tasks", "facts")}
+        said = hashlib.sha256(json.dumps(says, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(f"{said} {self.fingerprint_version_1()}".encode()).hexdigest()[:32]
+
+    def fingerprint_version_1(self) -> str:
+        """The fingerprint that msmt took of stores of version 1, by which runs of that time know theirs."""
         digest = hashlib.sha256(table_digest(self.segments).encode())
         for name in sorted(self.specs):
             states = self.states(name)
@@ -259,8 +283,13 @@ class FeatureStore(ABC):
             try:
                 states = self.states(name)
             except StoreError as error:
-                yield Damage(name, -1, str(error))
-                continue
+                try:
+                    found = list(self._damaged_states(name))
+                    states = self._raw_states(name)
+                except StoreError as other:
+                    yield Damage(name, -1, str(other))
+                    continue
+                yield from found or ([] if _is_of_lengths(states, self.specs[name]) else [Damage(name, -1, str(error))])
             for row in np.flatnonzero(states.length != MISSING):
                 reason = self._row_damage(name, int(row), states)
                 if reason:
@@ -284,6 +313,8 @@ class FeatureStore(ABC):
                 at += extent.rows
         except (StoreError, OSError) as error:
             return f"cannot be read ({error})"
+        except MemoryError:
+            return "cannot be read (it asks for more memory than there is)"
         if len(values) != stored_rows:
             return f"holds {len(values)} stored rows, where its length of {length} needs {stored_rows}"
         if checksum_of(values[:length]) != states.checksum[row]:
@@ -293,14 +324,28 @@ class FeatureStore(ABC):
         return None
 
     @abstractmethod
-    def _read_head(self) -> StoreHead: ...
+    def _read_manifest(self) -> Manifest | None:
+        """The manifest; None where the store is of version 1. Raises DamageError where it is not what was written."""
 
     @abstractmethod
-    def _read_table(self) -> tuple[pd.DataFrame, str]:
-        """The segment table and the digest it was written with."""
+    def _plain_head(self) -> StoreHead:
+        """The head as plain libraries read it: the second copy, and the only one of version 1. Raises DamageError."""
 
     @abstractmethod
-    def _read_states(self, feature: str) -> RowStates: ...
+    def _plain_table(self, tasks: Sequence[Task]) -> pd.DataFrame:
+        """The segment table as plain libraries read it, checked by its own digest. Raises DamageError."""
+
+    @abstractmethod
+    def _read_states(self, feature: str) -> RowStates:
+        """The states of a feature. Raises DamageError where they are not those that were sealed."""
+
+    @abstractmethod
+    def _raw_states(self, feature: str) -> RowStates:
+        """The states of a feature as far as they can be read, whatever they are: what cannot is missing."""
+
+    @abstractmethod
+    def _damaged_states(self, feature: str) -> Iterable[Damage]:
+        """The blocks whose states are not those that were sealed."""
 
     @abstractmethod
     def _extents(self, feature: str, row: int, rows: int) -> list[Extent]:
@@ -313,6 +358,14 @@ class FeatureStore(ABC):
     @abstractmethod
     def _damage_of_files(self) -> Iterable[Damage]:
         """Damage that shows in a file as a whole."""
+
+
+@dataclass(frozen=True)
+class Anew:
+    """What a corpus says of its segments, for a store whose own table is lost."""
+
+    tasks: tuple[Task, ...]
+    table: pd.DataFrame
 
 
 class StoreWriter(ABC):
@@ -366,7 +419,7 @@ class StoreWriter(ABC):
                 self._create(_new_head(dataset, tasks, features, facts or {}), table)
             self.store = open_store(path)
             return
-        self._recover()
+        self.recover()
         self.store = store = open_store(path)
         if store.dataset != dataset:
             raise StoreError(f"{path}: holds dataset {store.dataset!r}, not {dataset!r}; name another with --store")
@@ -446,13 +499,25 @@ class StoreWriter(ABC):
         if not self.path.exists():
             with explained(self.path):
                 self._create(source.head, source.segments)
+        self.recover()
         self.store = open_store(self.path)
         if self.store.head != source.head or table_digest(self.store.segments) != table_digest(source.segments):
             raise StoreError(f"{self.path}: exists and is no copy of {source.path}; name another, or delete it")
 
     @abstractmethod
-    def mend(self, damages: Sequence[Damage]) -> None:
-        """Mark damaged rows missing and rewrite damaged files, so that an extraction can fill them again."""
+    def recover(self, anew: Anew | None = None) -> list[str]:
+        """Complete what a writer that was killed left half-way, and bring manifest and its second copy in line.
+
+        Where the segment table can be read from neither, it becomes that of ``anew``: rows are then known again by what
+        they were made from. Returns what was damaged and mended, a sentence each. Raises DamageError for what cannot be.
+        """
+
+    @abstractmethod
+    def mend(self, damages: Sequence[Damage]) -> list[str]:
+        """Mark damaged rows missing and rewrite damaged files, so that an extraction can fill them again.
+
+        Returns what was done, a sentence each.
+        """
 
     @abstractmethod
     def finish(self) -> None:
@@ -460,9 +525,6 @@ class StoreWriter(ABC):
 
     @abstractmethod
     def _create(self, head: StoreHead, table: pd.DataFrame) -> None: ...
-
-    def _recover(self) -> None:
-        """Complete or undo what a writer that was killed left half-way; HDF5 leaves nothing that needs it."""
 
     @abstractmethod
     def _replace(self, head: StoreHead, table: pd.DataFrame, emptied: set[str]) -> None:
@@ -479,6 +541,24 @@ def open_store(path: str | os.PathLike) -> FeatureStore:
         raise StoreError(f"{store.path}: there is no such store; run msmt extract to make it")
     store.head  # noqa: B018  a file that is not a store is refused here and not at the first read
     return store
+
+
+def open_for_verification(path: str | os.PathLike) -> tuple[FeatureStore | None, list[Damage]]:
+    """The store at ``path`` as far as it can be read, and what is damaged of that which it says of itself.
+
+    Raises StoreError where there is no store of msmt. The store is None where nothing of it can be read.
+    """
+    try:
+        return open_store(path), []
+    except DamageError as error:
+        damages = [Damage("", -1, str(error))]
+    store = _reader(Path(path))
+    try:
+        store.believe_copies()
+        store.head  # noqa: B018
+        return store, damages
+    except DamageError as error:
+        return None, [*damages, Damage("", -1, str(error))]
 
 
 def default_store(folder: Path, dataset: str | None = None) -> Path:
@@ -586,13 +666,14 @@ def block_range(block: int, rows: int) -> range:
 
 
 def check_head(path: Path, attributes: Mapping) -> None:
-    """Raise StoreError unless the attributes are those of a store that this version can read."""
+    """Raise StoreError unless these attributes are those of a store that this version can read."""
     if attributes.get("format") != FORMAT:
         raise StoreError(f"{path}: is not a feature store of msmt; name one with --store")
-    if attributes.get("format_version") != FORMAT_VERSION:
-        raise StoreError(
-            f"{path}: has format version {attributes.get('format_version')}, this msmt reads {FORMAT_VERSION}; update msmt"
-        )
+    version = attributes.get("format_version")
+    if not isinstance(version, int | np.integer) or isinstance(version, bool):
+        raise DamageError(f"{path}: has format version {version!r:.20}, which is none; {TO_MEND}")
+    if not 1 <= version <= FORMAT_VERSION:
+        raise StoreError(f"{path}: has format version {version}, this msmt reads up to {FORMAT_VERSION}; update msmt")
 
 
 def merged_extents(path: Path, offsets: Sequence[int], chunk_bytes: int, chunk_rows: int) -> list[Extent]:
@@ -608,15 +689,28 @@ def merged_extents(path: Path, offsets: Sequence[int], chunk_bytes: int, chunk_r
 
 
 def _read_into(values: np.ndarray, extent: Extent) -> None:
+    if not values.size:
+        return
     view = memoryview(values).cast("B")
-    with open(extent.path, "rb", buffering=0) as file:
+    with explained_read(extent.path), open(extent.path, "rb", buffering=0) as file:
         file.seek(extent.offset)
         done = 0
         while done < len(view):
             count = file.readinto(view[done:])
             if not count:
-                raise StoreError(f"{extent.path}: ends before byte {extent.offset + len(view)}; run msmt verify")
+                raise DamageError(f"{extent.path}: ends before byte {extent.offset + len(view)}; {TO_MEND}")
             done += count
+
+
+@contextmanager
+def explained_read(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals to read a store's file into errors that say what to do."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DamageError(f"{path}: is missing; {TO_MEND}") from error
+    except OSError as error:
+        raise DamageError(f"{path}: cannot be read ({error.strerror}); {TO_MEND}") from error
 
 
 def _format_of(path: Path) -> str:

@@ -29,6 +29,9 @@ class Task:
     """For each class, the classes of the finer task it merges; empty unless ``coarsens`` is set."""
 
     def __post_init__(self) -> None:
+        texts = (self.name, *self.classes, *(member for members in self.members for member in members))
+        if not all(type(text) is str for text in texts) or not isinstance(self.coarsens, str | None):
+            raise SettingError(f"task {self.name!r:.80}: names and classes must be texts")
         if self.level not in ("recording", "segment"):
             raise SettingError(f"task {self.name}: level must be recording or segment, but is {self.level!r}")
         if len(set(self.classes)) != len(self.classes):

@@ -6,6 +6,11 @@ Length, checksum and identity of a block are one raw chunk each. A commit replac
 and renamed; the lengths come last, and rows that are about to change lose theirs first. Writers of
 different blocks touch different files and need no lock.
 
+The manifest is the one string of the array ``manifest``. One rename of its chunk gives the store another head and table;
+the attributes and columns that plain zarr reads follow, and are brought in line with it by the next writer if they did
+not. In a finished store it seals the rest, "rows": {"states": {feature: [XXH3-64 of the bytes of length, checksum and
+identity of each block]}, "files": {path: XXH3-128 of each other file but the shards}}; rows are sealed by their checksums.
+
 zarr makes the metadata and the string columns; shards and raw chunks are written here, because the
 order of chunks in a shard and the moment at which bytes reach the disk are what the promises rest on.
 """
@@ -16,75 +21,161 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import google_crc32c
 import numpy as np
 import pandas as pd
+import xxhash
 
-from ..errors import StoreError
-from .durable import ASIDE, put_in_place, sync_tree, write_all_whole, write_whole
+from ..errors import DamageError, LockedError, StoreError
+from .durable import ASIDE, put_in_place, refuse_links, sync_tree, write_all_whole, write_whole, writer_lock
+from .head import TO_MEND, UNREADABLE, FeatureHead, StoreHead, check_name, reason_of
+from .manifest import FORMAT, FORMAT_VERSION, Manifest
 from .segments import segment_table, table_digest
-from .spec import FeatureSpec
 from .store import (
     BLOCK_ROWS,
-    FORMAT,
-    FORMAT_VERSION,
     MISSING,
     STATES,
+    Anew,
     Damage,
     Extent,
-    FeatureHead,
     FeatureStore,
     Row,
     RowStates,
-    StoreHead,
     StoreWriter,
+    block_of,
     block_range,
     check_head,
     checksum_of,
     damaged_rows,
+    explained_read,
     merged_extents,
 )
-from .tasks import Task
 
 _ABSENT = np.uint64(2**64 - 1)  # offset and size of a chunk that is not in its shard (Zarr v3, sharding codec)
 _CRC_BYTES = 4
+_MANIFEST = Path("manifest", "c", "0")
+_ONE_STRING = (1).to_bytes(4, "little")  # what zarr's vlen-utf8 codec puts before the lengths of a chunk's strings
 
 
 class ZarrStore(FeatureStore):
     """A Zarr v3 folder, read without zarr-python where rows are concerned."""
 
-    def _read_head(self) -> StoreHead:
+    def _read_manifest(self) -> Manifest | None:
+        path = self.path / _MANIFEST
+        refuse_links(self.path, path)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError as error:
+            if _attributes(self.path).get("format_version") == 1 and not (self.path / "manifest").exists():
+                return None
+            raise DamageError(f"{path}: is missing; {TO_MEND}") from error
+        except OSError as error:
+            raise DamageError(f"{path}: cannot be read ({error.strerror}); {TO_MEND}") from error
+        # zarr's vlen-utf8 codec: how many strings, the bytes of the first, and these
+        if content[:4] != _ONE_STRING or int.from_bytes(content[4:8], "little") != len(content) - 8:
+            raise DamageError(f"{path}: is damaged; {TO_MEND}")
+        try:
+            manifest = Manifest.from_bytes(content[8:], str(path))
+        except DamageError as error:
+            raise DamageError(f"{error}; {TO_MEND}") from error
+        if manifest.rows is not None:
+            sealed = [manifest.rows.get(name) for name in ("states", "files")]
+            if not all(isinstance(each, dict) for each in sealed):
+                raise DamageError(f"{path}: does not say how its rows are sealed; {TO_MEND}")
+        for name in manifest.head.features:
+            for array in ("features", *STATES):
+                refuse_links(self.path, self.path / name / array / "c")
+        return manifest
+
+    def _plain_head(self) -> StoreHead:
         attributes = _attributes(self.path)
         check_head(self.path, attributes)
-        features = {}
-        for folder in sorted(self.path.iterdir()):
-            if folder.name == "segments" or folder.suffix or not (folder / "zarr.json").exists():
-                continue
-            feature = _attributes(folder)
-            features[folder.name] = FeatureHead(FeatureSpec.from_json(feature["spec"]), feature["chunk_rows"])
-        tasks = tuple(Task.from_json(task) for task in _attributes(self._segments_folder())["tasks"])
-        named = (attributes[name] for name in ("created", "msmt_version"))
-        return StoreHead(attributes["dataset"], tasks, *named, features, attributes.get("facts", {}))
+        with _unreadable(self.path):
+            features = {}
+            for folder in sorted(self.path.iterdir()):
+                if folder.name in ("segments", "manifest") or folder.suffix or not (folder / "zarr.json").exists():
+                    continue
+                refuse_links(self.path, folder / "zarr.json")
+                for array in ("features", *STATES):
+                    refuse_links(self.path, folder / array / "c")
+                features[folder.name] = _attributes(folder)
+            tasks = _attributes(self._segments_folder())["tasks"]
+            return StoreHead.from_json({**attributes, "tasks": tasks, "features": features})
 
     def _segments_folder(self) -> Path:
         # Between the two renames that replace the table, the new one is still under its other name.
         folder = self.path / "segments"
         return folder if folder.exists() else self.path / f"segments{ASIDE}"
 
-    def _read_table(self) -> tuple[pd.DataFrame, str]:
+    def _plain_table(self, tasks: Sequence) -> pd.DataFrame:
         import zarr
 
         folder = self._segments_folder()
-        group = zarr.open_group(str(folder), mode="r")
-        columns = {name: group[name][:] for name in _attributes(folder)["columns"]}
-        return segment_table(pd.DataFrame(columns), self.tasks), _attributes(folder)["digest"]
+        with _unreadable(folder):
+            refuse_links(self.path, folder)
+            attributes = _attributes(folder)
+            names = [check_name(name) for name in attributes["columns"]]
+            rows = set()
+            for name in names:
+                refuse_links(self.path, folder / name / "c" / "0")
+                shape = json.loads((folder / name / "zarr.json").read_bytes())["shape"]
+                rows.add(tuple(shape))
+            if len(rows) != 1:  # also a garbled size that would be a large allocation
+                raise DamageError(f"{folder}: its columns differ in length; {TO_MEND}")
+            group = zarr.open_group(str(folder), mode="r")
+            table = segment_table(pd.DataFrame({name: group[name][:] for name in names}), tasks)
+            is_whole = table_digest(table) == attributes["digest"]
+        if not is_whole:
+            raise DamageError(
+                f"{folder}: the segment table is damaged; run msmt extract, which writes it anew, or {TO_MEND[4:]}"
+            )
+        return table
 
     def _read_states(self, feature: str) -> RowStates:
-        rows = len(self.segments)
-        return RowStates(**{name: _read_raw(self.path / feature / name, name, rows) for name in STATES})
+        for damage in self._damaged_states(feature):
+            raise DamageError(f"{self.path / feature}: {damage.reason}; {TO_MEND}")
+        return self._raw_states(feature)
+
+    def _raw_states(self, feature: str) -> RowStates:
+        rows = self._rows(feature)
+        blocks = -(-rows // BLOCK_ROWS)
+        arrays = {name: np.full(blocks * BLOCK_ROWS, absent, kind) for name, (kind, absent) in STATES.items()}
+        for block in range(blocks):
+            for name, content in _state_chunks(self.path / feature, block).items():
+                values = arrays[name][block * BLOCK_ROWS : (block + 1) * BLOCK_ROWS]
+                if content is not None and len(content) == values.nbytes:
+                    values[:] = np.frombuffer(content, STATES[name][0])
+        return RowStates(**{name: values[:rows] for name, values in arrays.items()})
+
+    def _rows(self, feature: str) -> int:
+        """How many rows there are; what the feature itself says where the table cannot be read."""
+        try:
+            return len(self.segments)
+        except StoreError:
+            with _unreadable(self.path / feature):
+                rows = json.loads((self.path / feature / "length" / "zarr.json").read_bytes())["shape"][0]
+                if type(rows) is not int or not 0 <= rows < 2**31:
+                    raise DamageError(f"{self.path / feature}: cannot have {rows!r:.20} rows") from None
+                return rows
+
+    def _damaged_states(self, feature: str) -> Iterator[Damage]:
+        sealed = self.manifest.rows["states"].get(feature, []) if self.is_sealed else None
+        for block in range(-(-self._rows(feature) // BLOCK_ROWS)):
+            first = block * BLOCK_ROWS
+            chunks = _state_chunks(self.path / feature, block)
+            for name, content in chunks.items():
+                if content is not None and len(content) != BLOCK_ROWS * np.dtype(STATES[name][0]).itemsize:
+                    yield Damage(feature, -1, f"{name}/c/{block} is damaged: it has {len(content)} bytes", block)
+                    break
+            else:
+                if sealed is not None and sealed[block : block + 1] != [_digest_of_states(chunks)]:
+                    where = f"lengths, checksums or identities of rows {first} to {first + BLOCK_ROWS - 1}"
+                    yield Damage(feature, -1, f"{where} are not those that were written", block)
 
     def _extents(self, feature: str, row: int, rows: int) -> list[Extent]:
         head = self.head.features[feature]
@@ -99,23 +190,27 @@ class ZarrStore(FeatureStore):
 
     def _index(self, feature: str, block: int) -> np.ndarray:
         path = _shard_path(self.path, feature, block)
-        status = path.stat()
-        # A shard is never changed, only replaced, so its size, time and file number tell whether the index still holds.
-        version = (status.st_ino, status.st_mtime_ns, status.st_size)
-        return _shard_index(path, _chunks_per_row(self.head.features[feature]), version)
+        with explained_read(path):
+            status = path.stat()
+            # A shard is never changed, only replaced, so its size, time and file number tell whether the index still holds.
+            version = (status.st_ino, status.st_mtime_ns, status.st_size)
+            return _shard_index(self.path, path, _chunks_per_row(self.head.features[feature]), version)
 
     def _files(self) -> list[Path]:
         return [Path(folder, name) for folder, _, names in os.walk(self.path) for name in names]
 
-    def _damage_of_files(self) -> Iterable[Damage]:
-        for name, head in self.head.features.items():
+    def _damage_of_files(self) -> Iterator[Damage]:
+        yield from (Damage("", -1, f"{path} {reason}") for path, reason in self.damaged_files())
+        if not self.manifest:
             try:
-                states = self.states(name)
-            except StoreError:
-                continue  # named already
+                self._plain_table(self.tasks)
+            except StoreError as error:
+                yield Damage("", -1, str(error))
+        for name, head in self.head.features.items():
+            states, rows = self._raw_states(name), self._rows(name)
             chunk_bytes = head.chunk_rows * head.spec.width * 2
-            for block in range(-(-len(self.segments) // BLOCK_ROWS)):
-                members = block_range(block, len(self.segments))
+            for block in range(-(-rows // BLOCK_ROWS)):
+                members = block_range(block, rows)
                 path = _shard_path(self.path, name, block)
                 if not path.exists():
                     continue  # its rows, if any should be there, are named one by one
@@ -129,6 +224,24 @@ class ZarrStore(FeatureStore):
                 expected = stored * chunk_bytes + _index_bytes(_chunks_per_row(head))
                 if path.stat().st_size != expected:
                     yield Damage(name, -1, f"the shard has {path.stat().st_size} bytes, not {expected}", block)
+                elif (beyond := offsets[len(members) :] != _ABSENT).any() or not _sizes_fit(
+                    self._index(name, block), chunk_bytes
+                ):
+                    what = "rows beyond the table's" if beyond.any() else "chunks of another size"
+                    yield Damage(name, -1, f"the shard of rows {members.start} to {members.stop - 1} has {what}", block)
+
+    def damaged_files(self) -> list[tuple[str, str]]:
+        """Files that plain zarr reads and that are not those that were sealed, with what is wrong, such as is missing."""
+        found = []
+        for name, digest in (self.manifest.rows["files"] if self.is_sealed else {}).items():
+            try:
+                if _digest_of_file(self.path / name) != digest:
+                    found.append((name, "is not what was written"))
+            except FileNotFoundError:
+                found.append((name, "is missing"))
+            except OSError as error:
+                found.append((name, f"cannot be read ({error.strerror})"))
+        return found
 
 
 class ZarrWriter(StoreWriter):
@@ -137,6 +250,7 @@ class ZarrWriter(StoreWriter):
     store: ZarrStore
 
     def commit(self, feature: str, block: int, rows: Mapping[int, Row | None]) -> None:
+        self._unseal()
         states = self.store.states(feature)
         members = block_range(block, len(self.store.segments))
         if not set(rows) <= set(members):
@@ -159,6 +273,7 @@ class ZarrWriter(StoreWriter):
             new["identity"][at] = content.identity
         head = self.store.head.features[feature]
         shard = _shard_path(self.path, feature, block)
+        refuse_links(self.path, shard)
         shard.parent.mkdir(parents=True, exist_ok=True)
         pieces = _shard_pieces(head, [values.get(row) for row in _whole_block(block)], new["checksum"])
         others = [self._state(feature, name, block, new[name]) for name in ("checksum", "identity")]
@@ -167,22 +282,116 @@ class ZarrWriter(StoreWriter):
         for name in STATES:
             getattr(states, name)[members.start : members.stop] = new[name]
 
-    def mend(self, damages: Sequence[Damage]) -> None:
-        for feature in self.store.specs:
-            for name, (kind, _) in STATES.items():
-                for chunk in (self.path / feature / name / "c").glob("*"):
-                    if chunk.stat().st_size != BLOCK_ROWS * np.dtype(kind).itemsize:
-                        chunk.unlink()
-        self.store._forget()
-        rows = damaged_rows(damages)
+    def mend(self, damages: Sequence[Damage]) -> list[str]:
+        notes = self.recover()
+        self.store = open_zarr(self.path)
+        rows = {key: set(members) for key, members in damaged_rows(damages).items()}
         for damage in damages:
             if damage.block >= 0:
-                rows.setdefault((damage.feature, damage.block), [])
+                rows.setdefault((damage.feature, damage.block), set())  # its shard is written anew
+        for feature in self.store.specs:
+            for damage in self.store._damaged_states(feature):
+                # Nothing says any more which of the block's rows are whole.
+                rows[feature, damage.block] = set(block_range(damage.block, len(self.store.segments)))
+        self._unseal()
+        for feature in self.store.specs:
+            self.store._states[feature] = self.store._raw_states(feature)
+            length = self.store._states[feature].length
+            for row in np.flatnonzero((length < MISSING) | (length > self.store.specs[feature].max_rows)):
+                rows.setdefault((feature, block_of(int(row))), set()).add(int(row))
         for (feature, block), members in rows.items():
-            self.commit(feature, block, dict.fromkeys(members))
+            self.commit(feature, block, dict.fromkeys(sorted(members)))
+        self.finish()
+        marked = sum(map(len, rows.values()))
+        return [*notes, *([f"{marked} rows are marked missing; run msmt extract to fill them"] if marked else [])]
 
     def finish(self) -> None:
-        """Nothing to do: a Zarr store is in its final form after each commit."""
+        """Seal the store, unless another share of the extraction is still at work."""
+        if self._shared:
+            self._held.close()
+            try:
+                self._held.enter_context(writer_lock(self.path))
+            except LockedError:
+                return  # whoever ends last seals it
+        store = open_zarr(self.path)
+        if store.is_sealed:
+            return
+        files = [path.relative_to(self.path) for path in _other_files(store)]
+        rows = {
+            "states": {
+                name: [
+                    _digest_of_states(_state_chunks(self.path / name, block))
+                    for block in range(-(-len(store.segments) // BLOCK_ROWS))
+                ]
+                for name in store.specs
+            },
+            "files": {path.as_posix(): _digest_of_file(self.path / path) for path in files},
+        }
+        for name in store.specs:
+            store.states(name)  # raises where they are not what a store can hold
+        _write_manifest(self.path, replace(store.manifest, rows=rows))
+        self.store._manifest = None
+
+    def recover(self, anew: Anew | None = None) -> list[str]:
+        folder = self.path / "segments"
+        aside = folder.with_name(folder.name + ASIDE)
+        if not folder.exists() and aside.exists():
+            put_in_place(aside, folder)
+        for left in (*self.path.glob("*.old"), *self.path.glob(f"*{ASIDE}")):
+            shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
+        notes = []
+        store = ZarrStore(self.path)
+        try:
+            manifest = store.manifest
+        except DamageError as error:
+            manifest = None
+            notes.append(f"{_without_remedy(error)}: it is written anew from what plain zarr reads")
+        if manifest is None:
+            store.believe_copies()
+            head, table = self._from_copies(store, anew, notes)
+            manifest = Manifest(head, table, None)
+            _write_manifest(self.path, manifest)
+        damaged = store.damaged_files()
+        if damaged:
+            manifest = replace(manifest, rows=None)
+            _write_manifest(self.path, manifest)
+            notes += [f"{self.path / name} {reason}: it is written anew" for name, reason in damaged]
+        if not manifest.rows:
+            self._bring_in_line(manifest)
+        return notes
+
+    def _from_copies(self, store: ZarrStore, anew: Anew | None, notes: list[str]) -> tuple[StoreHead, pd.DataFrame]:
+        try:
+            head = store.head
+        except DamageError as error:
+            raise DamageError(
+                f"{_without_remedy(error)}; the store says nowhere else what it holds: delete it and run msmt extract"
+            ) from error
+        try:
+            return head, store._plain_table(head.tasks)
+        except DamageError as error:
+            if anew is None:
+                raise DamageError(f"{_without_remedy(error)}; run msmt extract, which writes it anew") from error
+            notes.append(f"{_without_remedy(error)}: it is written anew from the corpus")
+            return replace(head, tasks=anew.tasks), segment_table(anew.table, anew.tasks)
+
+    def _bring_in_line(self, manifest: Manifest) -> None:
+        """Write what plain zarr reads of head and table where it is not as the manifest says."""
+        aside = self.path / f"copies{ASIDE}"
+        _make_tree(aside, manifest.head, manifest.table)
+        for made in sorted(path for path in aside.rglob("*") if path.is_file()):
+            path = self.path / made.relative_to(aside)
+            refuse_links(self.path, path)
+            content = made.read_bytes()
+            if not path.is_file() or path.read_bytes() != content:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, [content])
+        shutil.rmtree(aside)
+
+    def _unseal(self) -> None:
+        if self.store.is_sealed:
+            self.store._manifest = replace(self.store.manifest, rows=None)
+            _write_manifest(self.path, self.store._manifest)
 
     def _state(self, feature: str, name: str, block: int, values: np.ndarray) -> tuple[Path, list[bytes]]:
         """Path and content of a block's lengths, checksums or identities."""
@@ -190,38 +399,30 @@ class ZarrWriter(StoreWriter):
         chunk = np.full(BLOCK_ROWS, absent, kind)
         chunk[: len(values)] = values
         path = self.path / feature / name / "c" / str(block)
+        refuse_links(self.path, path.parent)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path, [chunk.tobytes()]
 
     def _create(self, head: StoreHead, table: pd.DataFrame) -> None:
-        import zarr
-
         aside = self.path.with_name(self.path.name + ASIDE)
         shutil.rmtree(aside, ignore_errors=True)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        zarr.create_group(str(aside), attributes=_root_attributes(head))
-        _make_segments(aside / "segments", head, table)
-        for name, feature in head.features.items():
-            _make_feature(aside / name, feature, len(table))
+        _make_tree(aside, head, table)
+        _write_manifest(aside, Manifest(head, table, None))
         sync_tree(aside)
         put_in_place(aside, self.path)
 
     def _replace(self, head: StoreHead, table: pd.DataFrame, emptied: set[str]) -> None:
-        rows = len(table)
-        # First, because it is the table that tells whether there is anything left to replace.
-        _write_attributes(self.path, _root_attributes(head))
+        self._unseal()
         for name, feature in head.features.items():
-            folder = self.path / name
             if name in emptied or name not in self.store.specs:
-                self._put_folder(folder, lambda aside, feature=feature: _make_feature(aside, feature, rows))
-                continue
-            if rows != len(self.store.segments):
-                # Rows are added before the table names them: until then they are missing rows beyond its end.
-                for array in ("features", *STATES):
-                    _resize(folder / array, rows)
-            if feature != self.store.head.features[name]:
-                _write_attributes(folder, _feature_attributes(feature))
+                # Empty until the manifest says what its rows will be.
+                self._put_folder(self.path / name, lambda aside, of=feature: _make_feature(aside, of, len(table)))
+        # Rows are added by naming them here: until they are committed they are missing.
+        manifest = Manifest(head, table, None)
+        _write_manifest(self.path, manifest)
         self._put_folder(self.path / "segments", lambda aside: _make_segments(aside, head, table))
+        self._bring_in_line(manifest)
 
     def _put_folder(self, folder: Path, make) -> None:
         aside, old = folder.with_name(folder.name + ASIDE), folder.with_name(folder.name + ".old")
@@ -233,26 +434,37 @@ class ZarrWriter(StoreWriter):
         put_in_place(aside, folder)
         shutil.rmtree(old, ignore_errors=True)
 
-    def _recover(self) -> None:
-        """Complete a replacement of the table that was cut off between its two renames; drop what it left."""
-        folder = self.path / "segments"
-        aside = folder.with_name(folder.name + ASIDE)
-        if not folder.exists() and aside.exists():
-            put_in_place(aside, folder)
-        for left in (*self.path.glob("*.old"), *self.path.glob(f"*{ASIDE}")):
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+def open_zarr(path: Path) -> ZarrStore:
+    """The Zarr store at ``path``, whose head was read. Raises StoreError."""
+    store = ZarrStore(path)
+    store.head  # noqa: B018
+    return store
+
+
+def _write_manifest(store: Path, manifest: Manifest) -> None:
+    path, text = store / _MANIFEST, manifest.to_bytes()
+    refuse_links(store, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, [_ONE_STRING + len(text).to_bytes(4, "little"), text])
+
+
+def _make_tree(folder: Path, head: StoreHead, table: pd.DataFrame) -> None:
+    """What plain zarr reads of a store that has no rows yet, and the place of the manifest."""
+    import zarr
+
+    group = zarr.create_group(str(folder), attributes=_root_attributes(head))
+    kind = np.dtypes.StringDType()
+    group.create_array("manifest", shape=(1,), dtype=kind, chunks=(1,), compressors=None)
+    _make_segments(folder / "segments", head, table)
+    for name, feature in head.features.items():
+        _make_feature(folder / check_name(name), feature, len(table))
 
 
 def _root_attributes(head: StoreHead) -> dict:
-    return {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "msmt_version": head.msmt_version,
-        "dataset": head.dataset,
-        "tasks": [task.to_json() for task in head.tasks],
-        "created": head.created,
-        **({"facts": dict(head.facts)} if head.facts else {}),
-    }
+    says = head.to_json()
+    del says["features"]  # each has its own
+    return {"format": FORMAT, "format_version": FORMAT_VERSION, **says}
 
 
 def _make_segments(folder: Path, head: StoreHead, table: pd.DataFrame) -> None:
@@ -268,19 +480,14 @@ def _make_segments(folder: Path, head: StoreHead, table: pd.DataFrame) -> None:
         values = table[column].to_numpy()
         if values.dtype == object:
             values = values.astype(np.dtypes.StringDType())
-        group.create_array(column, data=values, compressors=None)
-
-
-def _feature_attributes(feature: FeatureHead) -> dict:
-    spec = feature.spec
-    return {"spec": spec.to_json(), "fingerprint": spec.fingerprint, "chunk_rows": feature.chunk_rows}
+        group.create_array(check_name(column), data=values, compressors=None)
 
 
 def _make_feature(folder: Path, feature: FeatureHead, rows: int) -> None:
     import zarr
 
     spec, chunk_rows = feature.spec, feature.chunk_rows
-    group = zarr.create_group(str(folder), attributes=_feature_attributes(feature))
+    group = zarr.create_group(str(folder), attributes=feature.to_json())
     group.create_array(
         "features",
         shape=(rows, spec.max_rows, spec.width),
@@ -294,37 +501,82 @@ def _make_feature(folder: Path, feature: FeatureHead, rows: int) -> None:
         group.create_array(name, shape=(rows,), dtype=kind, chunks=(BLOCK_ROWS,), compressors=None, fill_value=absent)
 
 
-def _write_attributes(folder: Path, attributes: dict) -> None:
-    document = json.loads((folder / "zarr.json").read_text())
-    document["attributes"] = attributes
-    write_whole(folder / "zarr.json", [json.dumps(document, indent=2).encode()])
-
-
-def _resize(array: Path, rows: int) -> None:
-    document = json.loads((array / "zarr.json").read_text())
-    document["shape"][0] = rows
-    write_whole(array / "zarr.json", [json.dumps(document, indent=2).encode()])
-
-
 def _attributes(folder: Path) -> dict:
+    """Raises StoreError where there is no group of zarr, DamageError where what it says cannot be read."""
+    path = folder / "zarr.json"
     try:
-        return json.loads((folder / "zarr.json").read_text())["attributes"]
-    except (OSError, ValueError, KeyError) as error:
-        raise StoreError(f"{folder}: is not a feature store of msmt ({error}); name one with --store") from error
+        attributes = json.loads(path.read_bytes())["attributes"]
+        if not isinstance(attributes, dict):
+            raise DamageError("has no attributes")
+        return attributes
+    except FileNotFoundError as error:
+        if (folder / "segments").exists() or (folder.parent / "zarr.json").exists():
+            raise DamageError(f"{path}: is missing; {TO_MEND}") from error
+        raise StoreError(f"{folder}: is not a feature store of msmt; name one with --store") from error
+    except UNREADABLE as error:
+        raise DamageError(f"{path}: cannot be read ({reason_of(error)}); {TO_MEND}") from error
 
 
-def _read_raw(array: Path, name: str, rows: int) -> np.ndarray:
-    kind, absent = STATES[name]
-    values = np.full(-(-rows // BLOCK_ROWS) * BLOCK_ROWS, absent, kind)
-    for block in range(len(values) // BLOCK_ROWS):
+@contextmanager
+def _unreadable(path: Path) -> Iterator[None]:
+    """Turn whatever reading garbled metadata raises into a DamageError that names the file and the remedy."""
+    try:
+        yield
+    except StoreError as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise DamageError(f"{path}: cannot be read ({reason_of(error)}); {TO_MEND}") from error
+    except Exception as error:  # zarr's own errors share no base
+        raise DamageError(f"{path}: cannot be read ({reason_of(error)}); {TO_MEND}") from error
+
+
+def _without_remedy(error: DamageError) -> str:
+    return str(error).split("; run msmt")[0]
+
+
+def _other_files(store: ZarrStore) -> list[Path]:
+    """Every file but the manifest's chunk, shards, and chunks of states."""
+    rows = tuple(store.path / name / array / "c" for name in store.specs for array in ("features", *STATES))
+    aside = store.path / _MANIFEST
+    return sorted(
+        path
+        for path in store._files()
+        if path != aside and not path.name.startswith(".") and not any(path.is_relative_to(each) for each in rows)
+    )
+
+
+def _digest_of_file(path: Path) -> str:
+    if path.is_symlink():
+        raise OSError(0, "it is a link")
+    return xxhash.xxh3_128_hexdigest(path.read_bytes())
+
+
+def _state_chunks(feature: Path, block: int) -> dict[str, bytes | None]:
+    """The bytes of each state of a block; None where there are none."""
+    chunks = {}
+    for name in STATES:
+        path = feature / name / "c" / str(block)
         try:
-            content = (array / "c" / str(block)).read_bytes()
-        except FileNotFoundError:
-            continue
-        if len(content) != BLOCK_ROWS * values.itemsize:
-            raise StoreError(f"{array}: chunk {block} is damaged; run msmt verify")
-        values[block * BLOCK_ROWS : (block + 1) * BLOCK_ROWS] = np.frombuffer(content, kind)
-    return values[:rows]
+            with explained_read(path):
+                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+                try:
+                    chunks[name] = os.read(descriptor, 1 << 16)
+                finally:
+                    os.close(descriptor)
+        except DamageError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+            chunks[name] = None
+    return chunks
+
+
+def _digest_of_states(chunks: Mapping[str, bytes | None]) -> str:
+    """XXH3-64 of the states of a block, an absent chunk counting as what it means."""
+    digest = xxhash.xxh3_64()
+    for name, (kind, absent) in STATES.items():
+        content = chunks[name]
+        digest.update(np.full(BLOCK_ROWS, absent, kind).tobytes() if content is None else content)
+    return digest.hexdigest()
 
 
 def _whole_block(block: int) -> range:
@@ -341,6 +593,12 @@ def _chunks_per_row(feature: FeatureHead) -> int:
 
 def _index_bytes(chunks_per_row: int) -> int:
     return BLOCK_ROWS * chunks_per_row * 16 + _CRC_BYTES
+
+
+def _sizes_fit(index: np.ndarray, chunk_bytes: int) -> bool:
+    """Whether every chunk that is in the shard has the one size that chunks have."""
+    is_there = index[..., 0] != _ABSENT
+    return bool((index[..., 1][is_there] == chunk_bytes).all() and (index[..., 1][~is_there] == _ABSENT).all())
 
 
 def _shard_pieces(
@@ -373,13 +631,14 @@ def _shard_pieces(
 
 
 @lru_cache(maxsize=1024)
-def _shard_index(path: Path, chunks_per_row: int, version: tuple) -> np.ndarray:
+def _shard_index(store: Path, path: Path, chunks_per_row: int, version: tuple) -> np.ndarray:
     """(BLOCK_ROWS, chunks per row, 2) uint64: offset and size of each chunk in the shard."""
     size = _index_bytes(chunks_per_row)
+    refuse_links(store, path)
     with open(path, "rb") as file:
         file.seek(max(version[-1] - size, 0))
         raw = file.read(size)
     body, crc = raw[:-_CRC_BYTES], raw[-_CRC_BYTES:]
     if len(raw) != size or google_crc32c.value(body).to_bytes(_CRC_BYTES, "little") != crc:
-        raise StoreError(f"{path}: its index is damaged; run msmt verify")
+        raise DamageError(f"{path}: its index is damaged; {TO_MEND}")
     return np.frombuffer(body, "<u8").reshape(BLOCK_ROWS, chunks_per_row, 2)

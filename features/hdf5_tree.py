@@ -1,0 +1,170 @@
+"""What plain HDF5 reads of a store: the second copy of head and table, and all that there is of version 1.
+
+Nothing here follows a link, and no data outside the file is read. A damaged tree can lead the HDF5 library in circles,
+so a file is handed to it only when its bytes are those that were written, or after another process has come through.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import xxhash
+
+from ..errors import DamageError, StoreError
+from .head import TO_MEND, UNREADABLE, FeatureHead, StoreHead, check_name, reason_of
+from .segments import segment_table, table_digest
+from .store import STATES, RowStates, check_head
+
+IN_PROGRESS = "parts"  # attribute of a feature of an unfinished store: the blocks that have a part file
+_PREFACE_BYTES = 512  # HDF5's user block, which held a digest in version 1
+_PREFACE = "msmt-features, XXH3-128 of all bytes after the first 512: {}\n"
+_QUICKLY_READ = 1 << 28  # bytes: a file up to this size is read whole before HDF5 gets it
+_PATIENCE = 30.0  # seconds that another process may take to go through a tree
+_LOOK = """
+import sys, h5py
+with h5py.File(sys.argv[1], "r") as file:
+    def look(name, thing):
+        if isinstance(thing, h5py.Dataset) and thing.ndim == 1 and not thing.external and not thing.is_virtual:
+            thing[:]
+        elif isinstance(thing, h5py.Dataset):
+            thing.id.get_num_chunks()
+        dict(thing.attrs)
+    look("/", file)
+    file.visititems(look)
+"""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[h5py.File]:
+    """The file for reading; whatever HDF5 cannot make of it is a DamageError."""
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except StoreError as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise DamageError(f"{path}: cannot be read ({reason_of(error)}); {TO_MEND}") from error
+    except UNREADABLE as error:
+        raise DamageError(f"{path}: is not a readable HDF5 file ({reason_of(error)}); {TO_MEND}") from error
+
+
+def check_tree(path: Path) -> None:
+    """Raise DamageError for a file, sealed by nothing but what version 1 knew, whose tree HDF5 would not come through."""
+    status = path.stat()
+    _check_tree(path, (status.st_ino, status.st_mtime_ns, status.st_size))
+
+
+@lru_cache(maxsize=64)
+def _check_tree(path: Path, version: tuple) -> None:
+    if version[-1] <= _QUICKLY_READ and is_as_sealed_in_version_1(path):
+        return
+    try:
+        subprocess.run([sys.executable, "-c", _LOOK, str(path)], capture_output=True, timeout=_PATIENCE)
+    except subprocess.TimeoutExpired as error:
+        raise DamageError(
+            f"{path}: is damaged so that HDF5 cannot come to an end with it; delete it and run msmt extract"
+        ) from error
+
+
+def is_as_sealed_in_version_1(path: Path) -> bool:
+    """Whether a finished store of version 1 has the bytes that were written. Reads the whole file."""
+    digest = xxhash.xxh3_128()
+    with open(path, "rb") as file:
+        preface = file.read(_PREFACE_BYTES)
+        while piece := file.read(1 << 24):
+            digest.update(piece)
+    return preface == _PREFACE.format(digest.hexdigest()).encode().ljust(_PREFACE_BYTES, b"\0")
+
+
+def head_of(path: Path) -> tuple[StoreHead, dict[str, frozenset[int] | None]]:
+    """The head, and for each feature the blocks that have a part; None where the store is finished."""
+    with opened(path) as file:
+        check_head(path, file.attrs)
+        features, parts = {}, {}
+        for name in file:
+            if name == "segments":
+                continue
+            group = _own(file, check_name(name), h5py.Group)
+            spec, chunk_rows = json.loads(group.attrs["spec"]), int(group.attrs["chunk_rows"])
+            features[name] = {"spec": spec, "chunk_rows": chunk_rows, "fingerprint": group.attrs["fingerprint"]}
+            blocks = group.attrs.get(IN_PROGRESS)
+            parts[name] = None if blocks is None else frozenset(np.asarray(blocks).tolist())
+        says = {name: file.attrs[name] for name in ("dataset", "created", "msmt_version")}
+        tasks, facts = json.loads(file.attrs["tasks"]), json.loads(file.attrs.get("facts", "{}"))
+        return StoreHead.from_json({**says, "tasks": tasks, "facts": facts, "features": features}), parts
+
+
+def table_of(path: Path, tasks: Sequence) -> pd.DataFrame:
+    """The segment table, checked by its digest."""
+    with opened(path) as file:
+        group = _own(file, "segments", h5py.Group)
+        columns = {}
+        for name in json.loads(group.attrs["columns"]):
+            column = _own(group, check_name(name), h5py.Dataset)
+            is_text = h5py.check_string_dtype(column.dtype) is not None
+            columns[name] = column.asstr()[:] if is_text else column[:]
+        table = segment_table(pd.DataFrame(columns), tasks)
+        if table_digest(table) != group.attrs["digest"]:
+            raise DamageError(f"{path}: the segment table is damaged; run msmt extract, which writes it anew")
+    return table
+
+
+def rows_of(path: Path, feature: str, head: FeatureHead) -> tuple[RowStates, np.ndarray]:
+    """States of a feature's rows in this file, and where they lie; ``feature`` is empty for a part.
+
+    The places are (k, 3) int64: a row, the byte at which a stretch of it begins, and how many frames or tokens it has,
+    rows in order and the stretches of a row in order.
+    """
+    with opened(path) as file:
+        group = _own(file, feature, h5py.Group) if feature else file
+        states = {}
+        for name, (kind, _) in STATES.items():
+            values = _own(group, name, h5py.Dataset)
+            if values.ndim != 1 or values.dtype.kind not in "iu":
+                raise DamageError(f"{path}: {name} is no list of numbers; {TO_MEND}")
+            states[name] = values[:].astype(kind)
+        data = _own(group, "features", h5py.Dataset)
+        if data.chunks != (1, head.chunk_rows, head.spec.width) or data.compression or data.shuffle:
+            raise DamageError(
+                f"{path}: its features were rewritten in another layout by other software; run msmt extract again"
+            )
+        chunks: list[tuple[int, int, int]] = []  # row, frame, byte
+        data.id.chunk_iter(lambda chunk: chunks.append((*chunk.chunk_offset[:2], chunk.byte_offset)))
+    return RowStates(**states), _stretches(sorted(chunks), head)
+
+
+def _stretches(chunks: Sequence[tuple[int, int, int]], head: FeatureHead) -> np.ndarray:
+    chunk_bytes = head.chunk_rows * head.spec.width * 2
+    places: list[list[int]] = []
+    ends: dict[int, int] = {}  # frames of a row so far: a hole in it ends it
+    for row, frame, byte in chunks:
+        if ends.get(row, 0) != frame:
+            continue
+        ends[row] = frame + head.chunk_rows
+        last = places[-1] if places else None
+        if last and last[0] == row and last[1] + last[2] // head.chunk_rows * chunk_bytes == byte:
+            last[2] += head.chunk_rows
+        else:
+            places.append([row, byte, head.chunk_rows])
+    return np.array(places, np.int64).reshape(-1, 3)
+
+
+def _own(group: h5py.Group, name: str, kind: type):
+    """A member of a group that lies in the same file. Raises DamageError for a link, or for data elsewhere."""
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise DamageError(f"{name!r:.80} is missing, or a link, which a store has none of")
+    member = group[name]
+    if not isinstance(member, kind):
+        raise DamageError(f"{name!r:.80} is no {kind.__name__.lower()}")
+    if kind is h5py.Dataset and (member.external or member.is_virtual):
+        raise DamageError(f"{name!r:.80} leads out of the file, which a store's data never does")
+    return member
