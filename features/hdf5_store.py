@@ -73,12 +73,15 @@ class Contents:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, str], rows: int) -> Contents:
-        """Raises DamageError for what cannot be of so many rows."""
+        """The first so many rows: a part may have more, which a kill kept the store from naming.
+
+        Raises DamageError where there are fewer.
+        """
         states = {name: _decoded(fields[name], kind) for name, (kind, _) in STATES.items()}
         places = _decoded(fields["places"], "<i8").reshape(-1, 3)
-        if any(len(values) != rows for values in states.values()) or (np.diff(places[:, 0]) < 0).any():
+        if any(len(values) < rows for values in states.values()) or (np.diff(places[:, 0]) < 0).any():
             raise DamageError("the states of its rows are not as many as its rows")
-        return cls(RowStates(**states), places)
+        return cls(RowStates(**{name: values[:rows] for name, values in states.items()}), places)
 
     def extents(self, path: Path, row: int, rows: int) -> list[Extent]:
         """Where the first ``rows`` stored rows of a segment lie."""

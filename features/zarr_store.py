@@ -379,6 +379,10 @@ class ZarrWriter(StoreWriter):
         """Write what plain zarr reads of head and table where it is not as the manifest says."""
         aside = self.path / f"copies{ASIDE}"
         _make_tree(aside, manifest.head, manifest.table)
+        segments = self.path / "segments"
+        if _contents(segments) != _contents(aside / "segments"):
+            self._put_folder(segments, lambda other: _make_segments(other, manifest.head, manifest.table))
+        shutil.rmtree(aside / "segments")
         for made in sorted(path for path in aside.rglob("*") if path.is_file()):
             path = self.path / made.relative_to(aside)
             refuse_links(self.path, path)
@@ -421,7 +425,6 @@ class ZarrWriter(StoreWriter):
         # Rows are added by naming them here: until they are committed they are missing.
         manifest = Manifest(head, table, None)
         _write_manifest(self.path, manifest)
-        self._put_folder(self.path / "segments", lambda aside: _make_segments(aside, head, table))
         self._bring_in_line(manifest)
 
     def _put_folder(self, folder: Path, make) -> None:
@@ -537,12 +540,24 @@ def _without_remedy(error: DamageError) -> str:
 def _other_files(store: ZarrStore) -> list[Path]:
     """Every file but the manifest's chunk, shards, and chunks of states."""
     rows = tuple(store.path / name / array / "c" for name in store.specs for array in ("features", *STATES))
-    aside = store.path / _MANIFEST
+    manifest = store.path / _MANIFEST
     return sorted(
         path
         for path in store._files()
-        if path != aside and not path.name.startswith(".") and not any(path.is_relative_to(each) for each in rows)
+        if path != manifest
+        and not path.name.startswith(".")
+        and path.suffix != ASIDE
+        and not any(path.is_relative_to(each) for each in rows)
     )
+
+
+def _contents(folder: Path) -> dict[str, bytes | None]:
+    """Every file below a folder; None for a link."""
+    return {
+        path.relative_to(folder).as_posix(): None if path.is_symlink() else path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_symlink() or path.is_file()
+    }
 
 
 def _digest_of_file(path: Path) -> str:
