@@ -52,7 +52,7 @@ class ModelConfig:
     """Multi-task learning: one head per task; without it only the finest task has one."""
 
     bottleneck: bool = True
-    """Fuse the two streams through bottleneck tokens; without it they are only averaged."""
+    """Fuse the two streams through bottleneck tokens; without it they meet only in the segment's vector."""
 
     modalities: str = "both"
     """Features the network sees."""
