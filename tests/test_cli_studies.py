@@ -203,9 +203,8 @@ class TestUnfinished:
     def unfinished(self, here):
         store = open_store("cache/marketcalls.zarr")
         model = ModelConfig(heads=2, feed_forward=16, gru_width=4, head_width=8)
-        return train(
-            store, model, TrainConfig(epochs=3, device="cpu"), "elsewhere", score, Interrupting(3), say=lambda line: None
-        ).run
+        config = TrainConfig(epochs=3, device="cpu")
+        return train(store, model, config, "elsewhere", score, Interrupting(3), say=lambda line: None).run
 
     def test_eval_says_that_a_run_is_not_finished_and_how_to_go_on(self, unfinished, monkeypatch, capsys):
         arguments = ("eval", "--run", unfinished.name, "--runs", "elsewhere")

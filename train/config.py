@@ -132,7 +132,7 @@ class ModelConfig:
                     f"choose modalities both, or leave it out"
                 )
         if self.shared_bottleneck and not self.bottleneck:
-            raise SettingError("shared_bottleneck is about the bottleneck, which is switched off: leave one of them out")
+            raise SettingError("shared_bottleneck is about the bottleneck, which is switched off: leave one out")
         if vector == "text" and not self.bottleneck:
             raise SettingError(
                 "segment_vector text never hears the audio without the bottleneck: choose modalities text, or another "

@@ -337,7 +337,7 @@ class MsmtFn(nn.Module):
             {name: Linear(own, width) if own != width else nn.Identity() for name, own in widths.items()}
         )
         self.segment_vector = segment_vector
-        # A stream that reaches the output by no way has no layers: weights that never learn would only be carried along.
+        # A stream that reaches the output by no way has no layers: their weights would never learn.
         if segment_vector == "complementary" and not bottleneck:
             text_layers = 0
         self.self_attention = nn.ModuleList(SelfAttention(width, heads, dropout) for _ in range(text_layers))
