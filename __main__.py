@@ -1,5 +1,9 @@
 """``python -m msmt`` is the ``msmt`` command."""
 
-from .cli import main
+import sys
 
+try:
+    from .cli import main
+except KeyboardInterrupt:
+    sys.exit(130)
 main()

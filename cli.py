@@ -71,7 +71,18 @@ def corpus_options(command):
     return command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """Ctrl-C ends any of the commands with status 130, as shells expect it, also while it still starts."""
+
+    def invoke(self, context: click.Context):
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            context.exit(130)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="msmt")
 def msmt() -> None:
     """Classify recorded conversations from speech and text.
@@ -271,8 +282,6 @@ def train(console: Console, store: Path | None, runs: Path, preset: str | None, 
         resume=resume,
         say=console.say,
     )
-    if len(trained.left_out):
-        console.say(f"{len(trained.left_out)} segments were left out, listed in {trained.run.path / 'left-out.csv'}")
     if trained.status == "interrupted":
         click.get_current_context().exit(130)
     console.say(
@@ -506,7 +515,9 @@ def demo(console: Console, out: Path, seed: int) -> None:
     with contextlib.chdir(out):
         for step in steps:
             console.say(f"\n$ msmt {shlex.join(step)}")
-            msmt.main([*step, *(["--quiet"] if console.quiet else [])], prog_name="msmt", standalone_mode=False)
+            status = msmt.main([*step, *(["--quiet"] if console.quiet else [])], "msmt", standalone_mode=False)
+            if status:
+                click.get_current_context().exit(status)
     console.say(
         f"\nAll of it is in {out}. The corpus is synthetic and the encoders are random: the scores mean nothing else."
     )

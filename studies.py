@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from .errors import RunError, SettingError
 from .evaluate import comparison, comparison_report, metrics, paper, report, scored
@@ -19,7 +20,7 @@ from .features.segments import REMOVED
 from .features.store import default_store, open_store
 from .progress import Track, silent
 from .train import ablation
-from .train.learner import INTERRUPTED
+from .train.learner import FINISHED, INTERRUPTED, PRUNED, STOPPED_EARLY
 from .train.predict import predict
 from .train.runs import Run, resolve
 
@@ -82,8 +83,11 @@ def score_run(
     prediction = predict(run.path, store, split, track, device=device)
     groups = prediction.recording_ids if prediction.segment_ids is not None else None
     reports = metrics.evaluate(store.tasks, prediction.labels, prediction.outputs, groups, resamples=resamples)
+    ended = _how_it_ended(run, store.path)
     about = {
         "run": run.name,
+        "status": ended.status,
+        "epochs": run.epochs,
         "store": str(store.path),
         "store_fingerprint": store.fingerprint(),
         "times_scored": run.count_scoring(split),
@@ -116,9 +120,38 @@ def score_run(
     )
     scored.save(answers, scored_file(run, split))
     table = report.score_table(split, reports, paper.BESIDE if store.dataset == paper.DATASET else ())
+    if ended.remark:
+        table += f"\n\n{ended.remark}"
     if answers.times_scored > 1:
         table += f"\n\nThis run has now been scored on {split} {answers.times_scored} times."
     return Scores(answers, table, tuple(files), len(prediction.left_out))
+
+
+class _Ended(NamedTuple):
+    """How far a run was trained."""
+
+    status: str
+    """``finished``, ``stopped early``, ``pruned``, ``unfinished`` or ``unknown``."""
+
+    remark: str
+    """What readers of its scores have to know; empty for a run that was trained to its end."""
+
+
+def _how_it_ended(run: Run, store_path: Path) -> _Ended:
+    try:
+        status = run.status
+    except RunError:  # its weights may be there all the same
+        return _Ended("unknown", f"Run {run.name} has no readable last.pt: whether it was finished is not known.")
+    if status in (FINISHED, STOPPED_EARLY):
+        return _Ended(status, "")
+    epochs = f"{run.epochs} of {run.settings.train.epochs} epochs"
+    if status == PRUNED:
+        return _Ended(status, f"Run {run.name} was ended by its sweep after {epochs}.")
+    return _Ended(
+        "unfinished",
+        f"Run {run.name} is not finished, {epochs} are done and the best of them is scored: "
+        f"{run.how_to_resume(store_path)}",
+    )
 
 
 def scored_file(run: Run, split: str) -> Path:

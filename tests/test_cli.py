@@ -256,6 +256,8 @@ class TestBadInput:
             writer.mend([Damage("hubert", 3, "made up")])
         self.refuses("--skip-missing", "train", *SMALL)
         assert run(self.monkeypatch, "train", "--skip-missing", *SMALL) == 0
+        shown = self.capsys.readouterr().out
+        assert shown.count("left-out.csv") == shown.count("left out") == 1
 
     def test_eval_with_an_unknown_split(self):
         self.refuses("train, val", "eval", "--split", "dev")
@@ -288,6 +290,29 @@ class TestBadInput:
 
     def test_resuming_with_other_settings(self):
         self.refuses("--epochs cannot be set", "train", "--resume", "latest", "--epochs", "9")
+
+
+@pytest.mark.parametrize("command", [("train", *SMALL), ("eval",), ("info", "cache/marketcalls.zarr")])
+def test_an_interruption_while_a_command_starts_is_one_word_and_status_130(here, monkeypatch, capsys, command):
+    def interrupted(path):
+        raise KeyboardInterrupt
+
+    for module in ("msmt.features.store", "msmt.studies"):
+        monkeypatch.setattr(f"{module}.open_store", interrupted)
+    assert run(monkeypatch, *command) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_demo_ends_with_the_step_that_was_interrupted(tmp_path, monkeypatch, capsys):
+    import msmt.extract.demo as demo
+
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "RECORDINGS", {"train": 10, "val": 5, "test": 5})
+    monkeypatch.setattr("msmt.extract.pipeline.extract", interrupted)
+    assert run(monkeypatch, "demo", "--out", tmp_path / "demo") == 130
+    assert "$ msmt train" not in capsys.readouterr().out
 
 
 def test_broken_audio_ends_with_status_1_and_a_list(here, monkeypatch, capsys):

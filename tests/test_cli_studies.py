@@ -12,9 +12,14 @@ import time
 
 import pandas as pd
 import pytest
+from msmt.evaluate.metrics import score
 from msmt.features.durable import writer_lock
+from msmt.features.store import open_store
 from msmt.tests.features import made as on_disk
 from msmt.tests.test_cli import run
+from msmt.tests.train.test_loop import Interrupting
+from msmt.train.config import ModelConfig, TrainConfig
+from msmt.train.loop import train
 
 SMALL = ("--heads", "2", "--feed-forward", "16", "--complementary-layers", "1", "--bottleneck-layers", "1")
 SMALL += ("--gru-width", "4", "--head-width", "8", "--epochs", "2", "--batch-recordings", "4", "--device", "cpu")
@@ -191,6 +196,42 @@ def test_eval_counts_how_often_a_split_was_scored(here, monkeypatch, capsys):
     (folder,) = (here / "runs").glob("*-one")
     assert json.loads((folder / "scored.json").read_text()) == {"test": 2}
     assert json.loads((folder / "metrics-test.json").read_text())["times_scored"] == 2
+
+
+class TestUnfinished:
+    @pytest.fixture
+    def unfinished(self, here):
+        store = open_store("cache/marketcalls.zarr")
+        model = ModelConfig(heads=2, feed_forward=16, gru_width=4, head_width=8)
+        config = TrainConfig(epochs=3, device="cpu")
+        return train(store, model, config, "elsewhere", score, Interrupting(3), say=lambda line: None).run
+
+    def test_eval_says_that_a_run_is_not_finished_and_how_to_go_on(self, unfinished, monkeypatch, capsys):
+        arguments = ("eval", "--run", unfinished.name, "--runs", "elsewhere")
+        assert run(monkeypatch, *arguments) == 0
+        shown = capsys.readouterr().out
+        (line,) = [line for line in shown.splitlines() if "is not finished" in line]
+        assert "2 of 3 epochs are done and the best of them is scored: go on with msmt train" in line
+        metrics = json.loads((unfinished.path / "metrics-test.json").read_text())
+        assert (metrics["status"], metrics["epochs"]) == ("unfinished", 2)
+        assert run(monkeypatch, *shlex.split(line.partition("go on with ")[2])[1:]) == 0
+        capsys.readouterr()
+        assert run(monkeypatch, *arguments) == 0
+        assert "not finished" not in capsys.readouterr().out
+        metrics = json.loads((unfinished.path / "metrics-test.json").read_text())
+        assert (metrics["status"], metrics["epochs"]) == ("finished", 3)
+
+    def test_eval_of_weights_alone_says_that_it_does_not_know(self, unfinished, monkeypatch, capsys):
+        (unfinished.path / "last.pt").unlink()
+        assert run(monkeypatch, "eval", "--run", unfinished.name, "--runs", "elsewhere") == 0
+        assert "has no readable last.pt: whether it was finished is not known" in capsys.readouterr().out
+
+    def test_eval_says_that_a_sweep_ended_a_run(self, unfinished, monkeypatch, capsys):
+        state = unfinished.load_last()
+        state["progress"]["status"] = "pruned"
+        unfinished.save_last(state)
+        assert run(monkeypatch, "eval", "--run", unfinished.name, "--runs", "elsewhere") == 0
+        assert "was ended by its sweep after 2 of 3 epochs" in capsys.readouterr().out
 
 
 def test_a_sweep_ends_in_a_file_that_train_takes(here, monkeypatch, capsys):

@@ -341,7 +341,8 @@ def run_plan(
         for members in passes([job for _, job in mine], most):
             keys = [mine[number][0] for number in members]
             jobs = [mine[number][1] for number in members]
-            say(f"{len(jobs)} runs in one pass: {', '.join(job.settings.train.name for job in jobs)}")
+            counted = f"{len(jobs)} run{'s' if len(jobs) > 1 else ''}"
+            say(f"{counted} in one pass: {', '.join(job.settings.train.name for job in jobs)}")
             for key, trained in zip(keys, _trained(store, jobs, out, score, track, say), strict=True):
                 settle(key, trained, trained.run, trained.status, trained.error)
             if any(outcomes[key].status == INTERRUPTED for key in keys):

@@ -14,6 +14,7 @@ from ..errors import SettingError
 CHOICES: dict[str, tuple[str, ...]] = {
     "modalities": ("both", "text", "audio"),
     "pooling": ("flatten", "cls", "mean", "attention"),
+    "segment_vector": ("mean", "text", "complementary"),
     "schedule": ("cosine", "linear", "constant"),
     "class_weights": ("none", "balanced"),
     "select": ("auto", "accuracy", "weighted_f1", "macro_f1", "uar", "mae", "corr", "loss"),
@@ -51,10 +52,16 @@ class ModelConfig:
     """Multi-task learning: one head per task; without it only the finest task has one."""
 
     bottleneck: bool = True
-    """Fuse the two streams through bottleneck tokens; without it they are only averaged."""
+    """Fuse the two streams through bottleneck tokens; without it they meet only in the segment's vector."""
 
     modalities: str = "both"
     """Features the network sees."""
+
+    segment_vector: str = "mean"
+    """Stream that becomes a segment's vector after the fusion: one of the two, or the mean of both."""
+
+    shared_bottleneck: bool = False
+    """One Transformer for both streams in each bottleneck layer; without it each stream has its own."""
 
     pooling: str = "cls"
     """How a segment's stream becomes one vector; flatten has a weight for every position and value."""
@@ -108,6 +115,34 @@ class ModelConfig:
                 raise SettingError(f"{name} must be at least 0 and below 1, but is {getattr(self, name)}")
         if self.width % self.heads:
             raise SettingError(f"heads must divide the width, but {self.heads} does not divide {self.width}")
+        self._check_streams()
+
+    def _check_streams(self) -> None:
+        """Refuses switches that would change nothing, or leave a stream without any effect."""
+        vector = self.segment_vector
+        if self.modalities != "both":
+            if vector != "mean":
+                raise SettingError(
+                    f"segment_vector {vector} chooses between two streams, but with modalities {self.modalities} there "
+                    f"is one: choose modalities both, or leave segment_vector at mean"
+                )
+            if self.shared_bottleneck:
+                raise SettingError(
+                    f"shared_bottleneck is about two streams, but with modalities {self.modalities} there is one: "
+                    f"choose modalities both, or leave it out"
+                )
+        if self.shared_bottleneck and not self.bottleneck:
+            raise SettingError("shared_bottleneck is about the bottleneck, which is switched off: leave one out")
+        if vector == "text" and not self.bottleneck:
+            raise SettingError(
+                "segment_vector text never hears the audio without the bottleneck: choose modalities text, or another "
+                "segment_vector"
+            )
+        if vector != "mean" and self.bottleneck and self.bottleneck_layers < 2:
+            raise SettingError(
+                f"segment_vector {vector} learns of the other stream from the second bottleneck layer on, but "
+                f"bottleneck_layers is {self.bottleneck_layers}: choose 2 or more, or segment_vector mean"
+            )
 
     @property
     def variant(self) -> str:
@@ -115,6 +150,8 @@ class ModelConfig:
         switches = ("mtl", "bottleneck", "context")
         named = [f"no-{name}" for name in switches if not getattr(self, name)]
         named += [self.modalities] if self.modalities != "both" else []
+        named += [f"{self.segment_vector}-vector"] if self.segment_vector != "mean" else []
+        named += ["shared-bottleneck"] if self.shared_bottleneck else []
         return "-".join(named) or "full"
 
 
@@ -144,7 +181,7 @@ class TrainConfig:
     """Share of all optimizer steps in which the learning rate rises from 0."""
 
     weight_decay: float = 0.01
-    """Weight decay of AdamW."""
+    """Weight decay of AdamW, on all weights: those of norms and biases too."""
 
     clip_norm: float = 1.0
     """Largest norm of the gradient, larger ones are scaled down to it; 0 leaves them as they are."""
@@ -159,7 +196,8 @@ class TrainConfig:
     """Weight of a class in the loss; balanced weighs it by the inverse of its share in the training split."""
 
     select: str = "auto"
-    """Validation figure, averaged over tasks, that picks the best epoch; auto is accuracy, or mae for real values."""
+    """Validation figure that picks the best epoch, averaged over the trained tasks and the coarser ones that follow
+    from them, also without multi-task learning; auto is accuracy, or mae for real values."""
 
     tasks: str = ""
     """Tasks to train, separated by commas; empty for all of the store."""

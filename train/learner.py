@@ -310,7 +310,10 @@ class Learner:
         """What there is to say before the first epoch."""
         learning, validation = self.material.learning, self.material.validation
         weights = sum(parameter.numel() for parameter in self.model.parameters()) / 1e6
-        yield f"run {self.run.path}: {weights:.1f} million weights on {describe(self.device)}"
+        yield (
+            f"run {self.run.path}: {weights:.1f} million weights on {describe(self.device)}, "
+            f"from store {self.store.path} (dataset {self.store.dataset})"
+        )
         yield (
             f"learns from {len(learning):,} recordings ({learning.segments:,} segments) of split {learning.split}, "
             f"is judged by {len(validation):,} ({validation.segments:,} segments) of split {validation.split}"

@@ -113,7 +113,9 @@ def train_together(
         except KeyboardInterrupt:
             for learner in running.values():
                 done, of = learner.saved.epoch, learner.config.epochs
-                learner.say(f"interrupted, {done} of {of} epochs are kept: {learner.run.how_to_resume}")
+                # Runs of a plan or a sweep go on with that, and whoever began it says so.
+                how = f": {learner.run.how_to_resume(store.path)}" if alone else ""
+                learner.say(f"interrupted, {done} of {of} epochs are kept{how}")
             return [learner.result(interrupted=True) for learner in learners]
     for learner in learners:
         if learner.progress.status == STOPPED_EARLY and not learner.error:
@@ -132,12 +134,13 @@ def _epoch(
 ) -> None:
     """One pass over both splits; every run learns from each batch of the first and is judged by the second."""
     lead = next(iter(running.values()))
-    total, waited = len(lead.material.learnt) + len(lead.material.validation), stream.waited
+    waited = stream.waited
     what = f"epoch {epoch}" if len(running) == 1 else f"epoch {epoch} of {len(running)} runs"
     each = _Each(running, alone)
-    with track(what, total=total, unit="recordings") as advance:
+    with track(what, total=len(lead.material.learnt), unit="recordings") as advance:
         _learn(each, stream, epoch, advance)
-        left = each.left
+    left = each.left
+    with track(f"{what}, validation", total=len(lead.material.validation), unit="recordings") as advance:
         logits = infer(
             [learner.model for learner in left.values()],
             lead.material.validation,

@@ -23,6 +23,7 @@ from .linear import Linear
 from .rows import Layout, Rows, attend, interleave
 
 _SPREAD = 0.02  # standard deviation of learned vectors at the start, as is usual for CLS tokens
+BOTH_STREAMS = ("text", "complementary")
 
 
 class Audio(NamedTuple):
@@ -130,12 +131,24 @@ class Streams(NamedTuple):
 
 
 class BottleneckLayer(nn.Module):
-    """One step of equations 3 to 5. Each stream has a Transformer of its own, as in MBT (reference 15)."""
+    """One step of equations 3 to 5. Each stream has a Transformer of its own, as in MBT (reference 15), or one is
+    ``shared`` by both, as the paper's equations read."""
 
-    def __init__(self, width: int, heads: int, feed_forward: int, dropout: float) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        feed_forward: int,
+        dropout: float,
+        shared: bool = False,
+        streams: Sequence[str] = BOTH_STREAMS,
+    ) -> None:
+        """``streams``: those that are read after this step; the other one stays as it is, and costs nothing."""
         super().__init__()
-        self.text = TransformerLayer(width, heads, feed_forward, dropout)
-        self.complementary = TransformerLayer(width, heads, feed_forward, dropout)
+        self.streams = tuple(streams)
+        self.shared = self.text = self.complementary = None
+        for name in ("shared",) if shared else self.streams:
+            setattr(self, name, TransformerLayer(width, heads, feed_forward, dropout))
 
     def forward(
         self, text: Tensor, complementary: Tensor, bottleneck: Tensor, layout: Layout, joint: Layout
@@ -144,10 +157,13 @@ class BottleneckLayer(nn.Module):
 
         ``layout`` says how each stream lies, ``joint`` how one lies with K rows more after each segment's own.
         """
-        text, from_text = self._step(self.text, text, bottleneck, layout, joint)  # eq. 3
-        complementary, from_complementary = self._step(  # eq. 4
-            self.complementary, complementary, bottleneck, layout, joint
-        )
+        from_text = from_complementary = bottleneck
+        if "text" in self.streams:
+            text, from_text = self._step(self.shared or self.text, text, bottleneck, layout, joint)  # eq. 3
+        if "complementary" in self.streams:
+            complementary, from_complementary = self._step(  # eq. 4
+                self.shared or self.complementary, complementary, bottleneck, layout, joint
+            )
         return Streams(text, complementary, bottleneck=(from_text + from_complementary) / 2)  # eq. 5
 
     @staticmethod
@@ -163,13 +179,32 @@ class BottleneckLayer(nn.Module):
 class BottleneckFusion(nn.Module):
     """Bottleneck layers one after another, from learned tokens that are the same for every segment (section 3.5)."""
 
-    def __init__(self, width: int, heads: int, feed_forward: int, layers: int, tokens: int, dropout: float) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        feed_forward: int,
+        layers: int,
+        tokens: int,
+        dropout: float,
+        shared: bool = False,
+        streams: Sequence[str] = BOTH_STREAMS,
+    ) -> None:
+        """``shared``: one Transformer for both streams; ``streams``: those that are read after the last layer."""
         super().__init__()
         self.tokens = nn.Parameter(torch.randn(tokens, width) * _SPREAD)
-        self.layers = nn.ModuleList(BottleneckLayer(width, heads, feed_forward, dropout) for _ in range(layers))
+        self.layers = nn.ModuleList(
+            BottleneckLayer(
+                width, heads, feed_forward, dropout, shared, streams if layer == layers - 1 else BOTH_STREAMS
+            )
+            for layer in range(layers)
+        )
 
     def forward(self, text: Tensor, complementary: Tensor, layout: Layout) -> Streams:
-        """Two streams (N, d) that lie alike -> both, and the tokens, after the last layer."""
+        """Two streams (N, d) that lie alike -> both, and the tokens, after the last layer.
+
+        Where one stream alone is read, the last layer leaves the other as it is.
+        """
         streams = Streams(text, complementary, bottleneck=self.tokens.repeat(len(layout.lengths), 1))
         joint = layout.longer(len(self.tokens))
         for layer in self.layers:
@@ -272,6 +307,8 @@ class MsmtFn(nn.Module):
         *,
         per_segment: bool = False,
         bottleneck: bool = True,
+        segment_vector: str = "mean",
+        shared_bottleneck: bool = False,
         pooling: str = "attention",
         width: int = 0,
         heads: int = 12,
@@ -299,6 +336,10 @@ class MsmtFn(nn.Module):
         self.projection = nn.ModuleDict(
             {name: Linear(own, width) if own != width else nn.Identity() for name, own in widths.items()}
         )
+        self.segment_vector = segment_vector
+        # A stream that reaches the output by no way has no layers: their weights would never learn.
+        if segment_vector == "complementary" and not bottleneck:
+            text_layers = 0
         self.self_attention = nn.ModuleList(SelfAttention(width, heads, dropout) for _ in range(text_layers))
         self.complementary = self.fusion = None
         if len(widths) == 2:
@@ -306,7 +347,16 @@ class MsmtFn(nn.Module):
                 ComplementaryLayer(width, heads, feed_forward, dropout) for _ in range(complementary_layers)
             )
         if len(widths) == 2 and bottleneck:
-            self.fusion = BottleneckFusion(width, heads, feed_forward, bottleneck_layers, bottleneck_tokens, dropout)
+            self.fusion = BottleneckFusion(
+                width,
+                heads,
+                feed_forward,
+                bottleneck_layers,
+                bottleneck_tokens,
+                dropout,
+                shared_bottleneck,
+                streams=BOTH_STREAMS if segment_vector == "mean" else (segment_vector,),
+            )
         self.pooling = pooling_named(pooling, width, positions[main] + 1)
         self.context = GruContext(width, gru_layers, gru_width) if context else MeanContext(width)
         self.context_dropout = nn.Dropout(context_dropout)
@@ -329,7 +379,10 @@ class MsmtFn(nn.Module):
                 complementary = layer(complementary, layout, audio)
             if self.fusion is not None:
                 stream, complementary, _ = self.fusion(stream, complementary, layout)
-            stream = (stream + complementary) / 2
+            if self.segment_vector == "mean":
+                stream = (stream + complementary) / 2
+            elif self.segment_vector == "complementary":
+                stream = complementary
         return self.pooling(stream, layout)
 
     def _with_cls(self, modality: str, features: Mapping[str, Rows], cls: Tensor) -> tuple[Tensor, Layout]:

@@ -105,19 +105,20 @@ def infer(
     if not models:
         return []
     groups = groups_of_similar_length(np.arange(len(recordings)), recordings.longest, configs[0].batch_recordings)
-    own = [group for _, group in processes.share(groups)]
+    own = processes.share(groups)
     found: list[tuple[np.ndarray, list[dict[str, np.ndarray]]]] = []
     for model in models:
         model.eval()
     with torch.no_grad():
-        for batch in stream.batches(recordings, own):
+        batches = stream.batches(recordings, [group for _, group in own])
+        for (number, _), batch in zip(own, batches, strict=True):
             outputs = []
             for model, config in zip(models, configs, strict=True):
                 with arithmetic(device, config.precision):
                     answered = model(batch.features, batch.counts)
                 outputs.append({task: output.float().cpu().numpy() for task, output in answered.items()})
             found.append((recordings.labelled(batch.positions), outputs))
-            advance(len(batch.positions) if processes.count == 1 else 0)
+            advance(sum(map(len, groups[number : number + processes.count])))  # the others do theirs meanwhile
     results: list[dict[str, torch.Tensor]] = [{} for _ in models]
     for where, outputs in (part for parts in processes.gather(found) for part in parts):
         for result, answered in zip(results, outputs, strict=True):

@@ -20,6 +20,7 @@ import itertools
 import json
 import os
 import platform
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,6 +41,7 @@ from ..features.tasks import Task
 from .config import ModelConfig, TrainConfig
 
 LATEST = "latest"
+FOLDER = Path("runs")  # where msmt train puts runs unless told otherwise
 _PACKAGES = ("torch", "numpy", "pandas", "safetensors", "transformers")
 
 
@@ -128,15 +130,19 @@ class Run:
 
     def save_best(self, weights: Mapping[str, Tensor], epoch: int) -> None:
         with written_aside(self.path / "best.safetensors") as path:
+            path.unlink(missing_ok=True)  # of a run that was killed
+            path.touch()
+            mode = path.stat().st_mode
             save_file(
                 {name: weight.cpu().contiguous() for name, weight in weights.items()}, path, {"epoch": str(epoch)}
             )
+            path.chmod(mode)  # safetensors lets nobody else read it, whatever the umask says
 
     def load_best(self) -> dict[str, Tensor]:
         """Weights of the best epoch. Raises RunError when no epoch has been finished."""
         path = self.path / "best.safetensors"
         if not path.exists():
-            raise RunError(f"run {self.name} has no {path.name}, no epoch of it was finished: {self.how_to_resume}")
+            raise RunError(f"run {self.name} has no {path.name}, no epoch of it was finished: {self.how_to_resume()}")
         try:
             return load_file(path)
         except Exception as error:  # safetensors has no exception type of its own for each defect
@@ -146,13 +152,16 @@ class Run:
         with written_aside(self.path / "last.pt") as path:
             torch.save(state, path)
 
-    def load_last(self, device: torch.device | str = "cpu") -> dict:
-        """All that resuming needs. Raises RunError when it is missing or damaged."""
+    def load_last(self, device: torch.device | str = "cpu", mapped: bool = False) -> dict:
+        """All that resuming needs; ``mapped`` reads weights only when they are used.
+
+        Raises RunError when it is missing or damaged.
+        """
         path = self.path / "last.pt"
         if not path.exists():
             raise RunError(f"run {self.name} has no {path.name}, so it cannot be resumed: train again")
         try:
-            return torch.load(path, map_location=device, weights_only=True)
+            return torch.load(path, map_location=device, weights_only=True, mmap=mapped)
         except Exception as error:  # pickle, zip and torch errors of every kind mean the same here
             raise RunError(f"{path} cannot be read ({type(error).__name__}): train again") from error
 
@@ -179,13 +188,24 @@ class Run:
         if self.is_untouched:
             return "untouched"
         try:
-            return self.load_last()["progress"]["status"]
+            return self.load_last(mapped=True)["progress"]["status"]
         except (KeyError, TypeError) as error:
             raise RunError(f"run {self.name}: last.pt is not of this version of msmt, train again") from error
 
     @property
-    def how_to_resume(self) -> str:
-        return f"go on with msmt train --resume {self.name}"
+    def epochs(self) -> int:
+        """Epochs that have been finished."""
+        path = self.path / "metrics.jsonl"
+        return len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
+
+    def how_to_resume(self, store: Path | None = None) -> str:
+        """The command that goes on with it, from here; with ``store`` where that is not the path the run recorded."""
+        words = ["msmt", "train", "--resume", self.name]
+        if self.path.parent.resolve() != FOLDER.resolve():
+            words += ["--runs", str(self.path.parent)]
+        if store is not None and str(store) != self.environment["store"]["path"]:
+            words += ["--store", str(store)]
+        return f"go on with {shlex.join(words)}"
 
     def _read_json(self, name: str) -> dict:
         path = self.path / name

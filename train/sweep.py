@@ -168,10 +168,9 @@ def sweep(
                 break
             found, ready = Found(out / "runs"), []
             for trial, changes in asked:
-                changed_model, changed = settings_made(model, config, {**changes, "name": f"trial-{trial.number}"})
-                try:
-                    job = job_for(store, changed_model, changed)
-                except SettingError as error:  # some values do not go together, such as a width and heads
+                try:  # some values do not go together, such as a width and heads
+                    job = job_for(store, *settings_made(model, config, {**changes, "name": f"trial-{trial.number}"}))
+                except SettingError as error:
                     say(f"trial {trial.number}: {error}")
                     _tell(study, trial, None, out, "failed", "", 0)
                     continue
@@ -232,6 +231,9 @@ def _check_same(study, out: Path, store, model: ModelConfig, config: TrainConfig
     }
     wanted = json.loads(json.dumps(wanted))
     kept = study.user_attrs.get(_BEGUN_WITH)
+    if kept is not None:  # options that came later were at their defaults
+        defaults = {"model": dataclasses.asdict(ModelConfig()), "train": dataclasses.asdict(TrainConfig())}
+        kept = {**kept, **{name: {**values, **kept.get(name, {})} for name, values in defaults.items()}}
     if kept is None:
         study.set_user_attr(_BEGUN_WITH, wanted)
     elif kept != wanted:

@@ -147,6 +147,11 @@ class TestRuns:
         assert [each.run for each in again] == [each.run for each in outcomes]
         assert {path: path.read_bytes() for path in (tmp_path / "runs").rglob("*") if path.is_file()} == before
 
+    def test_one_run_is_counted_as_one(self, tmp_path, store):
+        said = []
+        go(plan_of(store, {"full": {}}), tmp_path, say=said.append)
+        assert said[0] == "1 run in one pass: full-seed0"
+
     def test_an_interrupted_plan_goes_on_to_the_same_results(self, tmp_path, store):
         plan = plan_of(store, seeds=(0, 1))
         whole = go(plan, tmp_path / "whole")

@@ -20,6 +20,32 @@ from msmt.train.config import CHOICES, PRESETS, ModelConfig, TrainConfig
         (ModelConfig, {"dropout": 1.0}, "dropout must be at least 0 and below 1, but is 1.0"),
         (ModelConfig, {"complementary_layers": 0}, "complementary_layers must be at least 1, but is 0"),
         (ModelConfig, {"width": 100}, "heads must divide the width, but 12 does not divide 100"),
+        (ModelConfig, {"segment_vector": "audio"}, "segment_vector must be one of mean, text, complementary"),
+        (
+            ModelConfig,
+            {"segment_vector": "text", "modalities": "audio"},
+            "segment_vector text chooses between two streams, but with modalities audio there is one",
+        ),
+        (
+            ModelConfig,
+            {"segment_vector": "text", "bottleneck": False},
+            "segment_vector text never hears the audio without the bottleneck",
+        ),
+        (
+            ModelConfig,
+            {"segment_vector": "complementary", "bottleneck_layers": 1},
+            "segment_vector complementary learns of the other stream from the second bottleneck layer on",
+        ),
+        (
+            ModelConfig,
+            {"shared_bottleneck": True, "modalities": "text"},
+            "shared_bottleneck is about two streams, but with modalities text there is one",
+        ),
+        (
+            ModelConfig,
+            {"shared_bottleneck": True, "bottleneck": False},
+            "shared_bottleneck is about the bottleneck, which is switched off",
+        ),
         (ModelConfig, {"mtl": "no"}, "mtl must be of type bool, but is 'no'"),
         (TrainConfig, {"epochs": "35"}, "epochs must be of type int, but is '35'"),
         (TrainConfig, {"learning_rate": 0.0}, "learning_rate must be above 0, but is 0.0"),
@@ -70,6 +96,8 @@ def test_the_two_settings_share_no_field():
         ({}, "full"),
         ({"mtl": False, "bottleneck": False}, "no-mtl-no-bottleneck"),
         ({"context": False, "modalities": "text"}, "no-context-text"),
+        ({"segment_vector": "text", "shared_bottleneck": True}, "text-vector-shared-bottleneck"),
+        ({"bottleneck": False, "segment_vector": "complementary"}, "no-bottleneck-complementary-vector"),
     ],
 )
 def test_a_variant_is_named_for_its_switches(switches, name):

@@ -12,11 +12,13 @@ import pandas as pd
 import pytest
 import torch
 from msmt.errors import RunError, SettingError, StoreError
-from msmt.tests.train.made import FAST, MODEL, TASKS, TRAIN, calls, quiet, score, segment_store, store_of
+from msmt.evaluate.metrics import score as figures_of_all
+from msmt.tests.train.made import FAST, MODEL, TASKS, TRAIN, calls, quiet, score, segment_store, spec, store_of
 from msmt.train import learner
 from msmt.train.config import ModelConfig, TrainConfig
 from msmt.train.learner import learning_rate_at
 from msmt.train.loop import train
+from msmt.train.objective import Objective
 from msmt.train.predict import predict
 from msmt.train.runs import Run
 from safetensors.torch import load_file
@@ -50,12 +52,12 @@ class Interrupting:
     """A Track on which Ctrl-C is pressed after some recordings of an epoch."""
 
     def __init__(self, epoch: int, recordings: int = 1) -> None:
-        self.epoch, self.left = f"epoch {epoch}", recordings
+        self.epoch, self.left = f"epoch {epoch}", recordings  # of both splits
 
     @contextmanager
     def __call__(self, description, total, unit="items"):
         def advance(count):
-            self.left -= count if description == self.epoch else 0
+            self.left -= count if description.removesuffix(", validation") == self.epoch else 0
             if self.left <= 0:
                 raise KeyboardInterrupt
 
@@ -116,13 +118,15 @@ def test_training_leaves_random_numbers_outside_alone(tmp_path):
 
 
 @pytest.mark.parametrize("epoch, recordings", [(1, 1), (2, 7), (3, 15)])
-def test_a_resumed_run_equals_one_that_was_not_interrupted(tmp_path, epoch, recordings):
+def test_a_resumed_run_equals_one_that_was_not_interrupted(tmp_path, monkeypatch, epoch, recordings):
+    monkeypatch.setattr(learner, "_MOMENT", 1e9)  # saved after every epoch, however busy the machine
     whole = go(calls(), tmp_path / "whole")
     said = []
     interrupted = go(calls(), tmp_path / "cut", track=Interrupting(epoch, recordings), say=said.append)
     assert interrupted.status == "interrupted" and interrupted.epochs == epoch - 1
     assert said[-1] == (
-        f"interrupted, {epoch - 1} of 3 epochs are kept: go on with msmt train --resume {interrupted.run.name}"
+        f"interrupted, {epoch - 1} of 3 epochs are kept: "
+        f"go on with msmt train --resume {interrupted.run.name} --runs {tmp_path / 'cut'}"
     )
     resumed = go(calls(), tmp_path / "cut", resume="latest")
     assert resumed.run == interrupted.run and resumed.status == "finished"
@@ -313,7 +317,7 @@ def test_training_and_validation_may_have_other_names(tmp_path):
     assert go(store, tmp_path, validation_split="dev").status == "finished"
 
 
-def test_progress_counts_recordings_of_both_splits(tmp_path):
+def test_progress_tells_learning_from_validation(tmp_path):
     seen = []
 
     @contextmanager
@@ -323,7 +327,45 @@ def test_progress_counts_recordings_of_both_splits(tmp_path):
         seen.append((description, total, sum(counts), unit))
 
     go(calls(), tmp_path, track=track, epochs=2)
-    assert seen == [("epoch 1", 20, 20, "recordings"), ("epoch 2", 20, 20, "recordings")]
+    assert seen == [
+        ("epoch 1", 13, 13, "recordings"),
+        ("epoch 1, validation", 7, 7, "recordings"),
+        ("epoch 2", 13, 13, "recordings"),
+        ("epoch 2, validation", 7, 7, "recordings"),
+    ]
+
+
+def test_training_says_which_store_it_took(tmp_path):
+    said = []
+    go(calls(), tmp_path, epochs=1, say=said.append)
+    assert said[0].endswith(", from store memory.zarr (dataset made)")
+
+
+def test_without_mtl_the_tasks_that_follow_from_the_trained_one_select_as_well(tmp_path):
+    trained = go(calls(), tmp_path, dataclasses.replace(MODEL, mtl=False), score=figures_of_all, epochs=1)
+    own = {name: value for name, value in trained.best.items() if name.endswith("/accuracy")}
+    assert list(own) == [f"val/{task.name}/accuracy" for task in TASKS]
+    assert trained.best["selected"] == pytest.approx(np.mean(list(own.values())))
+    assert len(set(own.values())) > 1
+
+
+def test_weight_decay_holds_for_norms_and_biases_too(tmp_path):
+    """Where nothing is learnt but decay, all weights shrink by the same factor."""
+    settings = {"epochs": 1, "schedule": "constant", "warmup": 0.0, "learning_rate": 1e-6, "weight_decay": 1e4}
+    before = learner.build(MODEL, TASKS, {"text": spec("text"), "audio": spec("audio")})
+    after = weights(go(calls(), tmp_path, **settings))
+    shrunk = (1 - 1e-6 * 1e4) ** 3  # three steps: 13 recordings, 6 a step
+    for name, value in before.state_dict().items():
+        if name.endswith("norm.weight"):
+            torch.testing.assert_close(after[name], value * shrunk, rtol=0, atol=1e-5)
+
+
+def test_a_partial_last_step_weighs_its_recordings_more():
+    objective = Objective(TASKS[:1])
+    outputs, labels = {"five": torch.zeros(1, 5)}, {"five": torch.tensor([0])}
+    one_of_six = objective.loss(outputs, labels, objective.weights({"five": np.zeros(6, int)}))
+    one_alone = objective.loss(outputs, labels, objective.weights({"five": np.zeros(1, int)}))
+    assert float(one_alone) == pytest.approx(6 * float(one_of_six))
 
 
 def test_each_epoch_says_a_line(tmp_path):

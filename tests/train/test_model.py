@@ -164,6 +164,96 @@ def test_no_bottleneck_only_leaves_out_the_fusion_and_averages_the_streams():
     assert torch.allclose(seen["pooled"], (seen["text"] + seen["complementary"]) / 2)
 
 
+def seen_by_pooling(net) -> dict:
+    """What the network's own parts made of the features, and what the pooling was given of it."""
+    seen = {}
+    source = net.fusion.layers[-1] if net.fusion else None
+    if source is not None:
+        source.register_forward_hook(lambda module, given, made: seen.update(made._asdict()))
+    else:
+        net.complementary[-1].register_forward_hook(lambda module, given, made: seen.update(complementary=made))
+    net.pooling.register_forward_pre_hook(lambda module, given: seen.update(pooled=given[0]))
+    net(features(), COUNTS)
+    return seen
+
+
+VECTORS = [
+    {"segment_vector": "text"},
+    {"segment_vector": "complementary"},
+    {"segment_vector": "complementary", "bottleneck": False},
+]
+
+
+@pytest.mark.parametrize("pooling", CHOICES["pooling"])
+@pytest.mark.parametrize("switches", VECTORS)
+def test_the_segment_vector_is_made_of_the_stream_that_is_named(switches, pooling):
+    seen = seen_by_pooling(network(pooling=pooling, **switches))
+    assert torch.equal(seen["pooled"], seen[switches["segment_vector"]])
+
+
+@pytest.mark.parametrize(
+    "switches", [*VECTORS, *({**vector, "shared_bottleneck": True} for vector in ({}, *VECTORS[:2]))]
+)
+def test_a_stream_that_is_not_read_in_the_end_has_no_weights_that_never_learn(switches):
+    net = network(pooling="flatten", **switches)
+    sum(each.square().sum() for each in net(features(), COUNTS).values()).backward()
+    assert [name for name, value in net.named_parameters() if value.grad is None or not value.grad.any()] == []
+
+
+@pytest.mark.parametrize("modality", ["text", "audio"])
+@pytest.mark.parametrize("switches", VECTORS)
+def test_whichever_stream_is_read_both_modalities_reach_the_logits(switches, modality):
+    net, rows, other = network(**switches), features(), features(seed=2)
+    assert largest_difference(net(rows, COUNTS), net({**rows, modality: other[modality]}, COUNTS)) > 1e-5
+
+
+def test_segment_vector_only_leaves_out_what_is_not_read_of_the_last_layer():
+    full = parameters(network())
+    for vector, other in (("text", "complementary"), ("complementary", "text")):
+        own = parameters(network(segment_vector=vector))
+        assert own < full and {name[: len("fusion.layers.1.")] for name in full - own} == {"fusion.layers.1."}
+        assert all(name.startswith(f"fusion.layers.1.{other}.") for name in full - own)
+
+
+def test_a_shared_bottleneck_only_has_one_transformer_for_both_streams():
+    own, shared = parameters(network()), parameters(network(shared_bottleneck=True))
+    assert {name.replace(".shared.", ".text.") for name in shared} | {
+        name.replace(".shared.", ".complementary.") for name in shared
+    } == own
+    assert all(".shared." in name for name in shared - own)
+
+
+SWITCHES = {
+    "no-bottleneck": {"bottleneck": False},
+    "text": {"modalities": "text"},
+    "audio": {"modalities": "audio"},
+    "no-context": {"context": False},
+    **{f"pooling {name}": {"pooling": name} for name in CHOICES["pooling"] if name != MODEL.pooling},
+    "text vector": {"segment_vector": "text"},
+    "complementary vector": {"segment_vector": "complementary"},
+    "complementary vector without bottleneck": {"segment_vector": "complementary", "bottleneck": False},
+    "shared bottleneck": {"shared_bottleneck": True},
+    "shared bottleneck and text vector": {"shared_bottleneck": True, "segment_vector": "text"},
+}
+
+
+def test_every_switch_changes_what_the_network_says_from_the_same_weights():
+    """Weights that two variants share, by name and shape, are made equal, so that what differs is due to the switch."""
+    said = {}
+    base = network().state_dict()
+    for name, changes in {"full": {}, **SWITCHES}.items():
+        net = network(**changes)
+        weights = net.state_dict()
+        for own in weights:
+            source = base.get(own.replace(".shared.", ".text."))
+            weights[own] = source if source is not None and source.shape == weights[own].shape else weights[own]
+        net.load_state_dict(weights)
+        said[name] = net(features(), COUNTS)
+    for one in said:
+        for other in said:
+            assert one == other or largest_difference(said[one], said[other]) > 1e-5, (one, other)
+
+
 @pytest.mark.parametrize("modality, other", [("text", "audio"), ("audio", "text")])
 def test_one_modality_only_leaves_out_the_other_and_the_fusion(modality, other):
     left_out = parameters(network()) - parameters(network(modalities=modality))
@@ -292,9 +382,10 @@ def transformer(rows, layer):
     return layer_norm(rows + linear(inner, layer.feed_forward.out), layer.feed_forward.norm)
 
 
-def test_bottleneck_layers_follow_equations_3_to_5(way):
+@pytest.mark.parametrize("shared", [False, True])
+def test_bottleneck_layers_follow_equations_3_to_5(way, shared):
     torch.manual_seed(3)
-    fusion = BottleneckFusion(width=4, heads=2, feed_forward=6, layers=2, tokens=2, dropout=0.3).eval()
+    fusion = BottleneckFusion(width=4, heads=2, feed_forward=6, layers=2, tokens=2, dropout=0.3, shared=shared).eval()
     torch.nn.init.normal_(fusion.tokens)
     lengths = (3, 1, 4)
     text, complementary = torch.randn(8, 4), torch.randn(8, 4)
@@ -305,8 +396,9 @@ def test_bottleneck_layers_follow_equations_3_to_5(way):
         own = slice(start, start + length)
         t, m, z = text[own].numpy(), complementary[own].numpy(), fusion.tokens.detach().numpy()
         for layer in fusion.layers:
-            from_text = transformer(np.concatenate([t, z]), layer.text)  # eq. 3
-            from_complementary = transformer(np.concatenate([m, z]), layer.complementary)  # eq. 4
+            of_text, of_complementary = (layer.shared, layer.shared) if shared else (layer.text, layer.complementary)
+            from_text = transformer(np.concatenate([t, z]), of_text)  # eq. 3
+            from_complementary = transformer(np.concatenate([m, z]), of_complementary)  # eq. 4
             t, m = from_text[:length], from_complementary[:length]
             z = (from_text[length:] + from_complementary[length:]) / 2  # eq. 5
         np.testing.assert_allclose(got.text[own].detach(), t, atol=1e-5)

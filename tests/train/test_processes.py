@@ -18,7 +18,8 @@ import dataclasses, sys
 from msmt.tests.train.made import MODEL, TRAIN, calls, score
 from msmt.train.loop import train
 settings = dataclasses.replace(TRAIN, batch_recordings=2, accumulation=3, learning_rate=1e-3, name=sys.argv[2])
-model = dataclasses.replace(MODEL, mtl=sys.argv[2] == "full")
+changes = {"full": {}, "no-mtl": {"mtl": False}, "text-vector": {"mtl": False, "segment_vector": "text"}}
+model = dataclasses.replace(MODEL, **changes[sys.argv[2]])
 trained = train(calls(), model, settings, sys.argv[1], score, say=lambda line: print(line))
 print("has", trained.epochs, trained.best_epoch, trained.run.name)
 """
@@ -42,7 +43,7 @@ def go(folder, processes: int, name: str) -> list[str]:
     return output
 
 
-@pytest.mark.parametrize("name", ["full", "no-mtl"])
+@pytest.mark.parametrize("name", ["full", "no-mtl", "text-vector"])
 def test_two_processes_match_one(tmp_path, name):
     go(tmp_path / "one", 1, name)
     said = go(tmp_path / "two", 2, name)

@@ -90,7 +90,7 @@ def test_a_run_that_is_not_there_is_an_error(tmp_path, wanted, said):
 
 def test_what_is_missing_in_a_run_is_named(tmp_path):
     run = create(tmp_path)
-    with pytest.raises(RunError, match=f"has no best.safetensors.*msmt train --resume {run.name}"):
+    with pytest.raises(RunError, match=f"has no best.safetensors.*msmt train --resume {run.name} --runs {tmp_path}"):
         run.load_best()
     with pytest.raises(RunError, match="has no last.pt"):
         run.load_last()
@@ -152,3 +152,33 @@ def test_best_weights_can_be_read_without_msmt(tmp_path):
 def test_settings_of_a_run_are_those_it_trains_with():
     again = runs.Settings.from_json(json.loads(json.dumps(settings().to_json())))
     assert again == settings() and again.train != TRAIN
+
+
+def test_a_run_from_before_a_switch_was_there_has_it_at_its_default(tmp_path):
+    run = create(tmp_path)
+    fields = json.loads((run.path / "config.json").read_text())
+    for name in ("segment_vector", "shared_bottleneck"):
+        del fields["model"][name]
+    (run.path / "config.json").write_text(json.dumps(fields))
+    assert run.settings == settings(model=ModelConfig())
+    assert (run.settings.model.segment_vector, run.settings.model.shared_bottleneck) == ("mean", False)
+
+
+@pytest.mark.parametrize("mask, mode", [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_weights_may_be_read_by_whom_the_umask_lets(tmp_path, mask, mode):
+    run, before = create(tmp_path), os.umask(mask)
+    try:
+        run.save_best({"weight": torch.ones(2)}, epoch=1)
+        run.save_last({"epoch": 1})
+    finally:
+        os.umask(before)
+    assert [(run.path / name).stat().st_mode & 0o777 for name in ("best.safetensors", "last.pt")] == [mode, mode]
+
+
+def test_the_command_that_resumes_works_as_it_is_typed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    usual, other = create("runs"), create("my runs", "first try")
+    assert usual.how_to_resume() == f"go on with msmt train --resume {usual.name}"
+    assert runs.Run(usual.path.resolve()).how_to_resume(Path("memory.zarr")) == usual.how_to_resume()
+    assert other.how_to_resume() == f"go on with msmt train --resume '{other.name}' --runs 'my runs'"
+    assert usual.how_to_resume(Path("moved.zarr")).endswith(f"--resume {usual.name} --store moved.zarr")

@@ -117,6 +117,26 @@ def test_a_trial_that_was_killed_while_its_values_were_drawn_gets_all_of_them(tm
     assert len(set(zip(swept.trials["--pooling"], swept.trials["--learning-rate"], strict=True))) == 4
 
 
+def test_values_that_do_not_go_together_cost_one_trial_and_not_the_sweep(tmp_path):
+    said = []
+    swept = go(tmp_path, ("segment-vector=mean,text", "bottleneck-layers=1,2"), say=said.append)
+    table = swept.trials.set_index(["--segment-vector", "--bottleneck-layers"])["status"]
+    assert table["text", 1] == "failed" and sorted(table) == ["failed"] + ["finished"] * 3
+    assert sum("segment_vector text learns of the other stream" in line for line in said) == 1
+
+
+def test_a_sweep_from_before_an_option_was_there_goes_on(tmp_path):
+    ranges = [parse_range(text) for text in GRID]
+    first = go(tmp_path)
+    study = sweep_module._study(tmp_path, ranges, "grid", True, CONFIG.seed, False)
+    begun = study.user_attrs["settings"]
+    del begun["model"]["segment_vector"], begun["model"]["shared_bottleneck"]
+    study.set_user_attr("settings", begun)
+    assert go(tmp_path).trials.equals(first.trials)
+    with pytest.raises(SettingError, match="holds a sweep with another train"):
+        go(tmp_path, config=dataclasses.replace(CONFIG, epochs=3))
+
+
 def test_a_file_in_the_way_is_named(tmp_path):
     (tmp_path / "out").write_text("mine")
     with pytest.raises(SettingError, match="is there and is no folder: name another with --out"):

@@ -21,6 +21,9 @@ VARIANTS = {
     "text": {"modalities": "text"},
     "audio": {"modalities": "audio"},
     "mean": {"pooling": "mean"},
+    "text-vector": {"segment_vector": "text"},
+    "complementary-vector-no-bottleneck": {"segment_vector": "complementary", "bottleneck": False},
+    "complementary-vector-shared-bottleneck": {"segment_vector": "complementary", "shared_bottleneck": True},
 }
 
 
@@ -39,7 +42,7 @@ def jobs_of(store, names=tuple(VARIANTS), resumed=None, **settings):
 def test_each_run_of_a_shared_pass_is_bit_for_bit_what_it_is_alone(tmp_path):
     store = calls()
     jobs = jobs_of(store)
-    assert passes(jobs, together=9) == [[0, 1, 2, 3, 4, 5]]
+    assert passes(jobs, together=99) == [list(range(len(VARIANTS)))]
     together = train_together(store, jobs, tmp_path / "together", score, say=quiet)
     for trained, job in zip(together, jobs, strict=True):
         alone = train(store, job.settings.model, job.settings.train, tmp_path / "alone", score, say=quiet)
@@ -155,4 +158,11 @@ def test_progress_counts_each_recording_once_however_many_runs_learn_from_it(tmp
         seen.append((description, total, sum(counts)))
 
     train_together(calls(), jobs_of(calls(), ("full", "text"), epochs=1), tmp_path, score, track, quiet)
-    assert seen == [("epoch 1 of 2 runs", 20, 20)]
+    assert seen == [("epoch 1 of 2 runs", 13, 13), ("epoch 1 of 2 runs, validation", 7, 7)]
+
+
+def test_runs_of_a_plan_or_a_sweep_name_no_command_of_their_own_when_interrupted(tmp_path):
+    said = []
+    jobs = jobs_of(calls(), ("full",))
+    train_together(calls(), jobs, tmp_path, score, Interrupting(2), said.append, alone=False)
+    assert said[-1] == "interrupted, 1 of 3 epochs are kept"
