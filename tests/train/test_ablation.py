@@ -121,7 +121,7 @@ class TestPlans:
 
     def test_a_plan_that_is_not_utf_8_is_refused(self, tmp_path):
         (tmp_path / "plan.yaml").write_bytes("variants: {é: {}}".encode("latin-1"))
-        with pytest.raises(SettingError, match="is not valid"):
+        with pytest.raises(SettingError, match="is not UTF-8"):
             read_plan(tmp_path / "plan.yaml", {})
 
     def test_any_name_makes_a_folder_of_its_own(self, tmp_path):
