@@ -15,7 +15,7 @@ from .extract import config as extract_config
 from .extract import silence as extract_silence
 from .extract import views as extract_views
 from .extract.corpora import config as corpora_config
-from .options import Commands, config_option, given, options_of, taken
+from .options import Commands, config_option, given, options_of, place_of, taken
 from .train import config as train_config
 from .values import LARGEST_SEED
 
@@ -355,7 +355,7 @@ def ablate(
         store,
         out or Path("ablations") / (preset or (plan.stem if plan else "")),
         split,
-        _whole_number(together, "--together", "auto"),
+        _whole_number(together, place_of("together"), "auto"),
         console.track(),
         console.say,
     )
@@ -445,7 +445,7 @@ def sweep(
         sampler=sampler,
         trials=trials,
         prune=prune,
-        together=_whole_number(together, "--together"),
+        together=_whole_number(together, place_of("together")),
         track=console.track(),
         say=console.say,
     )

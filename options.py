@@ -101,6 +101,13 @@ def taken(settings: type, given_values: dict):
         raise
 
 
+def place_of(name: str) -> str:
+    """How an error calls an option of the running command: ``--name``, or the file that holds it and its name there."""
+    context = click.get_current_context()
+    is_from_file = context.get_parameter_source(name) == click.core.ParameterSource.DEFAULT_MAP
+    return f"{context.meta[_CONFIG_FILE]}: {name}" if is_from_file else f"--{name.replace('_', '-')}"
+
+
 def _is_fine(settings: type, chosen: dict) -> bool:
     try:
         settings(**chosen)

@@ -21,7 +21,8 @@ LARGEST_SEED = 2**63 - 1  # of torch and numpy alike
 _MOST_BYTES = 1_000_000  # of a file of settings
 _MOST_LEVELS = 8  # of names within names; a plan has three
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,999}")  # only digits that come back as they were written
-_REAL = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?(inf|nan)")
+_REAL = re.compile(r"[-+]?(?:(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)")
+_NOT_FINITE = ("inf", "-inf", "nan")  # in a word for a real number; what takes the number says what is wrong with it
 _BLANK = ("", "~", "null", "Null", "NULL")
 _TRUTH = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
@@ -54,8 +55,10 @@ def for_field(called: str, value: object, kind: type) -> object:
     """
     if value is None:
         raise SettingError(f"{called} is blank: give it a value, or leave it out")
-    if kind is float and isinstance(value, str) and _REAL.fullmatch(value):
+    if kind is float and isinstance(value, str) and (_is_number(value) or value in _NOT_FINITE):
         value = float(value)
+    if kind is str and type(value) in (bool, int, float):
+        raise SettingError(f"{called} must be of type str, but is {shown(value)}: write it in quotes")
     check_kind(called, value, kind)
     if kind is str:
         check_text(called, value)
@@ -138,16 +141,19 @@ def _from_json(text: str):
 def _from_yaml(text: str):
     import yaml
 
-    try:
-        events = list(yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
-    documents = [each for each in events if isinstance(each, yaml.DocumentStartEvent)]
-    if len(documents) > 1:
-        raise SettingError(f"a second document begins in line {documents[1].start_mark.line + 1}")
+    # One event after another, for the parser's time grows with the square of the depth, which is bounded here.
+    events = yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     nodes = (each for each in events if isinstance(each, yaml.NodeEvent | yaml.CollectionEndEvent))
-    first = next(nodes, None)
-    return None if first is None else _node(first, nodes, 1)
+    try:
+        first = next(nodes, None)
+        content = None if first is None else _node(first, nodes, 1)
+        second = next(nodes, None)
+    except yaml.YAMLError as error:
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or str(error)
+        raise ValueError(f"line {mark.line + 1}: {problem}" if mark else problem) from error
+    if second is not None:
+        raise SettingError(f"a second document begins in line {second.start_mark.line + 1}")
+    return content
 
 
 def _node(event, following, level: int):
@@ -184,7 +190,11 @@ def _plain(text: str):
         return _TRUTH[text]
     if _WHOLE.fullmatch(text):
         return int(text)
-    return float(text) if _REAL.fullmatch(text) and not text.endswith(("inf", "nan")) else text
+    return float(text) if _REAL.fullmatch(text) else text
+
+
+def _is_number(text: str) -> bool:
+    return bool(_WHOLE.fullmatch(text) or _REAL.fullmatch(text))
 
 
 def _once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
