@@ -47,6 +47,7 @@ _SHARE_OF_FREE_MEMORY = 0.5  # for networks that are trained together
 _MOST_TOGETHER = 64
 _MOST_VARIANTS = 1000
 _MOST_SEEDS = 1000
+_MOST_RUNS = 10_000
 _LONGEST_NAME = 500  # characters of a variant's name
 _LONGEST_STEM = 100  # bytes of a variant's name in that of a folder
 
@@ -90,6 +91,11 @@ class Plan:
 
     store: Path | None = None
     """The store of variants that name none."""
+
+    def __post_init__(self) -> None:
+        count = len(self.variants) * len(self.seeds)
+        if count > _MOST_RUNS:
+            raise SettingError(f"{count:,} runs are too many for one ablation: {_MOST_RUNS:,} at most, so take fewer seeds")
 
     def to_json(self) -> dict:
         """All of it, to keep beside the results."""
