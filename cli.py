@@ -365,7 +365,8 @@ def ablate(
     click.echo(ablated.table(brief=not console.verbose))
     console.say("\n".join(["", *map(str, ablated.files)]))
     for outcome in ablated.failed:
-        click.echo(f"{outcome.variant.name}, seed {outcome.seed}: {one_line(outcome.error or outcome.status)}", err=True)
+        why = one_line(outcome.error or outcome.status)
+        click.echo(f"{outcome.variant.name}, seed {outcome.seed}: {why}", err=True)
     if ablated.failed:
         command.exit(1)
 
@@ -404,7 +405,11 @@ def compare(
     help="How values are chosen.",
 )
 @click.option(
-    "--trials", type=click.IntRange(1, 100_000), default=20, show_default=True, help="Most trials; a grid ends by itself."
+    "--trials",
+    type=click.IntRange(1, 100_000),
+    default=20,
+    show_default=True,
+    help="Most trials; a grid ends by itself.",
 )
 @click.option(
     "--prune/--no-prune", default=True, show_default=True, help="End trials that do worse than most at the same epoch."
@@ -460,8 +465,8 @@ def _whole_number(value: str, option: str, automatic: str = "") -> int:
     if automatic and value == automatic:
         return 0
     if not re.fullmatch(r"[1-9]\d{0,3}", value, re.ASCII):
-        words = f" or {automatic}" if automatic else ""
-        raise SettingError(f"{option} must be a number from 1 to 9999{words}, but is {shown(value)}")
+        words = f" or {automatic}" if automatic else ", at most 9999"
+        raise SettingError(f"{option} must be a number from 1{words}, but is {shown(value)}")
     return int(value)
 
 

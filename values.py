@@ -1,8 +1,8 @@
 """Values as people write them, read in one way: in configuration files, in plans, and on the command line.
 
-YAML is read by its rules of 2009 (version 1.2), narrowly: ``true`` and ``false`` are truth values, ``3`` and ``-2`` whole
-numbers, ``0.5`` and ``1e-4`` real numbers, nothing, ``~`` and ``null`` are blank, and all else is text: ``no``, ``010``,
-``10:40`` and ``2026-01-31`` too. Names are text, whatever they look like.
+YAML is read by its rules of 2009 (version 1.2), narrowly: ``true`` and ``false`` are truth values, ``3`` and ``-2``
+whole numbers, ``0.5`` and ``1e-4`` real numbers, nothing, ``~`` and ``null`` are blank, and all else is text: ``no``,
+``010``, ``10:40`` and ``2026-01-31`` too. Names are text, whatever they look like.
 """
 
 from __future__ import annotations

@@ -109,7 +109,8 @@ def kind_of(view: str) -> str:
     """What alters a view: ``noise`` for ``noise-2``. SettingError when nothing of that name does."""
     match = re.fullmatch(rf"({'|'.join(_KINDS)})(?:-([2-9]|[1-9]\d+))?", view)
     if not match:
-        raise SettingError(f"there is no view {shown(view)}: the kinds are {', '.join(_KINDS)}, a second copy is noise-2")
+        kinds = ", ".join(_KINDS)
+        raise SettingError(f"there is no view {shown(view)}: the kinds are {kinds}, a second copy is noise-2")
     return match[1]
 
 

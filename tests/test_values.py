@@ -45,7 +45,8 @@ def refused(path: Path) -> str:
         ("[1, a]", [1, "a"]),
         ("{a: {b: 1}}", {"a": {"b": 1}}),
         # what YAML of 2005 takes for a truth value, an octal number, 640 seconds, a date, and infinity
-        *((text, text) for text in ("no", "on", "010", "10:40", "2026-01-31", ".inf", "nan", "0x10", "9" * 1001, "1_000", "+1")),
+        *((text, text) for text in ("no", "on", "010", "10:40", "2026-01-31", ".inf", "nan", "0x10", "1_000", "+1")),
+        ("9" * 1001, "9" * 1001),
     ],
 )
 def test_a_value_is_what_it_looks_like(tmp_path, text, value):

@@ -42,7 +42,7 @@ PRESETS: dict[str, dict[str, bool | int | float | str]] = {
 PLANS = ("table6",)  # presets of an ablation, see ablation.py
 SAMPLERS = ("tpe", "grid")  # how a sweep chooses values
 
-# Sizes that no machine has room or time for; a slip of the keyboard is refused here, not by the memory that it asks for.
+# Sizes that no machine has room or time for: a slip of the keyboard is refused here, before it asks for the memory.
 _MOST: dict[str, float] = {
     "width": 65_536,
     "heads": 65_536,
