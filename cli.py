@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
 import click
 
 from . import __version__
-from .errors import MsmtError, SettingError
+from .errors import MsmtError, SettingError, one_line, shown
 from .extract import config as extract_config
 from .extract import silence as extract_silence
 from .extract import views as extract_views
 from .extract.corpora import config as corpora_config
-from .options import config_option, given, options_of, taken
+from .options import Commands, config_option, given, options_of, place_of, taken
 from .train import config as train_config
+from .values import LARGEST_SEED
 
 PATH = click.Path(path_type=Path)
 _ALLOWED_WITH_RESUME = ("store", "runs", "resume", "quiet", "verbose")
@@ -71,18 +73,7 @@ def corpus_options(command):
     return command
 
 
-class _Commands(click.Group):
-    """Ctrl-C ends any of the commands with status 130, as shells expect it, also while it still starts."""
-
-    def invoke(self, context: click.Context):
-        try:
-            return super().invoke(context)
-        except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
-            context.exit(130)
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="msmt")
 def msmt() -> None:
     """Classify recorded conversations from speech and text.
@@ -150,7 +141,13 @@ def _corpus_and_store(console: Console, dataset: str, data: Path | None, store: 
 @options_of(extract_config.ExtractConfig, extract_config.CHOICES)
 @options_of(extract_silence.SilenceOptions, extract_silence.CHOICES)
 @options_of(corpora_config.GenericOptions, corpora_config.CHOICES)
-@click.option("--segments", default=4, show_default=True, help="Segments to compare, spread over the corpus.")
+@click.option(
+    "--segments",
+    type=click.IntRange(1, 1000),
+    default=4,
+    show_default=True,
+    help="Segments to compare, spread over the corpus.",
+)
 @config_option
 @output_options
 def doctor(console: Console, dataset: str, data: Path | None, store: Path | None, segments: int, **values) -> None:
@@ -301,7 +298,7 @@ def train(console: Console, store: Path | None, runs: Path, preset: str | None, 
 )
 @click.option(
     "--resamples",
-    type=click.IntRange(100),
+    type=click.IntRange(100, 100_000),
     default=1000,
     show_default=True,
     help="Bootstrap samples for the intervals.",
@@ -324,7 +321,7 @@ def evaluate(
 
 
 @msmt.command()
-@click.argument("plan", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
+@click.argument("plan", type=PATH, required=False)
 @click.option("--preset", type=click.Choice(train_config.PLANS), help="A plan that msmt brings along.")
 @click.option("--seeds", default="", help="How many seeds, or which, such as 3 or 0,7,9. [default: the plan's, else 1]")
 @click.option("--store", type=PATH, help="Store to learn from. [default: the plan's, else the newest in cache]")
@@ -366,7 +363,7 @@ def ablate(
         store,
         out or Path("ablations") / (preset or (plan.stem if plan else "")),
         split,
-        _whole_number(together, "--together", "auto"),
+        _whole_number(together, place_of("together"), "auto"),
         console.track(),
         console.say,
     )
@@ -376,7 +373,8 @@ def ablate(
     click.echo(ablated.table(brief=not console.verbose))
     console.say("\n".join(["", *map(str, ablated.files)]))
     for outcome in ablated.failed:
-        click.echo(f"{outcome.variant.name}, seed {outcome.seed}: {outcome.error or outcome.status}", err=True)
+        why = one_line(outcome.error or outcome.status)
+        click.echo(f"{outcome.variant.name}, seed {outcome.seed}: {why}", err=True)
     if ablated.failed:
         command.exit(1)
 
@@ -415,7 +413,11 @@ def compare(
     help="How values are chosen.",
 )
 @click.option(
-    "--trials", type=click.IntRange(1), default=20, show_default=True, help="Most trials; a grid ends by itself."
+    "--trials",
+    type=click.IntRange(1, 100_000),
+    default=20,
+    show_default=True,
+    help="Most trials; a grid ends by itself.",
 )
 @click.option(
     "--prune/--no-prune", default=True, show_default=True, help="End trials that do worse than most at the same epoch."
@@ -456,7 +458,7 @@ def sweep(
         sampler=sampler,
         trials=trials,
         prune=prune,
-        together=_whole_number(together, "--together"),
+        together=_whole_number(together, place_of("together")),
         track=console.track(),
         say=console.say,
     )
@@ -470,10 +472,9 @@ def _whole_number(value: str, option: str, automatic: str = "") -> int:
     """A number from 1, or 0 for the word that means it is chosen."""
     if automatic and value == automatic:
         return 0
-    if not value.isdigit() or int(value) < 1:
-        raise SettingError(
-            f"{option} must be a number from 1{f' or {automatic}' if automatic else ''}, but is {value!r}"
-        )
+    if not re.fullmatch(r"[1-9]\d{0,3}", value, re.ASCII):
+        words = f" or {automatic}" if automatic else ", at most 9999"
+        raise SettingError(f"{option} must be a number from 1{words}, but is {shown(value)}")
     return int(value)
 
 
@@ -496,7 +497,13 @@ def info(store: Path, as_json: bool) -> None:
 
 @msmt.command()
 @click.option("--out", type=PATH, default="demo", show_default=True, help="Folder to make.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the corpus and of the encoders' weights.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, LARGEST_SEED),
+    default=0,
+    show_default=True,
+    help="Seed of the corpus and of the encoders' weights.",
+)
 @output_options
 def demo(console: Console, out: Path, seed: int) -> None:
     """Make a small synthetic corpus and random encoders, and run extract, train and eval on them."""
@@ -530,4 +537,7 @@ def main() -> None:
         msmt(prog_name="msmt")
     except MsmtError as error:
         click.echo(f"msmt: error: {error}", err=True)
+        sys.exit(2)
+    except MemoryError as error:
+        click.echo(f"msmt: error: this machine has not enough memory for that {one_line(error)}".rstrip(), err=True)
         sys.exit(2)

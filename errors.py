@@ -1,4 +1,13 @@
-"""The one family of errors a user can cause and can mend."""
+"""The one family of errors a user can cause and can mend, and how they are shown: in one line of bounded length."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_LONGEST_LINE = 1000  # characters of an error
+_LONGEST_VALUE = 80  # characters of a value within it
+# What changes the direction of the text that follows, and so the order in which it is read.
+_DIRECTIONS = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 class MsmtError(Exception):
@@ -7,6 +16,9 @@ class MsmtError(Exception):
     The command line prints it as that line and ends with exit status 2. Anything else that is
     raised is a defect of msmt and shows its traceback.
     """
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class CorpusError(MsmtError):
@@ -43,3 +55,31 @@ class SettingError(MsmtError):
 
 class RunError(MsmtError):
     """A run directory is missing, incomplete, or belongs to other data."""
+
+
+def one_line(text: object, most: int = _LONGEST_LINE) -> str:
+    """A text as it may be printed: what would break the line or steer a terminal is written out, as ``\\x1b`` is.
+
+    A text of more than ``most`` characters loses its middle, for file and remedy stand at the ends.
+    """
+    return "".join(
+        each.encode("unicode_escape").decode() if is_control(each) else each for each in _cut(str(text), most)
+    )
+
+
+def shown(value: object, most: int = _LONGEST_VALUE) -> str:
+    """A value as an error shows it: as Python writes it, without its middle where that is long."""
+    try:
+        return _cut(repr(value), most)
+    except (ValueError, RecursionError):  # Python writes no number of over 4,300 digits
+        return f"a huge {type(value).__name__}"
+
+
+def is_control(character: str) -> bool:
+    """Whether a character ends a line, steers a terminal, turns what follows round, or is half of one."""
+    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _DIRECTIONS
+
+
+def _cut(text: str, most: int) -> str:
+    end = most // 3
+    return text if len(text) <= most else f"{text[: most - end - 1]}…{text[-end:]}"

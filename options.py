@@ -5,13 +5,52 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
-import json
-from collections.abc import Callable, Mapping
+import errno
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import click
 
-from .errors import SettingError
+from . import values
+from .errors import SettingError, one_line, shown
+
+_CONFIG_FILE = "msmt.config_file"  # under which a command's context keeps the path of its configuration file
+_NUMBERS_TOO = ("channel", "devices", "max_failures", "seeds", "together")  # text that may be a number alone
+_LONGEST_ARGUMENT = 10_000  # characters; no path is as long
+
+
+class Commands(click.Group):
+    """The group of all commands: refuses arguments that no command can use, and says failures of files in one line."""
+
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        for number, argument in enumerate(arguments, start=1):
+            values.check_text(f"argument {number}", argument)
+            if len(argument) > _LONGEST_ARGUMENT:
+                raise SettingError(f"argument {number} has {len(argument):,} characters: {shown(argument)}")
+        return super().parse_args(context, arguments)
+
+    def invoke(self, context: click.Context):
+        try:
+            return super().invoke(context)
+        except click.ClickException as error:
+            error.message = one_line(error.message)
+            raise
+        except OSError as error:
+            if error.errno == errno.EPIPE or error.filename is None:
+                raise
+            raise SettingError(f"{error.filename}: {error.strerror or error}") from error
+        except KeyboardInterrupt:
+            # With the status that shells expect, also while a command still starts.
+            click.echo("interrupted", err=True)
+            context.exit(130)
+
+
+class _Field(click.Option):
+    """The option of a field of a settings dataclass, which checks its values when it is made."""
+
+    def __init__(self, *names, settings: type, **attributes) -> None:
+        super().__init__(*names, **attributes)
+        self.settings = settings
 
 
 def options_of(
@@ -31,7 +70,6 @@ def options_of(
             option = item.name.replace("_", "-")
             kind = type(default)
             names = f"--{option}/--no-{option}" if kind is bool else f"--{option}"
-            shown = default not in ("", ())
             if kind is tuple:
                 arguments = {"type": str, "multiple": True}
             elif item.name in choices:
@@ -39,16 +77,52 @@ def options_of(
             else:
                 arguments = {} if kind is bool else {"type": kind}
             command = click.option(
-                names, item.name, default=default, show_default=shown, help=sentences.get(item.name, ""), **arguments
+                names,
+                item.name,
+                cls=_Field,
+                settings=settings,
+                default=default,
+                show_default=default not in ("", ()),
+                help=sentences.get(item.name, ""),
+                **arguments,
             )(command)
         return command
 
     return decorate
 
 
-def taken(settings: type, values: dict):
-    """The settings object from a command's values, which are removed from ``values``."""
-    return settings(**{item.name: values.pop(item.name) for item in dataclasses.fields(settings)})
+def taken(settings: type, given_values: dict):
+    """The settings object from a command's values, which are removed from ``given_values``."""
+    own = {item.name: given_values.pop(item.name) for item in dataclasses.fields(settings)}
+    try:
+        return settings(**own)
+    except SettingError as error:
+        context = click.get_current_context()
+        for name in own:
+            if context.get_parameter_source(name) == click.core.ParameterSource.DEFAULT_MAP:
+                if _is_fine(settings, {other: value for other, value in own.items() if other != name}):
+                    raise SettingError(f"{context.meta[_CONFIG_FILE]}: {_naming(name, error)}") from error
+        raise
+
+
+def place_of(name: str) -> str:
+    """How an error calls an option of the running command: ``--name``, or the file that holds it and its name there."""
+    context = click.get_current_context()
+    is_from_file = context.get_parameter_source(name) == click.core.ParameterSource.DEFAULT_MAP
+    return f"{context.meta[_CONFIG_FILE]}: {name}" if is_from_file else f"--{name.replace('_', '-')}"
+
+
+def _is_fine(settings: type, chosen: dict) -> bool:
+    try:
+        settings(**chosen)
+    except SettingError:
+        return False
+    return True
+
+
+def _naming(name: str, error: SettingError) -> str:
+    """What an error says, with the name of the option that it is about."""
+    return str(error) if name in str(error) else f"{name}: {error}"
 
 
 def config_option(command: Callable) -> Callable:
@@ -56,11 +130,12 @@ def config_option(command: Callable) -> Callable:
 
     def read(context: click.Context, parameter: click.Parameter, value: Path | None) -> None:
         if value is not None:
+            context.meta[_CONFIG_FILE] = value
             context.default_map = {**(context.default_map or {}), **_read_config(value, context)}
 
     return click.option(
         "--config",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        type=click.Path(path_type=Path),
         is_eager=True,
         expose_value=False,
         callback=read,
@@ -76,31 +151,62 @@ def given(context: click.Context, name: str) -> bool:
     )
 
 
-def _read_config(path: Path, context: click.Context) -> dict:
-    text = path.read_text(encoding="utf-8")
-    try:
-        if path.suffix == ".json":
-            content = json.loads(text)
-        else:
-            import yaml
-
-            content = yaml.safe_load(text)
-    except ValueError as error:
-        raise SettingError(f"{path}: is not valid JSON ({error})") from error
-    except Exception as error:  # yaml's errors share no built-in base
-        raise SettingError(f"{path}: is not valid YAML ({' '.join(str(error).split())})") from error
+def _read_config(path: Path, context: click.Context) -> dict[str, object]:
+    content = values.read_file(path)
     if not isinstance(content, dict):
         raise SettingError(f"{path}: must hold options by name, such as 'epochs: 20'")
     # One file may serve several commands, with a section for each.
     sections = set(context.find_root().command.commands) if context.parent else set()
     if set(content) <= sections:
-        content = content.get(context.info_name) or {}
-    known = {parameter.name for parameter in context.command.params}
-    chosen = {str(name).replace("-", "_"): value for name, value in content.items()}
-    unknown = sorted(set(chosen) - known)
-    if unknown:
-        raise SettingError(f"{path}: msmt {context.info_name} has no option {unknown[0]!r}")
+        content = {} if content.get(context.info_name) is None else content[context.info_name]
+        if not isinstance(content, dict):
+            raise SettingError(f"{path}: {context.info_name} must hold options by name, but is {shown(content)}")
+    known = {parameter.name: parameter for parameter in context.command.params if parameter.name != "config"}
+    chosen: dict[str, object] = {}
+    for name, value in content.items():
+        parameter = known.get(name.replace("-", "_"))
+        if parameter is None:
+            raise SettingError(f"{path}: msmt {context.info_name} has no option {shown(name)}")
+        if parameter.name in chosen:
+            raise SettingError(f"{path}: {parameter.name} stands there twice, with - and with _")
+        try:
+            chosen[parameter.name] = _from_file(parameter, value, context)
+        except SettingError as error:
+            raise SettingError(f"{path}: {error}") from error
     return chosen
+
+
+def _from_file(parameter: click.Parameter, value: object, context: click.Context) -> object:
+    """What a file's value means for a parameter. Raises SettingError, which begins with the parameter's name."""
+    if value is not None and (parameter.nargs == -1 or getattr(parameter, "multiple", False)):
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            raise SettingError(f"{parameter.name} must be a list, such as [a, b], but is {shown(value)}")
+        return [_one_from_file(parameter, each, context) for each in value]
+    return _one_from_file(parameter, value, context)
+
+
+def _one_from_file(parameter: click.Parameter, value: object, context: click.Context) -> object:
+    kinds = ((click.types.BoolParamType, bool), (click.types.IntParamType, int), (click.types.FloatParamType, float))
+    kind = next((kind for type_, kind in kinds if isinstance(parameter.type, type_)), str)
+    if type(value) is int and parameter.name in _NUMBERS_TOO:
+        value = str(value)
+    value = values.for_field(parameter.name, value, kind)
+    try:
+        parameter.type.convert(value, parameter, context)
+    except click.BadParameter as error:
+        raise SettingError(f"{parameter.name}: {error.message}") from error
+    if isinstance(parameter, _Field):
+        _check_alone(parameter, value)
+    return value
+
+
+def _check_alone(parameter: _Field, value: object) -> None:
+    """Raises SettingError for a value that no other setting can make good."""
+    try:
+        parameter.settings(**{parameter.name: value})
+    except SettingError as error:
+        if str(error).startswith((f"{parameter.name} must", f"{parameter.name.replace('_', ' ')} must")):
+            raise SettingError(_naming(parameter.name, error)) from error
 
 
 def _sentences(settings: type) -> dict[str, str]:

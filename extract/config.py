@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ..errors import SettingError
+from ..errors import SettingError, shown
+from ..values import check_kinds, check_most
 
 CHOICES = {
     "format": ("zarr", "hdf5"),
     "device": ("auto", "cpu", "cuda"),
     "precision": ("auto", "float32", "bfloat16"),
 }
+
+_MOST = {"sample_rate": 768_000, "max_tokens": 100_000, "workers": 1024}  # beyond is a slip of the keyboard
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,11 @@ class ExtractConfig:
     """Replace features that the store holds with another spec, and views that it holds with another recipe."""
 
     def __post_init__(self) -> None:
+        check_kinds(self)
+        check_most(self, _MOST)
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
-                raise SettingError(f"{name} must be {' or '.join(choices)}, but is {getattr(self, name)!r}")
+                raise SettingError(f"{name} must be {' or '.join(choices)}, but is {shown(getattr(self, name))}")
         if self.sample_rate < 1000:
             raise SettingError(f"sample rate must be at least 1000 Hz, but is {self.sample_rate}")
         if not 0 < self.max_seconds <= 3600:
@@ -83,19 +88,19 @@ class ExtractConfig:
         if self.agent_channel not in (-1, 0, 1):
             raise SettingError(f"agent channel must be 0 or 1, or -1 if it is unknown, but is {self.agent_channel}")
         if not re.fullmatch(r"mean|agent|customer|\d{1,3}", self.channel):
-            raise SettingError(f"channel must be mean, agent, customer or a number from 0, but is {self.channel!r}")
+            raise SettingError(f"channel must be mean, agent, customer or a number from 0, but is {shown(self.channel)}")
         if self.channel in ("agent", "customer") and self.agent_channel < 0:
             raise SettingError(f"channel {self.channel} needs --agent-channel, which says who is on which channel")
         for name in (self.audio_feature, self.text_feature):
-            if name and (not re.fullmatch(r"[A-Za-z0-9_-]+", name) or name == "segments"):
+            if name and (not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", name) or name == "segments"):
                 raise SettingError(
-                    f"a feature's name must be letters, digits, - and _, and not segments, but is {name!r}"
+                    f"a feature's name must be up to 100 letters, digits, - and _, and not segments, but is {shown(name)}"
                 )
         if self.workers < 0:
             raise SettingError(f"workers must be at least 0, but is {self.workers}")
         number, count = self.share
         if not 1 <= number <= count:
-            raise SettingError(f"shard must be one of its count, such as 2/3, but is {self.shard!r}")
+            raise SettingError(f"shard must be one of its count, such as 2/3, but is {shown(self.shard)}")
         self.failures_allowed(100)
 
     @property
@@ -110,14 +115,14 @@ class ExtractConfig:
     @property
     def share(self) -> tuple[int, int]:
         """Number of the share of row blocks, from 1, and the count of shares."""
-        match = re.fullmatch(r"(\d+)/(\d+)", self.shard or "1/1")
+        match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", self.shard or "1/1")
         return (int(match[1]), int(match[2])) if match else (0, 0)
 
     def failures_allowed(self, segments: int) -> float:
         """How many segments of so many may fail before the extraction stops."""
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", self.max_failures.strip())
+        match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,12})?)\s*(%?)", self.max_failures.strip())
         if not match:
             raise SettingError(
-                f"max failures must be a count such as 20 or a share such as 5%, but is {self.max_failures!r}"
+                f"max failures must be a count such as 20 or a share such as 5%, but is {shown(self.max_failures)}"
             )
         return float(match[1]) * segments / 100 if match[2] else float(match[1])

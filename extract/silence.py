@@ -17,12 +17,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import SettingError
+from ..errors import SettingError, shown
+from ..values import check_kinds, check_most
 
 if TYPE_CHECKING:
     import numpy as np
 
 CHOICES = {"silence": ("keep", "remove")}
+_MOST = {"silence_min_ms": 3_600_000, "silence_pad_ms": 3_600_000}  # an hour
 
 _MODEL = "data/silero_vad.jit"  # within the package
 _RATE = 16_000  # hertz at which the detector hears
@@ -53,9 +55,11 @@ class SilenceOptions:
     """Time kept before and after speech, in milliseconds."""
 
     def __post_init__(self) -> None:
+        check_kinds(self)
+        check_most(self, _MOST)
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
-                raise SettingError(f"{name} must be {' or '.join(choices)}, but is {getattr(self, name)!r}")
+                raise SettingError(f"{name} must be {' or '.join(choices)}, but is {shown(getattr(self, name))}")
         if not 0 < self.silence_threshold < 1:
             raise SettingError(f"silence threshold must be above 0 and below 1, but is {self.silence_threshold}")
         if self.silence_min_ms < 0:

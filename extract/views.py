@@ -15,7 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import SettingError
+from ..errors import SettingError, shown
+from ..values import LARGEST_SEED, check_kinds, check_most
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +29,7 @@ _KINDS = AUDIO_VIEWS + TEXT_VIEWS
 _VERSION = 1  # of what the kinds do; a change of it makes the rows of all views stale
 _DECIBELS = (-60.0, 120.0)  # beyond, a float32 sample holds either the noise or the signal alone
 _FACTORS = (0.25, 4.0)  # beyond, a phase vocoder leaves nothing that sounds like speech
+_MOST = {"copies": 1000, "seed": LARGEST_SEED, "mask_pieces": 1_000_000}  # beyond is a slip of the keyboard
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,13 @@ class ViewOptions:
     """Whether a homophone must have the same tone (keep) or only the same syllable (ignore)."""
 
     def __post_init__(self) -> None:
+        check_kinds(self)
+        check_most(self, _MOST)
         if self.augment.strip():
             kinds = _listed("augment", self.augment)
             for kind in kinds:
                 if kind not in _KINDS:
-                    raise SettingError(f"augment must name views of {', '.join(_KINDS)}, but names {kind!r}")
+                    raise SettingError(f"augment must name views of {', '.join(_KINDS)}, but names {shown(kind)}")
         if self.augment_classes.strip():
             _listed("augment classes", self.augment_classes)
         if self.copies < 1:
@@ -87,7 +91,7 @@ class ViewOptions:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 words = name.replace("_", " ")
-                raise SettingError(f"{words} must be {' or '.join(choices)}, but is {getattr(self, name)!r}")
+                raise SettingError(f"{words} must be {' or '.join(choices)}, but is {shown(getattr(self, name))}")
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -105,7 +109,8 @@ def kind_of(view: str) -> str:
     """What alters a view: ``noise`` for ``noise-2``. SettingError when nothing of that name does."""
     match = re.fullmatch(rf"({'|'.join(_KINDS)})(?:-([2-9]|[1-9]\d+))?", view)
     if not match:
-        raise SettingError(f"there is no view {view!r}: the kinds are {', '.join(_KINDS)}, a second copy is noise-2")
+        kinds = ", ".join(_KINDS)
+        raise SettingError(f"there is no view {shown(view)}: the kinds are {kinds}, a second copy is noise-2")
     return match[1]
 
 
@@ -212,10 +217,10 @@ def _listed(name: str, text: str) -> tuple[str, ...]:
     """The parts of a list with commas; SettingError when one is empty or comes twice."""
     parts = tuple(part.strip() for part in text.split(","))
     if "" in parts:
-        raise SettingError(f"{name} must be names separated by commas, but is {text!r}")
+        raise SettingError(f"{name} must be names separated by commas, but is {shown(text)}")
     for part in parts:
         if parts.count(part) > 1:
-            raise SettingError(f"{name} must name each once, but names {part!r} {parts.count(part)} times")
+            raise SettingError(f"{name} must name each once, but names {shown(part)} {parts.count(part)} times")
     return parts
 
 
@@ -224,11 +229,11 @@ def _range(name: str, text: str, least: float, most: float) -> tuple[float, floa
     try:
         low, high = (float(part) for part in text.split(":"))
     except ValueError:
-        raise SettingError(f"{name} must be a range such as {_example(name)}, but is {text!r}") from None
+        raise SettingError(f"{name} must be a range such as {_example(name)}, but is {shown(text)}") from None
     if not (math.isfinite(low) and math.isfinite(high) and least <= low and high <= most):
-        raise SettingError(f"{name} must lie between {least:g} and {most:g}, but is {text!r}")
+        raise SettingError(f"{name} must lie between {least:g} and {most:g}, but is {shown(text)}")
     if low > high:
-        raise SettingError(f"{name} must go from low to high, but is {text!r}: write {high:g}:{low:g}")
+        raise SettingError(f"{name} must go from low to high, but is {shown(text)}: write {high:g}:{low:g}")
     return low, high
 
 

@@ -6,13 +6,14 @@ import json
 import shutil
 import sys
 
+import click
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
 import zarr
-from msmt.cli import main
+from msmt.cli import main, msmt
 from msmt.extract.corpora.config import DATASETS
 from msmt.features.store import Damage, open_store, writer_for
 from msmt.tests.extract.made import save_encoders, speech_like, write_calls
@@ -287,6 +288,50 @@ class TestBadInput:
     def test_an_unknown_option_in_a_file(self):
         (self.here / "c.yaml").write_text("epoch: 3\n")
         self.refuses("has no option 'epoch'", "train", "--config", "c.yaml")
+
+    @pytest.mark.parametrize("command", ["extract", "doctor", "train", "eval", "ablate", "compare", "sweep"])
+    def test_a_blank_value_of_any_option_in_a_file(self, command):
+        for parameter in msmt.commands[command].params:
+            if parameter.name != "config":
+                (self.here / "c.yaml").write_text(f"{parameter.name}:\n")
+                self.refuses(f"c.yaml: {parameter.name} is blank", command, "--config", "c.yaml")
+
+    @pytest.mark.parametrize("line", ["mtl: 2", "epochs: [3]", "name: {a: 1}", "seed: 2026-01-31", "dropout: .inf"])
+    def test_a_value_of_another_kind_in_a_file(self, line):
+        (self.here / "c.yaml").write_text(f"{line}\n")
+        self.refuses(f"c.yaml: {line.split(':')[0]} must be of type", "train", "--config", "c.yaml")
+
+    def test_values_that_an_option_would_refuse_too(self):
+        for command, line in (
+            ("extract", "sample_rate: 3"),
+            ("extract", "max_failures: many"),
+            ("extract", "agent_channel: 7"),
+            ("extract", "audio_feature: a/b"),
+            ("doctor", "segments: 0"),
+            ("train", "epochs: 0"),
+            ("train", "dropout: 1.0"),
+            ("ablate", "epochs: 0"),
+            ("ablate", "together: 0"),
+            ("eval", "resamples: 1000000000000"),
+            ("sweep", "together: 0"),
+        ):
+            (self.here / "c.yaml").write_text(f"{line}\n")
+            (self.here / "plan.yaml").write_text("variants: {full: {}}")
+            more = {"ablate": ["plan.yaml"], "sweep": ["--vary", "dropout=0.1,0.2"]}.get(command, [])
+            self.refuses(f"c.yaml: {line.split(':')[0]}", command, *more, "--config", "c.yaml")
+
+    @pytest.mark.parametrize("argument", ["a\0b", "a\nb", "\x1b[31m", "caf\udce9", "x" * 20_000])
+    def test_an_argument_that_no_command_can_use(self, argument):
+        for name, command in msmt.commands.items():
+            for parameter in command.params:
+                option = [] if isinstance(parameter, click.Argument) else parameter.opts[:1]
+                self.refuses(f"argument {len(option) + 2} ", name, *option, argument)
+
+    def test_a_path_that_is_too_long(self):
+        for words in (["info"], ["verify"], ["convert", "cache/marketcalls.zarr"], ["train", "--store"]):
+            self.refuses("File name too long", *words, "x" * 5000 + ".zarr")
+        self.refuses("File name too long", "ablate", "x" * 5000)
+        self.refuses("File name too long", "train", "--config", "x" * 5000)
 
     def test_resuming_with_other_settings(self):
         self.refuses("--epochs cannot be set", "train", "--resume", "latest", "--epochs", "9")

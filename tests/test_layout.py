@@ -14,8 +14,8 @@ import pytest
 ROOT = Path(msmt.__file__).parent
 ALLOWED = {
     "features": {"errors", "progress"},
-    "extract": {"errors", "progress", "features"},
-    "train": {"errors", "progress", "features"},
+    "extract": {"errors", "progress", "values", "features"},
+    "train": {"errors", "progress", "values", "features"},
     "evaluate": {"errors", "progress", "features"},
 }
 

@@ -20,16 +20,16 @@ import math
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from ..errors import SettingError
+from ..errors import SettingError, shown
 from ..features.segments import ORIGINAL
 from ..features.store import open_store
 from ..progress import Track, silent
+from ..values import LARGEST_SEED, check_text, for_field, read_file
 from . import runs
 from .config import ModelConfig, TrainConfig
 from .devices import choose_device
@@ -45,6 +45,10 @@ _PER_RUN = ("seed", "name")  # options that a plan sets by itself
 _BYTES_PER_WEIGHT = 16  # the weight, its gradient and AdamW's two averages, float32
 _SHARE_OF_FREE_MEMORY = 0.5  # for networks that are trained together
 _MOST_TOGETHER = 64
+_MOST_VARIANTS = 1000
+_MOST_SEEDS = 1000
+_MOST_RUNS = 10_000
+_LONGEST_NAME = 500  # characters of a variant's name
 _LONGEST_STEM = 100  # bytes of a variant's name in that of a folder
 
 
@@ -87,6 +91,11 @@ class Plan:
 
     store: Path | None = None
     """The store of variants that name none."""
+
+    def __post_init__(self) -> None:
+        count = len(self.variants) * len(self.seeds)
+        if count > _MOST_RUNS:
+            raise SettingError(f"{count:,} runs are too many for one ablation: {_MOST_RUNS:,} at most, take fewer seeds")
 
     def to_json(self) -> dict:
         """All of it, to keep beside the results."""
@@ -169,7 +178,7 @@ def read_plan(path: Path, options: Mapping[str, object], seeds: str = "") -> Pla
 
     Raises SettingError, naming the file and the key, for what is not a plan.
     """
-    content = _content_of(Path(path))
+    content = read_file(Path(path))
     if not isinstance(content, dict) or not isinstance(content.get("variants"), dict) or not content["variants"]:
         raise SettingError(f"{path}: must have variants, such as 'variants: {{full: {{}}, no-mtl: {{mtl: false}}}}'")
     for_all = _named_options({name: value for name, value in content.items() if name not in _OF_A_PLAN}, str(path))
@@ -178,35 +187,14 @@ def read_plan(path: Path, options: Mapping[str, object], seeds: str = "") -> Pla
     return Plan(variants, chosen, _store_in(content, str(path)))
 
 
-def _content_of(path: Path):
-    """What a YAML or JSON file holds. Raises SettingError where it is neither, or gives a name twice."""
-    import yaml
-
-    def once(pairs: Sequence[tuple]) -> dict:
-        names = [str(name) for name, _ in pairs]
-        twice = [name for name in names if names.count(name) > 1]
-        if twice:
-            raise ValueError(f"{twice[0]!r} stands there twice")
-        return dict(pairs)
-
-    class Loader(yaml.SafeLoader):
-        pass
-
-    Loader.add_constructor("tag:yaml.org,2002:map", lambda loader, node: once(loader.construct_pairs(node, deep=True)))
-    try:
-        text = path.read_text(encoding="utf-8")
-        if path.suffix == ".json":
-            return json.loads(text, object_pairs_hook=once)
-        return yaml.load(text, Loader)
-    except (ValueError, yaml.YAMLError) as error:
-        raise SettingError(f"{path}: is not valid ({' '.join(str(error).split())})") from error
-
-
 def _store_in(content: Mapping, where: str) -> Path | None:
-    store = content.get("store")
-    if not isinstance(store, str | None):
-        raise SettingError(f"{where}: store must be a path, but is {store!r}")
-    return Path(store) if store else None
+    if "store" not in content:
+        return None
+    store = content["store"]
+    if not isinstance(store, str) or not store:
+        raise SettingError(f"{where}: store must be a path, but is {shown(store)}")
+    check_text(f"{where}: store", store)
+    return Path(store)
 
 
 def preset_plan(name: str, store, options: Mapping[str, object], seeds: str = "") -> tuple[Plan, list[str]]:
@@ -243,13 +231,21 @@ def variants_of(
     variants: Mapping[str, Mapping[str, object]], for_all: Mapping[str, object], where: str
 ) -> tuple[Variant, ...]:
     """Variants by name from the options that each changes. Raises SettingError for options that are none."""
+    if len(variants) > _MOST_VARIANTS:
+        raise SettingError(f"{where}: has {len(variants):,} variants, but an ablation has {_MOST_VARIANTS:,} at most")
     found = []
     for name, changes in variants.items():
+        if not isinstance(name, str) or not name.strip() or len(name) > _LONGEST_NAME:
+            raise SettingError(
+                f"{where}: the name of a variant must be text of 1 to {_LONGEST_NAME} characters, but is {shown(name)}"
+            )
         here = f"{where}: variant {name}"
+        check_text(here, name)
         if not isinstance(changes, Mapping | None):
-            raise SettingError(f"{here} must be options by name, such as {{mtl: false}}, but is {changes!r}")
+            raise SettingError(f"{here} must be options by name, such as {{mtl: false}}, but is {shown(changes)}")
         changes = dict(changes or {})
-        store, paper = _store_in(changes, here), str(changes.get("paper") or "")
+        store = _store_in(changes, here)
+        paper = _field("paper", changes.get("paper", ""), str, here)
         for key in _OF_A_VARIANT:
             changes.pop(key, None)
         values = {**for_all, **_named_options(changes, here)}
@@ -257,7 +253,7 @@ def variants_of(
             model, train = (_made(kind, values) for kind in (ModelConfig, TrainConfig))
         except SettingError as error:
             raise SettingError(f"{here}: {error}") from error
-        found.append(Variant(str(name), model, train, store, paper))
+        found.append(Variant(name, model, train, store, paper))
     return tuple(found)
 
 
@@ -269,16 +265,23 @@ def seeds_from(value, where: str) -> tuple[int, ...]:
     try:
         if isinstance(value, str) and "," in value:
             value = [int(part) for part in value.split(",") if part.strip()]
-        if isinstance(value, str):
+        elif isinstance(value, str):
             value = int(value)
-        seeds = tuple(value if isinstance(value, list | tuple) else range(value))
-        if not all(type(seed) is int for seed in seeds) or isinstance(value, bool):
-            seeds = ()
-    except (TypeError, ValueError):
-        seeds = ()
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise SettingError(f"{where} must be how many, or different numbers from 0, such as 3 or 0,7,9; is {value!r}")
-    return seeds
+    except ValueError:
+        value = str(value)
+    if isinstance(value, list | tuple):
+        seeds, count = value, len(value)
+    else:
+        count = value if type(value) is int else 0
+        seeds = range(min(count, _MOST_SEEDS))
+    if count > _MOST_SEEDS:
+        raise SettingError(f"{where} must be {_MOST_SEEDS:,} at most, but are {shown(count)}")
+    is_right = all(type(seed) is int and 0 <= seed <= LARGEST_SEED for seed in seeds)
+    if count < 1 or not is_right or len(set(seeds)) < count:
+        raise SettingError(
+            f"{where} must be how many, or different numbers from 0, such as 3 or 0,7,9; is {shown(value)}"
+        )
+    return tuple(seeds)
 
 
 def run_plan(
@@ -427,28 +430,31 @@ def _nameless(settings: runs.Settings) -> str:
 def _named_options(content: Mapping, where: str) -> dict[str, object]:
     """Options by the names of their fields. Raises SettingError for a name that is none."""
     known = [option.name for kind in (ModelConfig, TrainConfig) for option in dataclasses.fields(kind)]
-    named = {str(name).replace("-", "_"): value for name, value in content.items()}
+    named = {name.replace("-", "_"): value for name, value in content.items()}
+    twice = [name for name in content if name.replace("-", "_") != name and name.replace("-", "_") in content]
+    if len(named) < len(content):
+        raise SettingError(f"{where} sets {shown((twice or list(content))[0])} twice, with - and with _")
     for name in named:
         if name in _PER_RUN:
             raise SettingError(
                 f"{where} sets {name}, which a plan sets for each run: use seeds, and the variants' names"
             )
         if name not in known:
-            raise SettingError(f"{where} sets {name!r}, which is no option of msmt train")
+            raise SettingError(f"{where} sets {shown(name)}, which is no option of msmt train")
     return named
 
 
 def _made(kind: type, values: Mapping[str, object]):
-    """A settings object from those of ``values`` that are its fields; YAML reads 1e-4 as text."""
-    own = {}
-    for option in dataclasses.fields(kind):
-        if option.name in values:
-            value = values[option.name]
-            if isinstance(option.default, float) and isinstance(value, str):
-                with suppress(ValueError):  # the settings say what is wrong with it
-                    value = float(value)
-            own[option.name] = value
-    return kind(**own)
+    """A settings object from those of ``values`` that are its fields."""
+    own = [option for option in dataclasses.fields(kind) if option.name in values]
+    return kind(**{option.name: for_field(option.name, values[option.name], type(option.default)) for option in own})
+
+
+def _field(called: str, value: object, kind: type, where: str):
+    try:
+        return for_field(called, value, kind)
+    except SettingError as error:
+        raise SettingError(f"{where}: {error}") from error
 
 
 def failed_variants(outcomes: Sequence[Outcome]) -> dict[str, str]:

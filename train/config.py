@@ -5,11 +5,11 @@ The command line makes one option of each field, with the sentence under the fie
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 
-from ..errors import SettingError
+from ..errors import SettingError, shown
+from ..values import LARGEST_SEED, check_kinds, check_least, check_most
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "modalities": ("both", "text", "audio"),
@@ -42,6 +42,31 @@ PRESETS: dict[str, dict[str, bool | int | float | str]] = {
 
 PLANS = ("table6",)  # presets of an ablation, see ablation.py
 SAMPLERS = ("tpe", "grid")  # how a sweep chooses values
+
+# Sizes that no machine has room or time for: a slip of the keyboard is refused here, before it asks for the memory.
+_MOST: dict[str, float] = {
+    "width": 65_536,
+    "heads": 65_536,
+    "feed_forward": 1_048_576,
+    "complementary_layers": 256,
+    "text_layers": 256,
+    "bottleneck_layers": 256,
+    "bottleneck_tokens": 4096,
+    "gru_layers": 256,
+    "gru_width": 65_536,
+    "head_width": 65_536,
+    "seed": LARGEST_SEED,
+    "epochs": 1_000_000,
+    "patience": 1_000_000,
+    "learning_rate": 1e30,
+    "weight_decay": 1e6,
+    "clip_norm": 1e30,
+    "batch_recordings": 1_000_000,
+    "accumulation": 1_000_000,
+    "readers": 256,
+    "cache_gb": 1e6,
+}
+_LONGEST_NAME = 200  # bytes; the time stands before it in the name of a run's folder
 
 
 @dataclass(frozen=True)
@@ -106,10 +131,12 @@ class ModelConfig:
     """Share of values dropped after the Bi-GRU."""
 
     def __post_init__(self) -> None:
-        _check_kinds(self)
+        check_kinds(self)
+        _check_choices(self)
         counts = ("heads", "feed_forward", "gru_layers", "gru_width", "head_width")
-        _check_least(self, 1, counts + ("complementary_layers", "bottleneck_layers", "bottleneck_tokens"))
-        _check_least(self, 0, ("width", "text_layers"))
+        check_least(self, 1, counts + ("complementary_layers", "bottleneck_layers", "bottleneck_tokens"))
+        check_least(self, 0, ("width", "text_layers"))
+        check_most(self, _MOST)
         for name in ("dropout", "context_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise SettingError(f"{name} must be at least 0 and below 1, but is {getattr(self, name)}")
@@ -239,17 +266,21 @@ class TrainConfig:
     """Most gigabytes of features to keep in memory or mapped; 0 for half of what is free."""
 
     def __post_init__(self) -> None:
-        _check_kinds(self)
-        _check_least(self, 1, ("epochs", "batch_recordings", "accumulation"))
-        _check_least(self, 0, ("seed", "patience", "weight_decay", "clip_norm", "readers", "cache_gb"))
+        check_kinds(self)
+        _check_choices(self)
+        check_least(self, 1, ("epochs", "batch_recordings", "accumulation"))
+        check_least(self, 0, ("seed", "patience", "weight_decay", "clip_norm", "readers", "cache_gb"))
+        check_most(self, _MOST)
         if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
             raise SettingError(f"learning_rate must be above 0, but is {self.learning_rate}")
         if not 0 <= self.warmup < 1:
             raise SettingError(f"warmup must be at least 0 and below 1, but is {self.warmup}")
         if self.name in (".", "..") or any(mark in self.name for mark in "/\\\0"):
-            raise SettingError(f"name must be usable as the name of a folder, but is {self.name!r}")
+            raise SettingError(f"name must be usable as the name of a folder, but is {shown(self.name)}")
+        if len(self.name.encode()) > _LONGEST_NAME:
+            raise SettingError(f"name must have at most {_LONGEST_NAME} bytes, but is {shown(self.name)}")
         if self.train_split == self.validation_split:
-            raise SettingError(f"train_split and validation_split must differ, but both are {self.train_split!r}")
+            raise SettingError(f"train_split and validation_split must differ, but both are {shown(self.train_split)}")
 
     @property
     def task_names(self) -> tuple[str, ...]:
@@ -266,20 +297,8 @@ def _listed_in(names: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in names.split(",") if name.strip())
 
 
-def _check_kinds(config: ModelConfig | TrainConfig) -> None:
-    for field in dataclasses.fields(config):
-        value, kind = getattr(config, field.name), type(field.default)
-        fits = type(value) is kind or (kind is float and type(value) is int)
-        if not fits:
-            raise SettingError(f"{field.name} must be of type {kind.__name__}, but is {value!r}")
+def _check_choices(config: ModelConfig | TrainConfig) -> None:
     for name, choices in CHOICES.items():
         value = getattr(config, name, choices[0])
         if value not in choices:
-            raise SettingError(f"{name} must be one of {', '.join(choices)}, but is {value!r}")
-
-
-def _check_least(config: ModelConfig | TrainConfig, least: int, names: tuple[str, ...]) -> None:
-    for name in names:
-        value = getattr(config, name)
-        if not (value >= least and math.isfinite(value)):
-            raise SettingError(f"{name} must be at least {least}, but is {value}")
+            raise SettingError(f"{name} must be one of {', '.join(choices)}, but is {shown(value)}")

@@ -17,10 +17,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..errors import SettingError
+from ..errors import SettingError, shown
 from ..features.durable import explained, writer_lock
 from ..progress import Track, silent
 from . import runs
+from ..values import from_text
 from .ablation import Found, check_folder, settings_made
 from .config import CHOICES, ModelConfig, TrainConfig
 from .learner import FINISHED, INTERRUPTED, LOWER_IS_BETTER, PRUNED, STOPPED_EARLY, Score, job_for
@@ -28,6 +29,8 @@ from .loop import passes, train_together
 from .processes import Processes
 
 _BEFORE_PRUNING = (5, 3)  # finished trials, and epochs of a trial, before any is ended early
+_MOST_VALUES = 1000  # of one option
+_MOST_COMBINATIONS = 100_000  # of a grid
 _BEGUN_WITH = "settings"  # user attribute of a study: what it was begun with
 
 
@@ -97,7 +100,7 @@ def parse_range(text: str) -> Range:
         option.name: option.default for kind in (ModelConfig, TrainConfig) for option in dataclasses.fields(kind)
     }
     if name not in defaults or name == "name":
-        raise SettingError(f"--vary {text}: {name.replace('_', '-')!r} is no option of msmt train")
+        raise SettingError(f"--vary {text}: {shown(name.replace('_', '-'))} is no option of msmt train")
     if not equals or not given.strip():
         raise SettingError(f"--vary {text}: must be NAME=VALUES, such as pooling=cls,mean or dropout=0.0:0.5")
     kind = type(defaults[name])
@@ -110,12 +113,15 @@ def parse_range(text: str) -> Range:
             above = " above 0" if how else ""
             raise SettingError(f"--vary {text}: the range must go from a lower to a higher number{above}")
         return Range(name, low=ends[0], high=ends[1], is_log=bool(how), is_whole=kind is int)
-    values = tuple(_value(kind, part.strip(), text) for part in given.split(",") if part.strip())
+    parts = [part.strip() for part in given.split(",")]
+    if not all(parts) or len(parts) > _MOST_VALUES:
+        raise SettingError(f"--vary {text}: needs 2 to {_MOST_VALUES} values with commas between them")
+    values = tuple(_value(kind, part, text) for part in parts)
     if len(set(values)) < max(2, len(values)):
         raise SettingError(f"--vary {text}: needs two different values or more")
     wrong = [value for value in values if name in CHOICES and value not in CHOICES[name]]
     if wrong:
-        raise SettingError(f"--vary {text}: {name} must be one of {', '.join(CHOICES[name])}, but is {wrong[0]!r}")
+        raise SettingError(f"--vary {text}: {name} must be one of {', '.join(CHOICES[name])}, but is {shown(wrong[0])}")
     return Range(name, values=values)
 
 
@@ -149,6 +155,8 @@ def sweep(
         raise SettingError("an option is varied twice: give each --vary another name")
     if sampler == "grid" and not all(each.values for each in ranges):
         raise SettingError("a grid needs lists of values, such as dropout=0.1,0.3: ranges are for --sampler tpe")
+    if sampler == "grid" and math.prod(len(each.values) for each in ranges) > _MOST_COMBINATIONS:
+        raise SettingError(f"a grid has at most {_MOST_COMBINATIONS:,} combinations: vary less, or use --sampler tpe")
     for text, each in zip(vary, ranges, strict=True):  # both ends must be values that the settings allow
         for value in each.values or (each.low, each.high):
             try:
@@ -210,7 +218,7 @@ def _study(out: Path, ranges: Sequence[Range], sampler: str, prune: bool, seed: 
     study = optuna.create_study(
         study_name="sweep",
         storage=optuna.storages.JournalStorage(JournalFileBackend(str(out / "journal.log"))),
-        sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=True),
+        sampler=optuna.samplers.TPESampler(seed=seed % 2**32, constant_liar=True),
         pruner=optuna.pruners.MedianPruner(startup, epochs) if prune else optuna.pruners.NopPruner(),
         direction="minimize" if lower else "maximize",
         load_if_exists=True,
@@ -332,12 +340,8 @@ def _result(study, ranges: Sequence[Range], select: str, out: Path, is_interrupt
 
 
 def _value(kind: type, text: str, where: str):
-    if kind is bool:
-        words = {"true": True, "yes": True, "false": False, "no": False}
-        if text.lower() not in words:
-            raise SettingError(f"--vary {where}: {text!r} must be true or false")
-        return words[text.lower()]
     try:
-        return kind(text)
-    except ValueError:
-        raise SettingError(f"--vary {where}: {text!r} is not of type {kind.__name__}") from None
+        return from_text(where, text, kind)
+    except SettingError:
+        wanted = "must be true or false" if kind is bool else f"is not of type {kind.__name__}"
+        raise SettingError(f"--vary {where}: {shown(text)} {wanted}") from None

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from ...errors import CorpusError
+from ...errors import CorpusError, shown
 
 # Tried in this order where a csv names audio without its extension.
 AUDIO_EXTENSIONS = (
@@ -34,6 +34,7 @@ AUDIO_EXTENSIONS = (
     ".MP3",
 )
 
+_LONGEST_NUMBER = 400  # characters; Python makes no number of some thousand digits
 _INTEGER = re.compile(r"[+-]?\d+(\.0*)?")  # spreadsheets write 1.0 for 1
 
 
@@ -54,8 +55,8 @@ def integers(rows: pd.DataFrame, column: str, called: str) -> np.ndarray:
     """(n,) int64 of the texts in ``column``."""
     values = np.empty(len(rows), np.int64)
     for i, (origin, text) in enumerate(zip(rows["origin"], rows[column], strict=True)):
-        if not _INTEGER.fullmatch(text) or abs(int(text.split(".")[0])) >= 2**31:
-            raise CorpusError(f"{origin}: {called} must be a whole number, but is {text!r}")
+        if not _INTEGER.fullmatch(text) or len(text) > _LONGEST_NUMBER or abs(int(text.split(".")[0])) >= 2**31:
+            raise CorpusError(f"{origin}: {called} must be a whole number, but is {shown(text)}")
         values[i] = int(text.split(".")[0])
     return values
 
@@ -69,7 +70,7 @@ def numbers(rows: pd.DataFrame, column: str, called: str) -> np.ndarray:
         with contextlib.suppress(ValueError):
             values[i] = float(text)
         if not math.isfinite(values[i]):
-            raise CorpusError(f"{origin}: {called} must be a number, but is {text!r}")
+            raise CorpusError(f"{origin}: {called} must be a number, but is {shown(text)}")
     return values
 
 
@@ -85,7 +86,7 @@ def check_same_within_recording(rows: pd.DataFrame, values: Sequence, called: st
         known, where = seen.setdefault(recording, (value, origin))
         if known != value:
             raise CorpusError(
-                f"{origin}: recording {recording} has {called} {value!r}, but {known!r} in {where}{remedy}"
+                f"{origin}: recording {recording} has {called} {shown(value)}, but {shown(known)} in {where}{remedy}"
             )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from ...errors import SettingError
+from ...errors import SettingError, shown
+from ...values import LARGEST_SEED, check_kinds, check_most
 
 DATASETS = ("marketcalls", "generic")
 
@@ -72,14 +73,16 @@ class GenericOptions:
     """Seed of the order in which recordings are shared out where splits are made."""
 
     def __post_init__(self) -> None:
+        check_kinds(self)
+        check_most(self, {"split_seed": LARGEST_SEED})
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
-                raise SettingError(f"{name} must be {' or '.join(choices)}, but is {getattr(self, name)!r}")
+                raise SettingError(f"{name} must be {' or '.join(choices)}, but is {shown(getattr(self, name))}")
         for field in dataclasses.fields(self):
             if field.name.endswith(("_column", "_columns")) and not getattr(self, field.name).strip():
                 raise SettingError(f"{field.name} must name a column, but is empty")
         if len(set(self.labels)) != len(self.labels) or not self.labels:
-            raise SettingError(f"label_columns must name different columns, but is {self.label_columns!r}")
+            raise SettingError(f"label_columns must name different columns, but is {shown(self.label_columns)}")
         if self.split_seed < 0:
             raise SettingError(f"split_seed must be at least 0, but is {self.split_seed}")
         self.ratios  # noqa: B018  checked when read
@@ -96,11 +99,11 @@ class GenericOptions:
             train, val, test = (float(share) for share in self.split_ratios.split(","))
         except ValueError:
             train = val = test = -1.0
-        if not (0 < train < float("inf") and 0 < val < float("inf") and 0 < test < float("inf")):
+        if not all(0 < share < 1e300 for share in (train, val, test)):
             raise SettingError(
-                f"split_ratios must be three shares above 0 such as 0.8,0.1,0.1, but is {self.split_ratios!r}"
+                f"split_ratios must be three shares above 0 such as 0.8,0.1,0.1, but is {shown(self.split_ratios)}"
             )
-        total = train + val + test
+        total = train + val + test  # never past the largest number, for each is below 1e300
         return train / total, val / total, test / total
 
     def is_renamed(self, field: str) -> bool:

@@ -28,6 +28,8 @@ from .tables import read_csv
 
 NAME = "generic"
 SPLITS = ("train", "val", "test")
+_MOST_SECONDS = 1e7  # four months: no recording is as long
+_MOST_CHANNEL = 999
 _VALUE_STRATA = 4  # recordings with real-valued labels are shared out by quartile
 
 # Columns of the segment table that the csv may lack, with the option that names each.
@@ -138,6 +140,9 @@ def _place_in_files(rows: pd.DataFrame, options: GenericOptions) -> None:
         for value, origin in zip(rows[column], rows["origin"], strict=True):
             if value < 0:
                 raise CorpusError(f"{origin}: {called} must not be negative, but is {value:g}")
+            if value > _MOST_SECONDS:
+                raise CorpusError(f"{origin}: {called} must be a time in seconds, but is {value:g}")
+        rows[column] += 0.0  # -0 is 0
     for start, end, origin in zip(rows["start"], rows["end"], rows["origin"], strict=True):
         if end <= (0 if np.isnan(start) else start):
             raise CorpusError(
@@ -147,8 +152,9 @@ def _place_in_files(rows: pd.DataFrame, options: GenericOptions) -> None:
         given = rows[rows["channel"] != ""]
         channels = integers(given, "channel", options.channel_column)
         for channel, origin in zip(channels, given["origin"], strict=True):
-            if channel < 0:
-                raise CorpusError(f"{origin}: {options.channel_column} must be 0 or more, but is {channel}")
+            if not 0 <= channel <= _MOST_CHANNEL:
+                limits = "0 or more" if channel < 0 else f"{_MOST_CHANNEL} at most"
+                raise CorpusError(f"{origin}: {options.channel_column} must be {limits}, but is {channel}")
         rows["channel"] = pd.Series(channels, index=given.index).reindex(rows.index, fill_value=MEAN_OF_CHANNELS)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,9 @@ def read_csv(path: Path, required: Sequence[str]) -> CsvTable:
         ) from error
     if not records or not any(records[0]):
         raise CorpusError(f"{path}: the first row is blank; it must hold the names of the columns")
+    if "\0" in text:
+        damaged = next(number for number, record in enumerate(records, start=1) if "\0" in "".join(record))
+        raise CorpusError(f"{path} row {damaged}: holds NUL characters, so the file is damaged; save it anew as UTF-8")
     header = records[0]
     _check_header(path, header, required)
     numbers, rows = [], []
@@ -125,7 +129,7 @@ def _wide_characters(text: str) -> int:
 
 def _check_header(path: Path, header: list[str], required: Sequence[str]) -> None:
     named = [name for name in header if name]
-    repeated = sorted({name for name in named if named.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(named).items() if count > 1)
     if repeated:
         raise CorpusError(f"{path} row 1: column {', '.join(repeated)} is there more than once")
     missing = [name for name in required if name not in header]

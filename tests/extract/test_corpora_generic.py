@@ -267,3 +267,30 @@ class TestMadeSplits:
 def test_options_that_make_no_sense_are_refused(fields):
     with pytest.raises(SettingError, match=next(iter(fields))):
         GenericOptions(**fields)
+
+
+@pytest.mark.parametrize(
+    "column, cell, said",
+    [
+        ("start", "1e308", "start must be a time in seconds, but is 1e.308"),
+        ("end", "1e300", "end must be a time in seconds, but is 1e.300"),
+        ("start", "9" * 5000, "start must be a number, but is '999"),
+        ("segment", "7" * 5000, "segment must be a whole number, but is '777"),
+        ("segment", "7" * 300, "segment must be a whole number, but is '777"),
+        ("channel", "1000000000", "channel must be 999 at most, but is 1000000000"),
+        ("channel", "1" * 5000, "channel must be a whole number, but is '111"),
+    ],
+)
+def test_numbers_that_no_recording_has_are_refused_with_file_and_row(tmp_path, column, cell, said):
+    rows = clips(10, **{column: "1"})
+    rows[3][column] = cell
+    if column == "end":
+        rows = [row | {"start": "0"} for row in rows]
+    with pytest.raises(CorpusError, match=f"segments.csv row 5: {said}") as caught:
+        load(written(tmp_path, rows), GenericOptions())
+    assert len(str(caught.value)) < 300
+
+
+def test_minus_zero_is_zero(tmp_path):
+    starts = load(written(tmp_path, clips(10, start="-0")), GenericOptions()).table["start"]
+    assert not np.signbit(starts).any()

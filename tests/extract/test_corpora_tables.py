@@ -65,6 +65,9 @@ def test_bytes_of_no_known_encoding_are_refused(tmp_path):
         ('a,b\n1,"x\ny"\n1\n', "row 3: has 1 fields, but the header has 2"),
         ('a,b\n1,2\n1,"open\n2,3\n', "row 3: unexpected end of data"),
         ('a,b\n1,"x"y\n', "row 2: .*doubled"),
+        ("a,b\n1,2\n3,\0\n", "row 3: holds NUL characters"),
+        ("\0a,b\n1,2\n", "row 1: holds NUL characters"),
+        (",".join(f"c{number}" for number in range(100_000)) + "\n", "column a missing"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_file_and_row(tmp_path, content, message):

@@ -400,7 +400,7 @@ class TestStrangers:
         store = open_store(path)
         evil = replace(store.head, features={"..": store.head.features["hubert"]})
         with pytest.raises(StoreError, match="cannot be the name"):
-            writer_for(tmp_path / "dir/out.zarr")._create(evil, store.segments)
+            writer_for(tmp_path / "made.zarr")._create(evil, store.segments)
         unsealed = tmp_path / "unsealed.h5"
         with h5py.File(path) as source, h5py.File(unsealed, "w") as target:
             target.attrs.update(source.attrs, format_version=1)

@@ -104,12 +104,48 @@ class TestPlans:
             ("store: 3\nvariants: {a: {}}", "store must be a path, but is 3"),
             ("variants: {a: {store: [x]}}", "variant a: store must be a path, but is ['x']"),
             ("seeds: [1, 1]\nvariants: {a: {}}", "seeds must be how many, or different numbers from 0"),
+            ("seeds: 100000000\nvariants: {a: {}}", "seeds must be 1,000 at most, but are 100000000"),
+            ("seeds: [9223372036854775808]\nvariants: {a: {}}", "seeds must be how many"),
+            ("seeds: &x [1]\nvariants: {a: {}}", "line 1 has an anchor or an alias"),
+            ("[1, 2]: 3\nvariants: {a: {}}", "line 1 has a name that is no text"),
+            ('variants: {"a\\nb": {}}', "must be text in one line, but holds the character U+000A: 'a\\nb'"),
+            ('variants: {"a\\e[31m": {}}', "must be text in one line, but holds the character U+001B"),
+            ("variants: {null: {}}", "line 1 has a blank name"),
+            ('variants: {"": {}}', "the name of a variant must be text of 1 to 500 characters, but is ''"),
+            (f"variants: {{'{'x' * 501}': {{}}}}", "the name of a variant must be text of 1 to 500 characters"),
+            ("variants: {%s}" % ", ".join(f"v{number}: {{}}" for number in range(1001)), "has 1,001 variants"),
+            ("epochs:\nvariants: {a: {}}", "variant a: epochs is blank: give it a value, or leave it out"),
+            ("variants: {a: {store: }}", "variant a: store must be a path, but is None"),
+            ("variants: {a: {paper: 3}}", "variant a: paper must be of type str, but is 3"),
+            ("variants: {a: {paper: }}", "variant a: paper is blank"),
+            ("variants: {a: {heads: 4.9}}", "variant a: heads must be of type int, but is 4.9"),
+            ("variants: {a: {epochs: true}}", "variant a: epochs must be of type int, but is True"),
+            ("variants: {a: {mtl: no}}", "variant a: mtl must be of type bool, but is 'no'"),
+            ("variants: {a: {clip_norm: 1e400}}", "variant a: clip_norm must be at least 0, but is inf"),
+            (f"variants: {{a: {{epochs: 1{'0' * 400}}}}}", "variant a: epochs must be at most 1000000, but is 10000"),
+            ("variants: {a: {gru_layers: 1000000000}}", "variant a: gru_layers must be at most 256"),
+            ("variants: {a: {gru-layers: 1, gru_layers: 2}}", "variant a sets 'gru-layers' twice, with - and with _"),
         ],
     )
     def test_what_is_no_plan_is_refused_in_one_line_that_names_the_file(self, tmp_path, text, said):
         with pytest.raises(SettingError) as caught:
             read_plan(written(tmp_path, text), {})
         assert said in str(caught.value) and "plan.yaml" in str(caught.value) and "\n" not in str(caught.value)
+
+    def test_names_of_variants_are_what_is_written(self, tmp_path):
+        plan = read_plan(written(tmp_path, "variants: {1: {}, true: {}, no: {}, 1.50: {}}"), {})
+        assert [variant.name for variant in plan.variants] == ["1", "true", "no", "1.50"]
+
+    def test_a_plan_of_too_many_runs_is_refused(self, tmp_path):
+        text = "seeds: 1000\nvariants: {%s}" % ", ".join(f"v{number}: {{}}" for number in range(11))
+        with pytest.raises(SettingError, match="11,000 runs are too many for one ablation"):
+            read_plan(written(tmp_path, text), {})
+
+    def test_a_folder_or_a_huge_file_is_no_plan(self, tmp_path):
+        with pytest.raises(SettingError, match="cannot be read .Is a directory"):
+            read_plan(tmp_path, {})
+        with pytest.raises(SettingError, match="has over 1,000,000 bytes"):
+            read_plan(written(tmp_path, "#" * 1_000_001), {})
 
     def test_seeds_are_how_many_or_which(self):
         assert seeds_from(3, "seeds") == seeds_from("3", "seeds") == (0, 1, 2)
@@ -121,7 +157,7 @@ class TestPlans:
 
     def test_a_plan_that_is_not_utf_8_is_refused(self, tmp_path):
         (tmp_path / "plan.yaml").write_bytes("variants: {é: {}}".encode("latin-1"))
-        with pytest.raises(SettingError, match="is not valid"):
+        with pytest.raises(SettingError, match="is not UTF-8"):
             read_plan(tmp_path / "plan.yaml", {})
 
     def test_any_name_makes_a_folder_of_its_own(self, tmp_path):

@@ -55,12 +55,21 @@ from msmt.train.config import CHOICES, PRESETS, ModelConfig, TrainConfig
         (TrainConfig, {"name": "a/b"}, "name must be usable as the name of a folder, but is 'a/b'"),
         (TrainConfig, {"validation_split": "train"}, "train_split and validation_split must differ"),
         (TrainConfig, {"schedule": "steps"}, "schedule must be one of cosine, linear, constant"),
+        (TrainConfig, {"seed": 2**70}, "seed must be at most 9223372036854775807, but is 1180591620717411303424"),
+        (TrainConfig, {"epochs": 10**400}, "epochs must be at most 1000000, but is 1000"),
+        (TrainConfig, {"cache_gb": 10**400}, "cache_gb must be of type float, but is 1000"),
+        (TrainConfig, {"readers": 10**6}, "readers must be at most 256, but is 1000000"),
+        (TrainConfig, {"name": "a\nb"}, "name must be text in one line, but holds the character U+000A"),
+        (TrainConfig, {"name": "x" * 201}, "name must have at most 200 bytes"),
+        (ModelConfig, {"width": 10**12}, "width must be at most 65536, but is 1000000000000"),
+        (ModelConfig, {"gru_layers": 10**9}, "gru_layers must be at most 256, but is 1000000000"),
+        (ModelConfig, {"pooling": "x" * 5000}, "pooling must be one of flatten, cls, mean, attention, but is 'xxx"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(settings, values, said):
     with pytest.raises(SettingError) as refused:
         settings(**values)
-    assert said in str(refused.value) and "\n" not in str(refused.value)
+    assert said in str(refused.value) and "\n" not in str(refused.value) and len(str(refused.value)) < 200
 
 
 def test_a_whole_number_may_stand_for_a_real_one():

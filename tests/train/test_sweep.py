@@ -57,6 +57,10 @@ def test_what_is_varied_is_a_list_or_a_range(text, expected):
         ("dropout=0.1,0.1", "needs two different values or more"),
         ("pooling=cls,max", "pooling must be one of"),
         ("mtl=1,0", "'1' must be true or false"),
+        ("mtl=yes,no", "'yes' must be true or false"),
+        ("heads=2.9,4", "'2.9' is not of type int"),
+        ("heads=1_0,2", "'1_0' is not of type int"),
+        ("dropout=0.1,,0.2", "needs 2 to 1000 values with commas between them"),
     ],
 )
 def test_what_cannot_be_varied_is_refused_in_one_line(text, said):
@@ -78,6 +82,18 @@ def test_a_grid_tries_every_combination_once_and_the_best_by_validation_is_writt
     ModelConfig(**{name: value for name, value in best.items() if name in fields})
     TrainConfig(**{name: value for name, value in best.items() if name not in fields})
     assert any(f"msmt train --config {swept.best_file}" in line for line in swept.lines())
+
+
+def test_a_grid_without_end_is_refused(tmp_path):
+    many = ",".join(map(str, range(1, 501)))
+    with pytest.raises(SettingError, match="a grid has at most 100,000 combinations"):
+        go(tmp_path, vary=(f"epochs={many}", f"patience={many}"))
+    with pytest.raises(SettingError, match="needs 2 to 1000 values"):
+        parse_range("epochs=" + ",".join(map(str, range(1, 1500))))
+
+
+def test_a_sweep_takes_every_seed_that_a_run_takes(tmp_path):
+    go(tmp_path, vary=("dropout=0.1:0.2",), sampler="tpe", trials=1, config=dataclasses.replace(CONFIG, seed=2**63 - 1))
 
 
 def test_a_finished_sweep_trains_nothing_more(tmp_path):
