@@ -22,6 +22,7 @@ import argparse
 import json
 import logging
 import os
+import random
 import sys
 import tempfile
 import time
@@ -70,10 +71,10 @@ def main() -> None:
 
 
 def drawn(store_count: int, input_count: int, seed: int, kinds: Sequence[str] = ()) -> list[Case]:
-    """The cases of a campaign: the kinds by turns, each with a seed of its own."""
+    """The cases of a campaign: the kinds by turns, in an order that the seed decides, each with a seed of its own."""
     cases = []
     for known, count in ((stores.KINDS, store_count), (inputs.KINDS, input_count)):
-        wanted = [kind for kind in known if not kinds or kind in kinds]
+        wanted = [kind for kind in random.Random(seed).sample(known, len(known)) if not kinds or kind in kinds]
         cases += [Case(wanted[number % len(wanted)], seed * 1_000_000 + number) for number in range(count) if wanted]
     return cases
 
@@ -120,7 +121,8 @@ def import_all() -> None:
 def told(outcome: Outcome) -> list[str]:
     """All that happened in one case."""
     lines = [f"{outcome.case}  {outcome.about}", *(f"  {operation}: {end}" for operation, end in outcome.endings)]
-    return [*lines, *(f"  {each.kind} in {each.operation}: {each.detail}" for each in outcome.findings), ""]
+    lines += [f"  {each.kind} in {each.operation}: {each.detail}" for each in outcome.findings]
+    return [*map(_harmless, lines), ""]
 
 
 def summary(outcomes: Sequence[Outcome], shown: int) -> list[str]:

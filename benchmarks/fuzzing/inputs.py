@@ -31,7 +31,7 @@ COSTLY = (
     *("msmt.train.ablation.run_plan", "msmt.train.sweep.train_together", "msmt.studies.score_run"),
 )
 _ARGUMENTS = "arguments-"
-_WITH_CONFIG = ("extract", "doctor", "train", "eval", "ablate", "compare", "sweep")
+_WITH_CONFIG = (*3 * ("extract", "train"), "doctor", "eval", "ablate", "compare", "sweep")
 _LONG = "9" * 5000
 
 # What stands in a cell, or follows an option.
@@ -127,6 +127,11 @@ class Inputs:
         # Columns that may be absent; without a recording, segments of one file must not come apart.
         absent = {name for name in ("recording", "segment", "split", "start", "end", "channel", "speaker")}
         absent = {name for name in absent if drawn.random() < 0.2}
+        if drawn.random() < 0.15:
+            absent |= {"recording", "split"}
+        elif drawn.random() < 0.1:
+            for row in rows[drawn.randrange(12) // 3 * 3 :]:
+                row[5] = "removed"
         if drawn.random() < 0.3:
             for n, row in enumerate(rows):
                 row[2] = f"a{n // 3}.wav"
@@ -182,7 +187,7 @@ class Inputs:
 
     def plan(self, drawn: random.Random, case: Case) -> Trial:
         options = [name for name in _options("train") if name not in _NOT_IN_PLANS]
-        text, about, must_refuse = _document(drawn, ["seeds", *options], ".yaml", beside="variants: {full: {}, other: {mtl: false}}\n")
+        text, about, must_refuse = _document(drawn, [*8 * ["seeds"], *options], ".yaml", beside="variants: {full: {}, other: {mtl: false}}\n")
         if drawn.random() < 0.4:
             inner = f"{drawn.choice(options)}: {drawn.choice(VALUES)}"
             name = drawn.choice(["full", "other", *_KEYS])
@@ -375,7 +380,7 @@ def _corpus_differences(ending: Ending, paths: list[Path], text_column: str) -> 
         return f"shared audio: {homes.idxmax()} is in {homes.max()} splits"
     try:
         records = [record for path in paths for record in _records(path)]
-    except (UnicodeError, csv.Error, KeyError):
+    except (ValueError, csv.Error, KeyError):
         return ""  # read some other way, such as from another encoding
     if len(records) != len(table):
         return f"rows: {len(table)} of {len(records)}"
@@ -457,6 +462,7 @@ def _settings(ending: Ending) -> list:
         some = argument if isinstance(argument, list | tuple) else [argument]
         for each in some:
             each = getattr(each, "settings", each)  # of a job
+            each = each.variants[0] if hasattr(each, "variants") else each  # of a plan
             nested = [getattr(each, name) for name in ("model", "train") if hasattr(each, name)]
             found += nested or ([each] if dataclasses.is_dataclass(each) else [])
     return found
@@ -469,9 +475,10 @@ def _option_differences(ending: Ending, content: dict | None, command: str) -> s
     if set(content) <= set(_COMMANDS):  # sections
         content = content.get(command) or {}
     wanted = {str(name).replace("-", "_"): value for name, value in content.items()}
+    overruled = {"sweep": ("pooling", "name"), "ablate": ("views", "audio_feature")}.get(command, ())  # by what else is typed
     for settings in _settings(ending):
         for field in dataclasses.fields(settings):
-            if field.name in wanted and field.name not in ("split",) and field.name in _options(command):
+            if field.name in wanted and field.name not in overruled and field.name in _options(command):
                 if why := _value_difference(field.name, wanted[field.name], getattr(settings, field.name), field):
                     return why
     return ""
@@ -505,7 +512,7 @@ def _plan_differences(ending: Ending, content: dict | None) -> str:
     if not isinstance(seeds, int | list | str) or isinstance(seeds, bool):
         return f"seeds: {seeds!r} became {plan.seeds[:20]}"
     for variant, (name, changes) in zip(plan.variants, content["variants"].items(), strict=True):
-        if not isinstance(name, str):
+        if str(name) != variant.name or not isinstance(name, str | int) or isinstance(name, bool):
             return f"a name: {name!r} became {variant.name!r}"
         options = {str(key).replace("-", "_"): value for key, value in {**content, **(changes or {})}.items()}
         for settings in (variant.model, variant.train):

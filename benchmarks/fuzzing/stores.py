@@ -20,18 +20,26 @@ import torch
 from msmt.errors import MsmtError
 from msmt.features.reader import RowReader
 from msmt.features.segments import REMOVED
-from msmt.features.store import MISSING, FeatureStore, open_store, writer_for
+from msmt.features.spec import FeatureSpec
+from msmt.features.store import BLOCK_ROWS, MISSING, FeatureStore, Row, block_range, open_store, writer_for
+from msmt.features.tasks import Task
 from msmt.tests.extract.made import save_encoders, write_calls
 
 from . import damages
 from .cases import Case, Ending, Outcome, judge, note_trace, typed
-from .workers import in_child
+from .workers import in_child, in_children
 
 # Stores whose extraction is done, was cut off, or was cut off while it brought a finished store up to date.
 BASES = ("zarr", "hdf5", "zarr-begun", "hdf5-begun", "zarr-updated", "hdf5-updated")
 FINISHED = BASES[:2]
-KINDS = (*damages.ALL, "two-damages")
+KINDS = (*damages.ALL, "two-damages", "hostile", "undamaged")
 _COMMITS = 2  # before an extraction is cut off
+# What is extracted into which, and after how many commits it is cut off, in steps of three that do not touch each other.
+_STEPS = (
+    *(("zarr", "after", None), ("zarr-updated", "before", None), ("zarr-begun", "after", _COMMITS)),
+    *(("hdf5", "after", None), ("hdf5-updated", "before", None), ("hdf5-begun", "after", _COMMITS)),
+    *(("zarr-updated", "after", _COMMITS), ("hdf5-updated", "after", _COMMITS)),
+)
 _RECORDINGS = 18  # of 2 segments, with a view of each in training: 60 rows, a full block and a part of one
 _BATCH = 8
 _MOST_BYTES = 1 << 28  # that rows of so small a store may ask for
@@ -70,9 +78,9 @@ class Base:
     def is_finished(self) -> bool:
         return self.name in FINISHED
 
-    @property
-    def suffix(self) -> str:
-        return ".zarr" if self.name.startswith("zarr") else ".h5"
+
+def _suffix(name: str) -> str:
+    return ".zarr" if name.startswith("zarr") else ".h5"
 
 
 class Stores:
@@ -80,30 +88,31 @@ class Stores:
 
     def __init__(self, folder: Path) -> None:
         """Makes the stores, in processes of their own: torch must not compute before this one forks."""
+        os.environ["SOURCE_DATE_EPOCH"] = "1700000000"  # fixes the time of creation, so that a case has the same bytes always
         self.folder = folder
         self._extraction = [
-            *("--audio-encoder", str(folder / "encoders/audio"), "--text-encoder", str(folder / "encoders/text")),
+            *("--audio-encoder", "encoders/audio", "--text-encoder", "encoders/text"),  # linked beside each store
             *("--max-seconds", "1.5", "--max-tokens", "30", "--precision", "float32", "--augment", "noise"),
             *("--device", "cpu", "--quiet"),
         ]
         in_child(self._make_corpora)
-        for suffix in (".zarr", ".h5"):
-            kind = {".zarr": "zarr", ".h5": "hdf5"}[suffix]
-            in_child(self._extracted, kind, suffix, "after", None)
-            in_child(self._extracted, f"{kind}-begun", suffix, "after", _COMMITS)
-            in_child(self._extracted, f"{kind}-updated", suffix, "before", None)
-            in_child(self._extracted, f"{kind}-updated", suffix, "after", _COMMITS)
-        self.bases = {name: in_child(self._base, name) for name in BASES}
+        self._load_once()
+        in_children([(self._extracted, name, corpus, most) for name, corpus, most in _STEPS[:3]])
+        in_children([(self._extracted, name, corpus, most) for name, corpus, most in _STEPS[3:6]])
+        in_children([(self._extracted, name, corpus, most) for name, corpus, most in _STEPS[6:]])
+        self.bases = dict(zip(BASES, in_children([(self._base, name) for name in BASES]), strict=True))
         self.whole = self.bases["zarr"].truth
 
     def check(self, case: Case, here: Path, begin: Callable[[str], None]) -> Outcome:
         """Damage a copy of a store in the folder ``here``, and try all that can be done with it."""
         drawn = random.Random(str(case))
+        if case.kind == "hostile":
+            return self._check_hostile(case, drawn, here, begin)
         for attempt in range(1000):
             base = self.bases[drawn.choice(BASES)]
             attempted = here / f"attempt-{attempt}"
             victim = self._copied(base, attempted)
-            kinds = drawn.sample(sorted(damages.ALL), 2) if case.kind == "two-damages" else [case.kind]
+            kinds = {"undamaged": [], "two-damages": drawn.sample(sorted(damages.ALL), 2)}.get(case.kind, [case.kind])
             try:
                 about = [damages.ALL[kind](drawn, victim) for kind in kinds]
             except Exception:  # noqa: BLE001  there was nothing to damage so, or a first damage stands in the way
@@ -112,18 +121,80 @@ class Stores:
             break
         else:
             raise ValueError(f"{case.kind} can be done to no store")
-        outcome = Outcome(case, about=f"{base.name}: {'; and '.join(about)}")
-        leads_outside = any(damages.ALL[kind] in damages.LEADING_OUTSIDE for kind in kinds) and "soft" not in about[0]
+        outcome = Outcome(case, about=f"{base.name}: {'; and '.join(about) or 'as it was'}")
+        leads_outside = any(damages.ALL[kind] in damages.LEADING_OUTSIDE for kind in kinds)
         os.chdir(attempted)
         _Trial(self, base, victim, outcome, drawn, begin, leads_outside).run()
         return outcome
+
+    def _check_hostile(
+        self, case: Case, drawn: random.Random, here: Path, begin: Callable[[str], None]
+    ) -> Outcome:
+        """Write a store that is in order but for what a stranger wrote into it, and try what its reader would."""
+        victim = self._copied(self.bases[drawn.choice(FINISHED)], here / "hostile")
+        shutil.copy(self.folder / "after/audio/call0_1.wav", victim.outside / "secret.wav")
+        shutil.rmtree(victim.path) if victim.is_zarr else victim.path.unlink()
+        os.chdir(here / "hostile")
+        outcome = Outcome(case)
+        begin("write | a hostile store")
+        try:
+            outcome.about = self._write_hostile(drawn, victim)
+            store = open_store(victim.path)
+            base = Base("zarr" if victim.is_zarr else "hdf5", truth_of(store), {}, None)
+        except MsmtError as error:
+            judge(outcome, "write", Ending(2, "", f"msmt: error: {error}"))
+            return outcome
+        except Exception as error:  # noqa: BLE001
+            note_trace(outcome, "write", error)
+            return outcome
+        trial = _Trial(self, base, victim, outcome, drawn, begin, leads_outside=False)
+        trial.differing = []
+        trial.info()
+        trial.verify()
+        trial.convert()
+        trial.listen(base.truth.table["segment_id"][0], self.folder / "after")
+        return outcome
+
+    def _write_hostile(self, drawn: random.Random, victim: damages.Victim) -> str:
+        """Returns what is hostile about the store."""
+        truth = self.whole
+        table, tasks = truth.table.copy(), [Task.from_json(fields) for fields in truth.head["tasks"]]
+        dataset, names = "marketcalls", {name: name for name in truth.rows}
+        odd = drawn.choice(["\x1b[2J\x1b[31mred", "a\nb", "..", "../../outside", "=1+1", "\x07", "x" * 300, "a/b", "/tmp"])
+        way = drawn.choice(["audio", "audio", "feature", "feature", "dataset", "class", "segment", "split"])
+        match way:
+            case "audio":
+                odd = os.path.relpath(victim.outside / "secret.wav", self.folder / "after")
+                odd = odd if drawn.random() < 0.5 else str(victim.outside / "secret.wav")
+                table["audio"] = odd
+            case "feature":
+                names["hubert"] = odd
+            case "dataset":
+                dataset = odd
+            case "class":
+                tasks = [Task("five", (odd, *tasks[0].classes[1:]))]
+                table = table.drop(columns=[name for name in table if name.startswith("label_") and name != "label_five"])
+            case "segment":
+                table.loc[0, "segment_id"] = odd
+            case "split":
+                table.loc[table["split"] == "test", "split"] = odd
+        specs = {names[name]: FeatureSpec.from_json(fields) for name, fields in truth.head["features"].items()}
+        lengths = {names[name]: truth.lengths[name] for name in names}
+        with writer_for(victim.path) as writer:
+            writer.prepare(dataset, tasks, table, specs, lengths)
+            for name, rows in truth.rows.items():
+                for block in range(-(-len(rows) // BLOCK_ROWS)):
+                    content = {row: Row(rows[row], row + 1) for row in block_range(block, len(rows))}
+                    writer.commit(names[name], block, content)
+            writer.finish()
+        return f"{victim.path.suffix}: {way} is {odd!r}"
 
     def _copied(self, base: Base, folder: Path) -> damages.Victim:
         shutil.copytree(self.folder / base.name, folder, symlinks=True)
         outside = folder / "outside"
         outside.mkdir()
         (outside / "secret.txt").write_text("this is not msmt's\n" * 20)
-        return damages.Victim(folder / f"cache/marketcalls{base.suffix}", outside)
+        return damages.Victim(folder / f"cache/marketcalls{_suffix(base.name)}", outside)
 
     def _make_corpora(self) -> None:
         """One corpus before and after some transcripts changed, a segment came and one left."""
@@ -135,13 +206,23 @@ class Stores:
         table.loc[:3, "text"] = "yes yes"
         table.drop(index=5).to_csv(path, index=False)
 
-    def _extracted(self, name: str, suffix: str, corpus: str, most: int | None) -> None:
+    def _load_once(self) -> None:
+        """What transformers works out at the first loading of a model is there for all processes forked from here."""
+        from transformers import AutoModel
+
+        torch.set_num_threads(1)
+        for name in ("audio", "text"):
+            AutoModel.from_pretrained(self.folder / "encoders" / name)
+
+    def _extracted(self, name: str, corpus: str, most: int | None) -> None:
         """Extract into the base of that name; with ``most``, until so many blocks are committed."""
         torch.set_num_threads(1)
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         os.chdir(folder)
-        path = Path(f"cache/marketcalls{suffix}")
+        if not Path("encoders").exists():
+            Path("encoders").symlink_to(self.folder / "encoders")
+        path = Path(f"cache/marketcalls{_suffix(name)}")
         if most is None:
             ending = self.extract(path, corpus)
             assert ending.status == 0 and ending.trace is None, ending
@@ -265,14 +346,14 @@ class _Trial:
 
     def info(self) -> None:
         with self.operation("info"):
-            ending = typed(["info", str(self.path), "--json"])
-            if not judge(self.outcome, "info", ending, self._names):
+            as_json = self.drawn.random() < 0.7
+            ending = typed(["info", str(self.path), *(["--json"] if as_json else [])])
+            if not judge(self.outcome, "info", ending, self._names) or not as_json:
                 return
             told = json.loads(ending.shown)
             for name, feature in told["features"].items():
                 if not 0 <= feature["mean_length"] <= feature["shape"][1]:
                     self.outcome.find("wrong value", "info", f"{name} has a mean length of {feature['mean_length']:g}")
-        typed(["info", str(self.path)])
 
     def verify(self, operation: str = "verify") -> bool:
         """Whether verify says that all is well."""
@@ -396,11 +477,15 @@ class _Trial:
         if right.keys() != got.keys() or any(not np.array_equal(right[name], got[name]) for name in right):
             self.outcome.find("wrong value", "train", "learnt other weights than from the undamaged store", "weights")
 
+    def listen(self, segment: str, data: Path) -> None:
+        with self.operation("listen", ("heard.",)):
+            ending = typed(["listen", str(self.path), segment, "--data", str(data), "--out", "heard.wav"])
+            judge(self.outcome, "listen", ending)
+
     def repair(self) -> None:
         with self.operation("repair", ("cache/",)):
             ending = typed(["verify", str(self.path), "--repair", "--quiet"])
             judge(self.outcome, "repair", ending, self._names)
-        self._explained = _owns_up(ending)
         if ending.trace is None and ending.status in (0, 1) and not _owns_up(ending):
             if not self.verify("verify after repair") and not self.outcome.findings:
                 detail = f"repair says {ending.shown.strip()[-300:]!r}, but verify finds damage again"

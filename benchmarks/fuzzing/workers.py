@@ -26,25 +26,37 @@ Check = Callable[[Case, Path, Callable[[str], None]], Outcome]
 
 def in_child(function: Callable, *arguments, seconds: float | None = None):
     """What a function returns in a process of its own; raises TimeoutError, or RuntimeError if it did not return."""
-    ours, theirs = FORK.Pipe(duplex=False)
+    return in_children([(function, *arguments)], seconds)[0]
 
-    def call() -> None:
-        ours.close()
-        theirs.send(function(*arguments))
 
-    process = FORK.Process(target=call)
-    process.start()
-    theirs.close()
+def in_children(calls: Sequence[tuple], seconds: float | None = None) -> list:
+    """What each of some functions returns, all at once, each in a process of its own; see ``in_child``."""
+    running = []
     try:
-        if not ours.poll(seconds):
-            raise TimeoutError(f"{function.__name__} takes longer than {seconds} s")
-        return ours.recv()
-    except EOFError:
-        raise RuntimeError(f"{function.__name__} has failed") from None
+        for call in calls:
+            ours, theirs = FORK.Pipe(duplex=False)
+            process = FORK.Process(target=_call, args=(theirs, *call))
+            process.start()
+            theirs.close()
+            running.append((process, ours))
+        returned = []
+        for (function, *_), (_, pipe) in zip(calls, running, strict=True):
+            if not pipe.poll(seconds):
+                raise TimeoutError(f"{function.__name__} takes longer than {seconds} s")
+            try:
+                returned.append(pipe.recv())
+            except EOFError:
+                raise RuntimeError(f"{function.__name__} has failed") from None
+        return returned
     finally:
-        process.kill()
-        process.join()
-        ours.close()
+        for process, pipe in running:
+            process.kill()
+            process.join()
+            pipe.close()
+
+
+def _call(pipe: connection.Connection, function: Callable, *arguments) -> None:
+    pipe.send(function(*arguments))
 
 
 def tried(
@@ -142,7 +154,7 @@ def _try_all(cases: Sequence[Case], check: Check, folder: Path, pipe: connection
 
 
 def _address_space() -> int:
-    """Bytes of this process's address space; 0 growth is measured where the system does not tell."""
+    """Bytes of this process's address space; a generous guess where the system does not tell."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     except OSError:
