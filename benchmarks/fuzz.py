@@ -10,8 +10,9 @@ configuration file, a plan, a --vary or a command line; the costly work at the e
 
 Findings are exceptions that are no errors of msmt's, hangs, deaths, exit statuses but 0, 1 and 2, errors of more than
 a line or that name no file, control characters on the screen, damage that verify does not notice though msmt or the
-format's own library reads other values, wrong values without an error, files touched outside of the store, what cannot be mended
-though nothing says so, and values of a file that were not taken as they stand. The exit status is 1 if there is any.
+format's own library reads other values, wrong values without an error, files touched outside of the store, what
+cannot be mended though nothing says so, and values of a file that were not taken as they stand. The exit status is 1
+if there is any.
 
 A campaign with another --seed tries other cases; ``--only KIND:SEED`` tries one again and tells all that happened.
 """

@@ -567,7 +567,8 @@ def _document(
             text = f"{key}: {value}\n{beside}"
         case "bomb":
             text = "a: &a [x, x, x, x, x, x, x, x, x]\n"
-            text += "".join(f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdef", "bcdefg", strict=True))
+            for old, new in zip("abcdef", "bcdefg", strict=True):
+                text += f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n"
             text += f"{name}: *g\n{beside}"
         case "deep":
             text = f"{name}: {'[' * 20_000}{']' * 20_000}\n{beside}"

@@ -509,6 +509,8 @@ class _Trial:
                 ending = self.stores.extract(self.path, "after", "--overwrite")
                 is_done = judge(self.outcome, f"{operation} --overwrite", ending, self._names)
         if not is_done:
+            if "delete it" in ending.message:  # it cannot be mended, and that is said
+                return
             if ending.status == 2 and "msmt extract" in ending.message:
                 # It may send to verify --repair first, which comes next where this was the first thing tried.
                 if operation == "extract" or "--repair" not in ending.message:
