@@ -3,15 +3,16 @@
     python benchmarks/fuzz.py [--stores 200] [--inputs 1000] [--minutes 30] [--jobs 2] [--seed 0] [--kinds KIND,…]
                               [--only KIND:SEED] [--show 10] [--json FILE]
 
-A damaged store is one of six (Zarr or HDF5; finished, begun, or cut off while it was brought up to date; tiny encoders)
-after a damage of a kind that the seed decides: bytes, files, folders, links, metadata, states, hostile names and content.
+A damaged store is one of six (Zarr or HDF5; finished, begun, or cut off while it was brought up to date; tiny
+encoders) after a damage of some kind: bytes, files, folders, links, metadata, states, hostile names and content.
 On it run info, verify, every way of reading, conversion, training, repair and extraction. A mutated input is a csv, a
 configuration file, a plan, a --vary or a command line; the costly work at the end of a command is replaced.
 
-Findings are exceptions that are no errors of msmt's, hangs, deaths, exit statuses but 0, 1 and 2, errors of more than a
-line or that name no file, control characters on the screen, damage that verify does not notice though msmt or the format's
-own library reads other values, wrong values without an error, files touched outside of the store, what cannot be mended
-though nothing says so, and values of a file that were not taken as they stand. The exit status is 1 if there is any.
+Findings are exceptions that are no errors of msmt's, hangs, deaths, exit statuses but 0, 1 and 2, errors of more than
+a line or that name no file, control characters on the screen, damage that verify does not notice though msmt or the
+format's own library reads other values, wrong values without an error, files touched outside of the store, what
+cannot be mended though nothing says so, and values of a file that were not taken as they stand. The exit status is 1
+if there is any.
 
 A campaign with another --seed tries other cases; ``--only KIND:SEED`` tries one again and tells all that happened.
 """
@@ -110,7 +111,14 @@ def import_all() -> None:
     warnings.simplefilter("ignore")
     for module in ("cli", "studies", "extract.pipeline", "extract.plan", "extract.doctor", "extract.listen"):
         importlib.import_module(f"msmt.{module}")
-    for module in ("msmt.train.loop", "msmt.train.sweep", "msmt.extract.several", "optuna", "matplotlib.pyplot", "zarr"):
+    for module in (
+        "msmt.train.loop",
+        "msmt.train.sweep",
+        "msmt.extract.several",
+        "optuna",
+        "matplotlib.pyplot",
+        "zarr",
+    ):
         importlib.import_module(module)
     from transformers.utils import logging as of_transformers
 

@@ -1,4 +1,4 @@
-"""Damaged stores and mutated inputs: a small campaign of benchmarks/fuzz.py, and what the campaign itself must notice."""
+"""Damaged stores and mutated inputs: a small campaign of benchmarks/fuzz.py, and what a campaign must notice."""
 
 from __future__ import annotations
 

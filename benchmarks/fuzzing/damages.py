@@ -1,6 +1,6 @@
 """Ways to damage a store on the disk. Each draws what it needs and says what it did.
 
-They know Zarr and HDF5, and how a store's tree is called (see features/store.py), but not where in a file msmt keeps what.
+They know Zarr, HDF5 and the names of a store's tree (see features/store.py), but not where in a file msmt keeps what.
 """
 
 from __future__ import annotations
@@ -523,7 +523,9 @@ def led_outside(random: random.Random, victim: Victim) -> str:
             with h5py.File(other, "w") as target:
                 file.copy(file[name], target, name="moved")
             del file[name]
-            file[name] = h5py.ExternalLink(random.choice([str(other), f"../../{victim.outside.name}/other.h5"]), "/moved")
+            file[name] = h5py.ExternalLink(
+                random.choice([str(other), f"../../{victim.outside.name}/other.h5"]), "/moved"
+            )
             return f"{name} is an {way}"
         name = f"{group}/{random.choice(arrays)}"
         values = file[name][...]

@@ -36,21 +36,158 @@ _LONG = "9" * 5000
 
 # What stands in a cell, or follows an option.
 TEXTS = (
-    *("", " ", "0", "-1", "1", "1.5", "2", "nan", "inf", "-inf", "1e308", "1e-308", "-0", "1_000", "１２", "0x10", _LONG),
+    *(
+        "",
+        " ",
+        "0",
+        "-1",
+        "1",
+        "1.5",
+        "2",
+        "nan",
+        "inf",
+        "-inf",
+        "1e308",
+        "1e-308",
+        "-0",
+        "1_000",
+        "１２",
+        "0x10",
+        _LONG,
+    ),
     *("\0", "a\0b", "a\nb", "a\rb", "\t", "\x1b[31mred\x1b[0m", "\x07", "\x85", "\ud800", "\udcff", "\ufeff", "\u202e"),
-    *("é" * 200, "x" * 300, "x" * 5000, "a/" * 3000, "..", "../..", "../outside/secret.wav", "./.", "~", "-", "--", "-x"),
-    *("=1+1", "@SUM(1)", "+1", "'", '"', '"""', ",", ";", "a,b", "{}", "[]", "null", "true", "None", "%s%n", "{0}", "$HOME"),
-    *("removed", "train", "val", "test", "original", "A", "E", "F", "latest", "cpu", "cuda", "cache", "auto", "mean", "你好"),
+    *(
+        "é" * 200,
+        "x" * 300,
+        "x" * 5000,
+        "a/" * 3000,
+        "..",
+        "../..",
+        "../outside/secret.wav",
+        "./.",
+        "~",
+        "-",
+        "--",
+        "-x",
+    ),
+    *(
+        "=1+1",
+        "@SUM(1)",
+        "+1",
+        "'",
+        '"',
+        '"""',
+        ",",
+        ";",
+        "a,b",
+        "{}",
+        "[]",
+        "null",
+        "true",
+        "None",
+        "%s%n",
+        "{0}",
+        "$HOME",
+    ),
+    *(
+        "removed",
+        "train",
+        "val",
+        "test",
+        "original",
+        "A",
+        "E",
+        "F",
+        "latest",
+        "cpu",
+        "cuda",
+        "cache",
+        "auto",
+        "mean",
+        "你好",
+    ),
 )
 # The values of a YAML file, as they are written there.
 VALUES = (
-    *("", "null", "~", "true", "false", "yes", "on", "0", "1", "2", "-1", "3", "2.0", "2.9", "4.9", "1e3", "1e-3", "1.0e-3"),
-    *(".inf", "-.inf", ".nan", "0x10", "0o17", "017", "1_000", "12:30:45", "1e400", "0.5", "0.05", "1" + "0" * 30, _LONG),
-    *("'2'", "'0.5'", "'true'", "''", "' '", "abc", "'a,b'", "é", "'\\0'", '"\\0"', '"\\e[31m"', '"a\\nb"', "'x" + "x" * 5000 + "'"),
-    *("2020-01-01", "2020-01-01 10:00:00", "[]", "[1]", "[1, 2]", "[a, b]", "[[]]", "{}", "{a: 1}", "!!binary aGk=", "!!set {a}"),
-    *("!!python/object:os.system {}", "&a [*a]", "*nowhere", "both", "text", "cpu", "mean", "train", "100000000", "2147483648"),
+    *(
+        "",
+        "null",
+        "~",
+        "true",
+        "false",
+        "yes",
+        "on",
+        "0",
+        "1",
+        "2",
+        "-1",
+        "3",
+        "2.0",
+        "2.9",
+        "4.9",
+        "1e3",
+        "1e-3",
+        "1.0e-3",
+    ),
+    *(
+        ".inf",
+        "-.inf",
+        ".nan",
+        "0x10",
+        "0o17",
+        "017",
+        "1_000",
+        "12:30:45",
+        "1e400",
+        "0.5",
+        "0.05",
+        "1" + "0" * 30,
+        _LONG,
+    ),
+    *(
+        "'2'",
+        "'0.5'",
+        "'true'",
+        "''",
+        "' '",
+        "abc",
+        "'a,b'",
+        "é",
+        "'\\0'",
+        '"\\0"',
+        '"\\e[31m"',
+        '"a\\nb"',
+        "'x" + "x" * 5000 + "'",
+    ),
+    *(
+        "2020-01-01",
+        "2020-01-01 10:00:00",
+        "[]",
+        "[1]",
+        "[1, 2]",
+        "[a, b]",
+        "[[]]",
+        "{}",
+        "{a: 1}",
+        "!!binary aGk=",
+        "!!set {a}",
+    ),
+    *(
+        "!!python/object:os.system {}",
+        "&a [*a]",
+        "*nowhere",
+        "both",
+        "text",
+        "cpu",
+        "mean",
+        "train",
+        "100000000",
+        "2147483648",
+    ),
 )
-_KEYS = (*("", "? [1, 2]\n", "'a\\nb'", '"a\\nb"', '"\\e[31m"', "1", "null", "true", "1.5", "é", "__class__", "x" * 3000),)
+_KEYS = (
+    *("", "? [1, 2]\n", "'a\\nb'", '"a\\nb"', '"\\e[31m"', "1", "null", "true", "1.5", "é", "__class__", "x" * 3000),
+)
 
 
 @dataclass(frozen=True)
@@ -187,7 +324,9 @@ class Inputs:
 
     def plan(self, drawn: random.Random, case: Case) -> Trial:
         options = [name for name in _options("train") if name not in _NOT_IN_PLANS]
-        text, about, must_refuse = _document(drawn, [*8 * ["seeds"], *options], ".yaml", beside="variants: {full: {}, other: {mtl: false}}\n")
+        text, about, must_refuse = _document(
+            drawn, [*8 * ["seeds"], *options], ".yaml", beside="variants: {full: {}, other: {mtl: false}}\n"
+        )
         if drawn.random() < 0.4:
             inner = f"{drawn.choice(options)}: {drawn.choice(VALUES)}"
             name = drawn.choice(["full", "other", *_KEYS])
@@ -332,7 +471,9 @@ def _changed_csv(drawn: random.Random, header: list[str], rows: list[list[str]])
                 about.append(f"a blank row {row}")
             case _:
                 rows[row][column : column + 1] = [drawn.choice(TEXTS)]
-                about.append(f"{header[column][:60]!r} of row {row} is {''.join(rows[row][column : column + 1])[:60]!r}")
+                about.append(
+                    f"{header[column][:60]!r} of row {row} is {''.join(rows[row][column : column + 1])[:60]!r}"
+                )
     content = _csv(header, rows)
     if drawn.random() < 0.2:
         content, said = _changed_text(drawn, content)
@@ -343,7 +484,9 @@ def _changed_csv(drawn: random.Random, header: list[str], rows: list[list[str]])
 def _changed_text(drawn: random.Random, content: bytes) -> tuple[bytes, str]:
     """The same text in another encoding, or with bytes that are none."""
     text = content.decode(errors="surrogateescape")
-    way = drawn.choice(["gb18030", "utf-16", "utf-16-le", "utf-8-sig", "latin-1", "byte", "cut", "quote", "empty", "cr"])
+    way = drawn.choice(
+        ["gb18030", "utf-16", "utf-16-le", "utf-8-sig", "latin-1", "byte", "cut", "quote", "empty", "cr"]
+    )
     match way:
         case "byte":
             at = drawn.randrange(len(content) or 1)
@@ -364,7 +507,9 @@ def _changed_text(drawn: random.Random, content: bytes) -> tuple[bytes, str]:
 
 def _corpus_differences(ending: Ending, paths: list[Path], text_column: str) -> str:
     """How the corpus that a command has read differs from its files, read as plainly as can be."""
-    corpus = next((each for each in ending.reached.arguments if hasattr(each, "table")), None) if ending.reached else None
+    corpus = (
+        next((each for each in ending.reached.arguments if hasattr(each, "table")), None) if ending.reached else None
+    )
     if corpus is None:
         return ""
     table: pd.DataFrame = corpus.table
@@ -373,7 +518,9 @@ def _corpus_differences(ending: Ending, paths: list[Path], text_column: str) -> 
     for path in table["audio"]:
         if Path(os.path.normpath(path)).parts[:1] == ("..",) or os.path.isabs(path):
             return f"audio: {path} lies outside"
-    if not np.isfinite(table[["start", "end"]].fillna(0).to_numpy()).all() or (table[["start", "end"]] > 1e6).any(axis=None):
+    if not np.isfinite(table[["start", "end"]].fillna(0).to_numpy()).all() or (table[["start", "end"]] > 1e6).any(
+        axis=None
+    ):
         return f"time: a segment ends or begins {table['end'].max():g} s into a file"
     homes = table.groupby("audio")["split"].nunique()
     if (homes > 1).any():
@@ -407,7 +554,9 @@ def _document(
     """A file of options with something odd in it; its suffix and what is odd; why it must be refused, if it must."""
     name, value = drawn.choice(options), drawn.choice(VALUES)
     name = name.replace("_", "-") if drawn.random() < 0.5 else name
-    way = drawn.choice(["value"] * 12 + ["twice", "twice", "key", "bomb", "deep", "bytes", "bytes", "top", "long", "many"])
+    way = drawn.choice(
+        ["value"] * 12 + ["twice", "twice", "key", "bomb", "deep", "bytes", "bytes", "top", "long", "many"]
+    )
     must_refuse = ""
     match way:
         case "twice":
@@ -418,20 +567,27 @@ def _document(
             text = f"{key}: {value}\n{beside}"
         case "bomb":
             text = "a: &a [x, x, x, x, x, x, x, x, x]\n"
-            text += "".join(f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdef", "bcdefg"))
+            for old, new in zip("abcdef", "bcdefg", strict=True):
+                text += f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n"
             text += f"{name}: *g\n{beside}"
         case "deep":
             text = f"{name}: {'[' * 20_000}{']' * 20_000}\n{beside}"
         case "top":
-            text = drawn.choice(["", "[]", "x", "1", "null", "- a\n- b", "--- {}\n--- {}", "{", "\t", "a: b: c", "[1, 2]: 3"])
+            text = drawn.choice(
+                ["", "[]", "x", "1", "null", "- a\n- b", "--- {}\n--- {}", "{", "\t", "a: b: c", "[1, 2]: 3"]
+            )
         case "long":
             text = f"{name}: {'x' * 100_000}\n{beside}"
         case "many":
-            text = beside + "".join(f"{each}: {drawn.choice(VALUES)}\n" for each in drawn.sample(options, min(4, len(options))))
+            text = beside + "".join(
+                f"{each}: {drawn.choice(VALUES)}\n" for each in drawn.sample(options, min(4, len(options)))
+            )
         case _:
             text = f"{name}: {value}\n{beside}"
     if suffix == ".json":
-        odd = drawn.choice(["null", "true", "1", "2.0", "2.9", "-1", "NaN", "1e400", '""', '"2"', "[]", "{}", _LONG, '"\\ud800"'])
+        odd = drawn.choice(
+            ["null", "true", "1", "2.0", "2.9", "-1", "NaN", "1e400", '""', '"2"', "[]", "{}", _LONG, '"\\ud800"']
+        )
         text = f'{{"{name}": {odd}}}' if way != "twice" else f'{{"{name}": 1, "{name}": {odd}}}'
         text = text if way != "deep" else f'{{"{name}": {"[" * 20_000}'
     content = text.encode(errors="surrogatepass")
@@ -475,7 +631,9 @@ def _option_differences(ending: Ending, content: dict | None, command: str) -> s
     if set(content) <= set(_COMMANDS):  # sections
         content = content.get(command) or {}
     wanted = {str(name).replace("-", "_"): value for name, value in content.items()}
-    overruled = {"sweep": ("pooling", "name"), "ablate": ("views", "audio_feature")}.get(command, ())  # by what else is typed
+    overruled = {"sweep": ("pooling", "name"), "ablate": ("views", "audio_feature")}.get(
+        command, ()
+    )  # by what else is typed
     for settings in _settings(ending):
         for field in dataclasses.fields(settings):
             if field.name in wanted and field.name not in overruled and field.name in _options(command):
@@ -494,7 +652,9 @@ def _value_difference(name: str, wanted, got, field: dataclasses.Field) -> str:
     if type(wanted) is int and type(got) is str and str(wanted) == got:
         return ""
     if isinstance(wanted, str) and type(got) is float and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", wanted):
-        return "" if float(wanted) == got else f"a number: {name} {wanted!r} became {got!r}"  # YAML takes 1e-3 for a text
+        return (
+            "" if float(wanted) == got else f"a number: {name} {wanted!r} became {got!r}"
+        )  # YAML takes 1e-3 for a text
     if isinstance(wanted, list) and isinstance(got, tuple) and list(got) == wanted:
         return ""
     kinds = f"{type(wanted).__name__} for {type(got).__name__}"
@@ -539,7 +699,9 @@ def _vary_differences(ending: Ending, text: str) -> str:
         else:
             texts = [part.strip() for part in given.split(",")]
             numbers = [part for part in texts if re.fullmatch(r"[+-]?[\d.]+([eE][+-]?\d+)?", part)]
-            is_there = str(got) in texts or any(float(part) == got for part in numbers if not isinstance(got, str | bool))
+            is_there = str(got) in texts or any(
+                float(part) == got for part in numbers if not isinstance(got, str | bool)
+            )
             if not is_there and not isinstance(got, bool):
                 return f"a list: {text!r} became {got!r}"
     return ""

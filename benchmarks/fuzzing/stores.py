@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import random
 import shutil
 import sys
@@ -34,7 +33,7 @@ BASES = ("zarr", "hdf5", "zarr-begun", "hdf5-begun", "zarr-updated", "hdf5-updat
 FINISHED = BASES[:2]
 KINDS = (*damages.ALL, "two-damages", "hostile", "undamaged")
 _COMMITS = 2  # before an extraction is cut off
-# What is extracted into which, and after how many commits it is cut off, in steps of three that do not touch each other.
+# What is extracted into which, and after how many commits it is cut off; three at once, of different stores.
 _STEPS = (
     *(("zarr", "after", None), ("zarr-updated", "before", None), ("zarr-begun", "after", _COMMITS)),
     *(("hdf5", "after", None), ("hdf5-updated", "before", None), ("hdf5-begun", "after", _COMMITS)),
@@ -88,7 +87,9 @@ class Stores:
 
     def __init__(self, folder: Path) -> None:
         """Makes the stores, in processes of their own: torch must not compute before this one forks."""
-        os.environ["SOURCE_DATE_EPOCH"] = "1700000000"  # fixes the time of creation, so that a case has the same bytes always
+        os.environ["SOURCE_DATE_EPOCH"] = (
+            "1700000000"  # fixes the time of creation, so that a case has the same bytes always
+        )
         self.folder = folder
         self._extraction = [
             *("--audio-encoder", "encoders/audio", "--text-encoder", "encoders/text"),  # linked beside each store
@@ -127,9 +128,7 @@ class Stores:
         _Trial(self, base, victim, outcome, drawn, begin, leads_outside).run()
         return outcome
 
-    def _check_hostile(
-        self, case: Case, drawn: random.Random, here: Path, begin: Callable[[str], None]
-    ) -> Outcome:
+    def _check_hostile(self, case: Case, drawn: random.Random, here: Path, begin: Callable[[str], None]) -> Outcome:
         """Write a store that is in order but for what a stranger wrote into it, and try what its reader would."""
         victim = self._copied(self.bases[drawn.choice(FINISHED)], here / "hostile")
         shutil.copy(self.folder / "after/audio/call0_1.wav", victim.outside / "secret.wav")
@@ -160,7 +159,9 @@ class Stores:
         truth = self.whole
         table, tasks = truth.table.copy(), [Task.from_json(fields) for fields in truth.head["tasks"]]
         dataset, names = "marketcalls", {name: name for name in truth.rows}
-        odd = drawn.choice(["\x1b[2J\x1b[31mred", "a\nb", "..", "../../outside", "=1+1", "\x07", "x" * 300, "a/b", "/tmp"])
+        odd = drawn.choice(
+            ["\x1b[2J\x1b[31mred", "a\nb", "..", "../../outside", "=1+1", "\x07", "x" * 300, "a/b", "/tmp"]
+        )
         way = drawn.choice(["audio", "audio", "feature", "feature", "dataset", "class", "segment", "split"])
         match way:
             case "audio":
@@ -173,7 +174,9 @@ class Stores:
                 dataset = odd
             case "class":
                 tasks = [Task("five", (odd, *tasks[0].classes[1:]))]
-                table = table.drop(columns=[name for name in table if name.startswith("label_") and name != "label_five"])
+                table = table.drop(
+                    columns=[name for name in table if name.startswith("label_") and name != "label_five"]
+                )
             case "segment":
                 table.loc[0, "segment_id"] = odd
             case "split":
@@ -331,7 +334,11 @@ class _Trial:
     def _note_opened(self, event: str, arguments: tuple) -> None:
         if event == "open" and self._is_watching and isinstance(arguments[0], str | bytes | os.PathLike):
             try:
-                real = os.path.realpath(os.fsdecode(arguments[0]))
+                path = os.fsdecode(arguments[0])
+                if (arguments[2] or 0) & os.O_NOFOLLOW:  # then a link at its end is refused
+                    real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+                else:
+                    real = os.path.realpath(path)
             except (OSError, ValueError):
                 return
             if real.startswith(os.path.realpath(self.outside) + os.sep):
@@ -502,12 +509,16 @@ class _Trial:
                 ending = self.stores.extract(self.path, "after", "--overwrite")
                 is_done = judge(self.outcome, f"{operation} --overwrite", ending, self._names)
         if not is_done:
+            if "delete it" in ending.message:  # it cannot be mended, and that is said
+                return
             if ending.status == 2 and "msmt extract" in ending.message:
                 # It may send to verify --repair first, which comes next where this was the first thing tried.
                 if operation == "extract" or "--repair" not in ending.message:
                     self.outcome.find("dead end", operation, f"extract says: {ending.message}", "extract")
             elif ending.status == 2 and "--repair" in ending.message and operation == "extract":
-                self.outcome.find("dead end", operation, f"repair was tried, and extract says: {ending.message}", "repair")
+                self.outcome.find(
+                    "dead end", operation, f"repair was tried, and extract says: {ending.message}", "repair"
+                )
             return
         if operation != "extract":
             return  # rows that are damaged may still be there: extract does not recompute every checksum
@@ -522,7 +533,9 @@ class _Trial:
             return
         if not self.verify("verify after extract") and self.outcome.endings[-1] == ("verify after extract", "told"):
             shown = typed(["verify", str(self.path)]).shown
-            self.outcome.find("not mended", "extract", f"after repair and extract, verify says: {shown[:500]}", "verify")
+            self.outcome.find(
+                "not mended", "extract", f"after repair and extract, verify says: {shown[:500]}", "verify"
+            )
 
 
 def _owns_up(ending: Ending) -> bool:
@@ -594,7 +607,7 @@ def _normal(values: np.ndarray) -> np.ndarray:
 
 
 def plain_differences(before: Plain, now: Plain, is_finished: bool) -> list[str]:
-    """Where two trees differ; in an unfinished store rows may be missing that were there, for those are extracted again."""
+    """Where two trees differ; in an unfinished store rows may have gone missing, for those are extracted again."""
     differing = []
     for name, value in before.items():
         other = now.get(name)
