@@ -120,6 +120,15 @@ def _check_lock(path: Path, descriptor: int) -> None:
         raise StoreError(f"{path}: is no lock of msmt but another's file; remove it")
 
 
+def read_regular(path: Path) -> bytes:
+    """The bytes of a file. OSError for what is none, such as a link or a pipe, which would have the reader wait."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "is no regular file", str(path))
+        return file.read()
+
+
 def refuse_links(root: Path, path: Path) -> None:
     """Raise StoreError where a part of ``path`` below ``root`` is a link: a store from a stranger may lead anywhere."""
     at = root

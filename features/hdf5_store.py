@@ -151,12 +151,20 @@ class Hdf5Store(FeatureStore):
         return any(parts is not None for parts in self.parts.values())
 
     @property
+    def is_finished(self) -> bool:
+        return not self.in_progress
+
+    @property
     def base(self) -> Hdf5Store | None:
         """The finished store that an extraction in progress started from, if there was one."""
         path = parts_folder(self.path) / "base.h5"
         if self._base is None:
             refuse_links(self.path.parent, path)
             self._base = Hdf5Store(path) if path.exists() else None
+            wanted = (self.manifest.rows or {}).get("base") if self.manifest else None
+            if self._base and wanted and _says(path) != wanted:
+                self._base = None
+                raise DamageError(f"{path}: is not the file that this extraction started from; {TO_MEND}")
         return self._base
 
     def _read_states(self, feature: str) -> RowStates:
@@ -219,7 +227,10 @@ class Hdf5Store(FeatureStore):
                     return Contents.from_json(self.manifest.rows["features"][feature], rows)
                 seal = seal_of(path)[0] if is_part else None
                 if seal is not None:
-                    return Contents.from_json(json.loads(manifest_in(path, seal)), rows)
+                    says = json.loads(manifest_in(path, seal))
+                    if says["of"] != _named(feature, path, head):
+                        raise DamageError("is a part of something else")
+                    return Contents.from_json(says, rows)
                 if is_part:
                     hdf5_tree.check_tree(path)
                 states, places = hdf5_tree.rows_of(path, "" if is_part else feature, head)
@@ -308,13 +319,17 @@ class Hdf5Writer(StoreWriter):
         store.believe_copies()
         with explained_read(self.path):
             seal, _ = seal_of(self.path)
-            if seal is not None and not tree_is_whole(self.path, seal):
-                raise DamageError(
-                    f"{self.path}: both what msmt says of it and what HDF5 reads are damaged; delete it and run msmt extract"
-                )
-            if seal is None:
+            is_whole = seal is not None and tree_is_whole(self.path, seal)
+            if not is_whole:
                 hdf5_tree.check_tree(self.path)
-        head = store.head
+        end = seal.start if is_whole else None
+        try:
+            head = store.head
+        except StoreError as error:
+            raise DamageError(
+                f"{self.path}: neither what msmt says of it nor what HDF5 reads is whole ({_without_remedy(error)});"
+                " delete it and run msmt extract"
+            ) from error
         try:
             table = store._plain_table(head.tasks)
         except DamageError as error:
@@ -322,19 +337,22 @@ class Hdf5Writer(StoreWriter):
                 raise
             notes = [f"{_without_remedy(error)}: it is written anew from the corpus"]
             head, table = replace(head, tasks=anew.tasks), segment_table(anew.table, anew.tasks)
-        self._tell_anew(store, head, table, seal)
+        self._tell_anew(store, head, table, end)
         return notes
 
-    def _tell_anew(self, store: Hdf5Store, head: StoreHead, table: pd.DataFrame, seal) -> None:
-        """Give a file another manifest, whose table may have another number of rows than the one that is lost."""
+    def _tell_anew(self, store: Hdf5Store, head: StoreHead, table: pd.DataFrame, end: int | None) -> None:
+        """Give a file another manifest, whose table may have another number of rows than the one that is lost.
+
+        ``end`` is the byte behind what HDF5 wrote, where that is known.
+        """
         if store.in_progress:
             self._write_virtual(head, table, {name: parts or frozenset() for name, parts in store.parts.items()})
             return
         aside = self.path.with_name(self.path.name + ASIDE)
         with explained(self.path):
             shutil.copyfile(self.path, aside)
-            if seal is not None:
-                os.truncate(aside, seal.start)
+            if end is not None:
+                os.truncate(aside, end)
             features = {}
             for name, feature in head.features.items():
                 states, places = hdf5_tree.rows_of(aside, name, feature)
@@ -472,7 +490,8 @@ class Hdf5Writer(StoreWriter):
                 for name, values in states.items():
                     file.create_dataset(name, data=values)
             _, places = hdf5_tree.rows_of(aside, "", head)
-            write_seal(aside, json.dumps(Contents(RowStates(**states), places).to_json()).encode())
+            says = {"of": _named(feature, path, head), **Contents(RowStates(**states), places).to_json()}
+            write_seal(aside, json.dumps(says).encode())
             put_in_place(aside, path)
         return states
 
@@ -504,6 +523,7 @@ class Hdf5Writer(StoreWriter):
                             layout[members.start : members.stop] = source[members.start : members.stop]
                     group.create_virtual_dataset(dataset, layout, fillvalue=absent)
         says = {"parts": {name: sorted(blocks) for name, blocks in parts.items()}}
+        says |= {"base": _says(folder / "base.h5")} if base else {}
         write_whole(self.path, sealed(image[0], Manifest(head, table, says).to_bytes()))
 
     def _write_plain(self, path: Path, head: StoreHead, table: pd.DataFrame, source: Hdf5Store) -> None:
@@ -532,6 +552,17 @@ def parts_folder(store: Path) -> Path:
 def part_path(store: Path, feature: str, block: int) -> Path:
     """The file of one row block of an unfinished store."""
     return parts_folder(store) / f"{feature}-{block:06d}.h5"
+
+
+def _says(path: Path) -> str:
+    """The digest of what msmt says of a finished file; empty for one of version 1."""
+    seal, _ = seal_of(path)
+    return seal.manifest if seal else ""
+
+
+def _named(feature: str, path: Path, head: FeatureHead) -> list[str]:
+    """What tells a part from every other: its feature, its name, and how the original rows of the feature are made."""
+    return [feature, path.name, head.spec.of_originals.fingerprint]
 
 
 def _raised(error: DamageError) -> None:
@@ -592,6 +623,7 @@ def _write_head(file: h5py.File, head: StoreHead, table: pd.DataFrame) -> None:
         tasks=tasks,
         created=head.created,
         facts=json.dumps(dict(head.facts)),
+        digest=head.digest,
     )
     group = file.create_group("segments")
     group.attrs.update(columns=json.dumps(list(table.columns)), digest=table_digest(table), tasks=tasks)

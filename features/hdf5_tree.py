@@ -99,8 +99,11 @@ def head_of(path: Path) -> tuple[StoreHead, dict[str, frozenset[int] | None]]:
             blocks = group.attrs.get(IN_PROGRESS)
             parts[name] = None if blocks is None else frozenset(np.asarray(blocks).tolist())
         says = {name: file.attrs[name] for name in ("dataset", "created", "msmt_version")}
-        tasks, facts = json.loads(file.attrs["tasks"]), json.loads(file.attrs.get("facts", "{}"))
-        return StoreHead.from_json({**says, "tasks": tasks, "facts": facts, "features": features}), parts
+        for name, otherwise in (("tasks", None), ("facts", "{}")):
+            says[name] = json.loads(file.attrs.get(name, otherwise))
+        if "digest" in file.attrs:
+            says["digest"] = file.attrs["digest"]
+        return StoreHead.from_json({**says, "features": features}), parts
 
 
 def table_of(path: Path, tasks: Sequence) -> pd.DataFrame:

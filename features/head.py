@@ -5,6 +5,8 @@ Whatever was read from a file is checked here: a name becomes part of a path, a 
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -67,9 +69,17 @@ class StoreHead:
             "features": {name: feature.to_json() for name, feature in self.features.items()},
         }
 
+    @property
+    def digest(self) -> str:
+        """A hash of all of it, which goes beside its second copy."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:32]
+
     @classmethod
     def from_json(cls, fields: Mapping) -> StoreHead:
-        """Raises DamageError, KeyError, TypeError or MsmtError for what no store can say of itself."""
+        """Raises DamageError, KeyError, TypeError or MsmtError for what no store can say of itself.
+
+        Where there is a ``digest`` among the fields, it must be that of the rest.
+        """
         texts = {name: fields[name] for name in ("dataset", "created", "msmt_version")}
         for name, text in texts.items():
             if type(text) is not str:
@@ -81,7 +91,10 @@ class StoreHead:
             raise DamageError("its tasks or facts are not what a store says of itself")
         for task in tasks:
             check_name(task.column)
-        return cls(tasks=tasks, features=features, facts=facts, **texts)
+        head = cls(tasks=tasks, features=features, facts=facts, **texts)
+        if fields.get("digest", head.digest) != head.digest:
+            raise DamageError("tasks, features or what else it says of itself are not what was written")
+        return head
 
 
 def _feature_head(name: str, fields: Mapping) -> FeatureHead:

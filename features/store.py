@@ -155,9 +155,9 @@ class FeatureStore(ABC):
         return self._head
 
     @property
-    def is_sealed(self) -> bool:
-        """Whether the store is finished, so that digests of its rows' states and of its other files are known."""
-        return bool(self.manifest and self.manifest.rows)
+    @abstractmethod
+    def is_finished(self) -> bool:
+        """Whether no extraction is at work or was cut off, so that the states of rows are sealed too."""
 
     @property
     def dataset(self) -> str:
@@ -539,6 +539,8 @@ def open_store(path: str | os.PathLike) -> FeatureStore:
     store = _reader(Path(path))
     if not store.path.exists():
         raise StoreError(f"{store.path}: there is no such store; run msmt extract to make it")
+    if not (store.path.is_file() if store.path.suffix != SUFFIXES["zarr"] else store.path.is_dir()):
+        raise StoreError(f"{store.path}: is not a feature store of msmt, nor a regular file or folder; name another")
     store.head  # noqa: B018  a file that is not a store is refused here and not at the first read
     return store
 

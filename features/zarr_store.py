@@ -8,8 +8,9 @@ different blocks touch different files and need no lock.
 
 The manifest is the one string of the array ``manifest``. One rename of its chunk gives the store another head and table;
 the attributes and columns that plain zarr reads follow, and are brought in line with it by the next writer if they did
-not. In a finished store it seals the rest, "rows": {"states": {feature: [XXH3-64 of the bytes of length, checksum and
-identity of each block]}, "files": {path: XXH3-128 of each other file but the shards}}; rows are sealed by their checksums.
+not. It seals the rest, "rows": {"files": {path: XXH3-128 of each file but shards and states}, "states": {feature: [XXH3-64
+of the bytes of length, checksum and identity of each block]}}: files from when they are in line with the manifest, states
+once the store is finished. Rows are sealed by their checksums.
 
 zarr makes the metadata and the string columns; shards and raw chunks are written here, because the
 order of chunks in a shard and the moment at which bytes reach the disk are what the promises rest on.
@@ -17,9 +18,11 @@ order of chunks in a shard and the moment at which bytes reach the disk are what
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -32,7 +35,7 @@ import pandas as pd
 import xxhash
 
 from ..errors import DamageError, LockedError, StoreError
-from .durable import ASIDE, put_in_place, refuse_links, sync_tree, write_all_whole, write_whole, writer_lock
+from .durable import ASIDE, put_in_place, read_regular, refuse_links, sync_tree, write_all_whole, write_whole, writer_lock
 from .head import TO_MEND, UNREADABLE, FeatureHead, StoreHead, check_name, reason_of
 from .manifest import FORMAT, FORMAT_VERSION, Manifest
 from .segments import segment_table, table_digest
@@ -69,7 +72,7 @@ class ZarrStore(FeatureStore):
         path = self.path / _MANIFEST
         refuse_links(self.path, path)
         try:
-            content = path.read_bytes()
+            content = read_regular(path)
         except FileNotFoundError as error:
             if _attributes(self.path).get("format_version") == 1 and not (self.path / "manifest").exists():
                 return None
@@ -84,7 +87,7 @@ class ZarrStore(FeatureStore):
         except DamageError as error:
             raise DamageError(f"{error}; {TO_MEND}") from error
         if manifest.rows is not None:
-            sealed = [manifest.rows.get(name) for name in ("states", "files")]
+            sealed = [manifest.rows.get(name, {}) for name in ("states", "files")]
             if not all(isinstance(each, dict) for each in sealed):
                 raise DamageError(f"{path}: does not say how its rows are sealed; {TO_MEND}")
         for name in manifest.head.features:
@@ -104,8 +107,9 @@ class ZarrStore(FeatureStore):
                 for array in ("features", *STATES):
                     refuse_links(self.path, folder / array / "c")
                 features[folder.name] = _attributes(folder)
-            tasks = _attributes(self._segments_folder())["tasks"]
-            return StoreHead.from_json({**attributes, "tasks": tasks, "features": features})
+            if attributes["format_version"] == 1:
+                attributes["tasks"] = _attributes(self._segments_folder())["tasks"]
+            return StoreHead.from_json({**attributes, "features": features})
 
     def _segments_folder(self) -> Path:
         # Between the two renames that replace the table, the new one is still under its other name.
@@ -123,8 +127,10 @@ class ZarrStore(FeatureStore):
             rows = set()
             for name in names:
                 refuse_links(self.path, folder / name / "c" / "0")
-                shape = json.loads((folder / name / "zarr.json").read_bytes())["shape"]
+                shape = json.loads(read_regular(folder / name / "zarr.json"))["shape"]
                 rows.add(tuple(shape))
+                for chunk in (folder / name / "c").glob("*"):
+                    read_regular(chunk)
             if len(rows) != 1:  # also a garbled size that would be a large allocation
                 raise DamageError(f"{folder}: its columns differ in length; {TO_MEND}")
             group = zarr.open_group(str(folder), mode="r")
@@ -158,13 +164,13 @@ class ZarrStore(FeatureStore):
             return len(self.segments)
         except StoreError:
             with _unreadable(self.path / feature):
-                rows = json.loads((self.path / feature / "length" / "zarr.json").read_bytes())["shape"][0]
+                rows = json.loads(read_regular(self.path / feature / "length" / "zarr.json"))["shape"][0]
                 if type(rows) is not int or not 0 <= rows < 2**31:
                     raise DamageError(f"{self.path / feature}: cannot have {rows!r:.20} rows") from None
                 return rows
 
     def _damaged_states(self, feature: str) -> Iterator[Damage]:
-        sealed = self.manifest.rows["states"].get(feature, []) if self.is_sealed else None
+        sealed = self.manifest.rows["states"].get(feature, []) if self.is_finished else None
         for block in range(-(-self._rows(feature) // BLOCK_ROWS)):
             first = block * BLOCK_ROWS
             chunks = _state_chunks(self.path / feature, block)
@@ -192,6 +198,8 @@ class ZarrStore(FeatureStore):
         path = _shard_path(self.path, feature, block)
         with explained_read(path):
             status = path.stat()
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EINVAL, "is no regular file")
             # A shard is never changed, only replaced, so its size, time and file number tell whether the index still holds.
             version = (status.st_ino, status.st_mtime_ns, status.st_size)
             return _shard_index(self.path, path, _chunks_per_row(self.head.features[feature]), version)
@@ -233,15 +241,24 @@ class ZarrStore(FeatureStore):
     def damaged_files(self) -> list[tuple[str, str]]:
         """Files that plain zarr reads and that are not those that were sealed, with what is wrong, such as is missing."""
         found = []
-        for name, digest in (self.manifest.rows["files"] if self.is_sealed else {}).items():
+        sealed = (self.manifest.rows or {}).get("files", {}) if self.manifest else {}
+        for name, digest in sealed.items():
             try:
+                refuse_links(self.path, self.path / check_path(name))
                 if _digest_of_file(self.path / name) != digest:
                     found.append((name, "is not what was written"))
             except FileNotFoundError:
                 found.append((name, "is missing"))
             except OSError as error:
                 found.append((name, f"cannot be read ({error.strerror})"))
+            except StoreError as error:
+                found.append((name, f"cannot be read ({error})"))
         return found
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether lengths, checksums and identities are sealed too."""
+        return bool(self.manifest and self.manifest.rows and "states" in self.manifest.rows)
 
 
 class ZarrWriter(StoreWriter):
@@ -274,7 +291,7 @@ class ZarrWriter(StoreWriter):
         head = self.store.head.features[feature]
         shard = _shard_path(self.path, feature, block)
         refuse_links(self.path, shard)
-        shard.parent.mkdir(parents=True, exist_ok=True)
+        self._make_room(shard)
         pieces = _shard_pieces(head, [values.get(row) for row in _whole_block(block)], new["checksum"])
         others = [self._state(feature, name, block, new[name]) for name in ("checksum", "identity")]
         write_all_whole({shard: pieces, **dict(others)})
@@ -314,22 +331,15 @@ class ZarrWriter(StoreWriter):
             except LockedError:
                 return  # whoever ends last seals it
         store = open_zarr(self.path)
-        if store.is_sealed:
+        if store.is_finished:
             return
-        files = [path.relative_to(self.path) for path in _other_files(store)]
-        rows = {
-            "states": {
-                name: [
-                    _digest_of_states(_state_chunks(self.path / name, block))
-                    for block in range(-(-len(store.segments) // BLOCK_ROWS))
-                ]
-                for name in store.specs
-            },
-            "files": {path.as_posix(): _digest_of_file(self.path / path) for path in files},
-        }
         for name in store.specs:
             store.states(name)  # raises where they are not what a store can hold
-        _write_manifest(self.path, replace(store.manifest, rows=rows))
+        blocks = range(-(-len(store.segments) // BLOCK_ROWS))
+        states = {
+            name: [_digest_of_states(_state_chunks(self.path / name, block)) for block in blocks] for name in store.specs
+        }
+        _write_manifest(self.path, replace(store.manifest, rows={**store.manifest.rows, "states": states}))
         self.store._manifest = None
 
     def recover(self, anew: Anew | None = None) -> list[str]:
@@ -376,7 +386,7 @@ class ZarrWriter(StoreWriter):
             return replace(head, tasks=anew.tasks), segment_table(anew.table, anew.tasks)
 
     def _bring_in_line(self, manifest: Manifest) -> None:
-        """Write what plain zarr reads of head and table where it is not as the manifest says."""
+        """Write what plain zarr reads of head and table where it is not as the manifest says; then seal it."""
         aside = self.path / f"copies{ASIDE}"
         _make_tree(aside, manifest.head, manifest.table)
         segments = self.path / "segments"
@@ -387,14 +397,17 @@ class ZarrWriter(StoreWriter):
             path = self.path / made.relative_to(aside)
             refuse_links(self.path, path)
             content = made.read_bytes()
+            self._make_room(path)
             if not path.is_file() or path.read_bytes() != content:
-                path.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(path, [content])
         shutil.rmtree(aside)
+        files = _sealed_files(self.path, manifest.head)
+        _write_manifest(self.path, replace(manifest, rows={"files": files}))
 
     def _unseal(self) -> None:
-        if self.store.is_sealed:
-            self.store._manifest = replace(self.store.manifest, rows=None)
+        """Before rows change."""
+        if self.store.is_finished:
+            self.store._manifest = replace(self.store.manifest, rows={"files": self.store.manifest.rows["files"]})
             _write_manifest(self.path, self.store._manifest)
 
     def _state(self, feature: str, name: str, block: int, values: np.ndarray) -> tuple[Path, list[bytes]]:
@@ -403,21 +416,27 @@ class ZarrWriter(StoreWriter):
         chunk = np.full(BLOCK_ROWS, absent, kind)
         chunk[: len(values)] = values
         path = self.path / feature / name / "c" / str(block)
+        self._make_room(path)
+        return path, [chunk.tobytes()]
+
+    def _make_room(self, path: Path) -> None:
+        """A file can be put at ``path``, whatever was in its place."""
         refuse_links(self.path, path.parent)
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path, [chunk.tobytes()]
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
 
     def _create(self, head: StoreHead, table: pd.DataFrame) -> None:
         aside = self.path.with_name(self.path.name + ASIDE)
         shutil.rmtree(aside, ignore_errors=True)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         _make_tree(aside, head, table)
-        _write_manifest(aside, Manifest(head, table, None))
+        _write_manifest(aside, Manifest(head, table, {"files": _sealed_files(aside, head)}))
         sync_tree(aside)
         put_in_place(aside, self.path)
 
     def _replace(self, head: StoreHead, table: pd.DataFrame, emptied: set[str]) -> None:
-        self._unseal()
+        _write_manifest(self.path, replace(self.store.manifest, rows=None))
         for name, feature in head.features.items():
             if name in emptied or name not in self.store.specs:
                 # Empty until the manifest says what its rows will be.
@@ -467,7 +486,7 @@ def _make_tree(folder: Path, head: StoreHead, table: pd.DataFrame) -> None:
 def _root_attributes(head: StoreHead) -> dict:
     says = head.to_json()
     del says["features"]  # each has its own
-    return {"format": FORMAT, "format_version": FORMAT_VERSION, **says}
+    return {"format": FORMAT, "format_version": FORMAT_VERSION, **says, "digest": head.digest}
 
 
 def _make_segments(folder: Path, head: StoreHead, table: pd.DataFrame) -> None:
@@ -508,7 +527,7 @@ def _attributes(folder: Path) -> dict:
     """Raises StoreError where there is no group of zarr, DamageError where what it says cannot be read."""
     path = folder / "zarr.json"
     try:
-        attributes = json.loads(path.read_bytes())["attributes"]
+        attributes = json.loads(read_regular(path))["attributes"]
         if not isinstance(attributes, dict):
             raise DamageError("has no attributes")
         return attributes
@@ -537,18 +556,26 @@ def _without_remedy(error: DamageError) -> str:
     return str(error).split("; run msmt")[0]
 
 
-def _other_files(store: ZarrStore) -> list[Path]:
-    """Every file but the manifest's chunk, shards, and chunks of states."""
-    rows = tuple(store.path / name / array / "c" for name in store.specs for array in ("features", *STATES))
-    manifest = store.path / _MANIFEST
-    return sorted(
+def _sealed_files(folder: Path, head: StoreHead) -> dict[str, str]:
+    """XXH3-128 of every file that plain zarr reads, but of the manifest, shards, and states."""
+    rows = tuple(folder / name / array / "c" for name in head.features for array in ("features", *STATES))
+    made = sorted(
         path
-        for path in store._files()
-        if path != manifest
+        for path in folder.rglob("*")
+        if path.is_file()
+        and path != folder / _MANIFEST
         and not path.name.startswith(".")
         and path.suffix != ASIDE
         and not any(path.is_relative_to(each) for each in rows)
     )
+    return {path.relative_to(folder).as_posix(): _digest_of_file(path) for path in made}
+
+
+def check_path(name: str) -> str:
+    """A path that a manifest names. Raises DamageError for one that leads out of its store."""
+    if name.startswith("/") or ".." in Path(name).parts:
+        raise DamageError(f"{name!r:.80} leads out of the store")
+    return name
 
 
 def _contents(folder: Path) -> dict[str, bytes | None]:
@@ -561,9 +588,7 @@ def _contents(folder: Path) -> dict[str, bytes | None]:
 
 
 def _digest_of_file(path: Path) -> str:
-    if path.is_symlink():
-        raise OSError(0, "it is a link")
-    return xxhash.xxh3_128_hexdigest(path.read_bytes())
+    return xxhash.xxh3_128_hexdigest(read_regular(path))
 
 
 def _state_chunks(feature: Path, block: int) -> dict[str, bytes | None]:
@@ -572,16 +597,11 @@ def _state_chunks(feature: Path, block: int) -> dict[str, bytes | None]:
     for name in STATES:
         path = feature / name / "c" / str(block)
         try:
-            with explained_read(path):
-                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-                try:
-                    chunks[name] = os.read(descriptor, 1 << 16)
-                finally:
-                    os.close(descriptor)
-        except DamageError as error:
-            if not isinstance(error.__cause__, FileNotFoundError):
-                raise
+            chunks[name] = read_regular(path)
+        except FileNotFoundError:
             chunks[name] = None
+        except OSError:
+            chunks[name] = b""  # something else than a file: as damaged as one of another size
     return chunks
 
 

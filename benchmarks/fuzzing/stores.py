@@ -393,8 +393,6 @@ class _Trial:
                 self._differs("read", is_well, "table", why)
             for name in head["features"] if head else ():
                 self._rows(store, name, is_well)
-        if self.leads_outside and not self._refused:
-            self.outcome.find("followed", "read", "everything was read, but the store leads outside")
         if not self.outcome.findings:
             self.outcome.ended("read", "refused" if self._refused else "fine")
 
@@ -463,8 +461,6 @@ class _Trial:
             is_done = judge(self.outcome, "convert", ending, self._names)
         if not is_done:
             return
-        if self.leads_outside:
-            self.outcome.find("followed", "convert", "everything was converted, but the store leads outside")
         with self.operation("convert", names):
             try:
                 made = truth_of(open_store(target))

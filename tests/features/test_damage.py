@@ -41,7 +41,12 @@ def change_json(path: Path, change) -> None:
 def as_version_1(path: Path) -> None:
     """A finished Zarr store as it was before there was a manifest."""
     shutil.rmtree(path / "manifest")
-    change_json(path / "zarr.json", lambda document: document["attributes"].update(format_version=1))
+
+    def change(document) -> None:
+        document["attributes"].update(format_version=1)
+        del document["attributes"]["digest"]
+
+    change_json(path / "zarr.json", change)
 
 
 def damages_of(path: Path) -> list:
@@ -403,7 +408,8 @@ class TestStrangers:
             writer_for(tmp_path / "made.zarr")._create(evil, store.segments)
         unsealed = tmp_path / "unsealed.h5"
         with h5py.File(path) as source, h5py.File(unsealed, "w") as target:
-            target.attrs.update(source.attrs, format_version=1)
+            target.attrs.update({**source.attrs, "format_version": 1})
+            del target.attrs["digest"]
             source.copy("segments", target)
             source.copy("hubert", target, name="a..b")
         with pytest.raises(StoreError, match="cannot be the name of a feature"):
@@ -416,7 +422,8 @@ class TestStrangers:
         path, other = tmp_path / "a.h5", tmp_path / "other.h5"
         make_store(path)
         with h5py.File(path) as source, h5py.File(other, "w") as target:
-            target.attrs.update(source.attrs, format_version=1)
+            target.attrs.update({**source.attrs, "format_version": 1})
+            del target.attrs["digest"]
             for name in source:
                 source.copy(name, target)
             length = target["hubert/length"][:]
@@ -489,7 +496,7 @@ class TestVersion1:
             writer.commit("hubert", 0, {5: made["hubert"][5]})
             writer.finish()
         store = open_store(path)
-        assert store.is_sealed and damages_of(path) == []
+        assert store.is_finished and damages_of(path) == []
         assert np.array_equal(store.read("hubert", 5), made["hubert"][5].values)
         assert np.array_equal(store.read("roberta", 33), made["roberta"][33].values)
 
@@ -519,3 +526,52 @@ def test_the_manifest_is_text_that_plain_zarr_reads(tmp_path):
     make_store(tmp_path / "a.zarr")
     text = zarr.open_group(str(tmp_path / "a.zarr"), mode="r")["manifest"][0].item()
     assert json.loads(text.split("\n", 1)[1])["dataset"] == "marketcalls"
+
+
+class TestUnfinished:
+    def test_a_part_in_the_place_of_another_is_refused(self, tmp_path):
+        path, made = tmp_path / "a.h5", make_store(tmp_path / "whole.h5")
+        with writer_for(path) as writer:
+            writer.prepare("marketcalls", TASKS, table(), SPECS, lengths_of(made))
+            fill(writer, made)
+        parts = path.with_name("a.h5.parts")
+        shutil.copy(parts / "hubert-000000.h5", parts / "hubert-000001.h5")
+        with pytest.raises(DamageError, match="hubert-000001.h5.*is a part of something else"):
+            open_store(path).states("hubert")
+        repair(path, damages_of(path))
+        filled_again(path, made)
+        assert_holds(path, made)
+
+    def test_a_damaged_column_is_noticed_and_mended_before_the_end_too(self, tmp_path):
+        path, made = tmp_path / "a.zarr", make_store(tmp_path / "whole.zarr")
+        with writer_for(path) as writer:
+            writer.prepare("marketcalls", TASKS, table(), SPECS, lengths_of(made))
+            writer.commit("hubert", 0, {row: made["hubert"][row] for row in range(32)})
+        overwrite(path / "segments/text/c/0", 100, b"\xff\xff")
+        assert [damage.reason for damage in damages_of(path)] == ["segments/text/c/0 is not what was written"]
+        filled_again(path, made)
+        assert_holds(path, made)
+
+
+def test_a_pipe_in_the_place_of_a_file_does_not_keep_anyone_waiting(tmp_path):
+    for file in ("manifest/c/0", "hubert/length/c/0", "hubert/features/c/0/0/0", "segments/text/zarr.json"):
+        path = tmp_path / f"{file.replace('/', '-')}.zarr"
+        make_store(path)
+        (path / file).unlink()
+        os.mkfifo(path / file)
+        assert damages_of(path)
+    os.mkfifo(tmp_path / "a.h5")
+    with pytest.raises(StoreError, match="is not a feature store"):
+        open_store(tmp_path / "a.h5")
+
+
+def test_an_hdf5_store_that_somebody_added_to_is_mended(tmp_path):
+    path = tmp_path / "a.h5"
+    made = make_store(path)
+    with h5py.File(path, "r+") as file:
+        file["notes"] = np.arange(100_000)
+        del file["notes"]
+        file.attrs["seen"] = "by me"
+    assert damages_of(path)
+    repair(path, damages_of(path))
+    assert_holds(path, made)
