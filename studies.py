@@ -18,6 +18,7 @@ from .features.durable import explained, write_whole, writer_lock
 from .features.segments import REMOVED
 from .features.store import default_store, open_store
 from .progress import Track, silent
+from .shown import as_line
 from .train import ablation
 from .train.learner import INTERRUPTED
 from .train.predict import predict
@@ -117,7 +118,7 @@ def score_run(
     scored.save(answers, scored_file(run, split))
     table = report.score_table(split, reports, paper.BESIDE if store.dataset == paper.DATASET else ())
     if answers.times_scored > 1:
-        table += f"\n\nThis run has now been scored on {split} {answers.times_scored} times."
+        table += f"\n\nThis run has now been scored on {as_line(split)} {answers.times_scored} times."
     return Scores(answers, table, tuple(files), len(prediction.left_out))
 
 
@@ -205,7 +206,7 @@ def _ablate(
             answer = scores_of(outcome.run, outcome.store, split, track)
             command = ablation.command_for(outcome.variant, outcome.store, outcome.seed)
             command += (
-                f" && msmt eval --run {shlex.quote(outcome.variant.settings_for(outcome.seed).name)} --split {split}"
+                f" && msmt eval --run {shlex.quote(outcome.variant.settings_for(outcome.seed).name)} --split {shlex.quote(split)}"
             )
             name, shown = outcome.variant.name, outcome.variant.paper
             answers.append(dataclasses.replace(answer, variant=name, command=command, paper=shown))

@@ -39,6 +39,7 @@ from ..features.store import (
     writer_for,
 )
 from ..progress import Track, silent
+from ..shown import as_cell, as_line
 from . import audio
 from .config import ExtractConfig
 from .corpora.registry import Corpus
@@ -163,8 +164,8 @@ class Summary:
             )
         if self.classes_after:
             for when, counts in (("without", self.classes_before), ("with", self.classes_after)):
-                shown = ", ".join(f"{name} {count}" for name, count in counts.items())
-                lines.append(f"  rows of {self.split} {when} copies: {shown}")
+                shown = ", ".join(f"{as_line(name)} {count}" for name, count in counts.items())
+                lines.append(f"  rows of {as_line(self.split)} {when} copies: {shown}")
         if self.silence:
             lines += [f"  {line}" for line in self.silence.lines()]
         remarks = (
@@ -187,7 +188,7 @@ class Summary:
             lines.append(
                 f"  {len(self.failures)} segments have no audio feature, listed in {self.failures_file}; the first:"
             )
-            lines.append(f"    {first.origin}: {first.audio}: {first.reason}")
+            lines.append("    " + as_line(f"{first.origin}: {first.audio}: {first.reason}"))
         if self.stopped_early:
             lines.append("  stopped early: more segments failed than --max-failures allows; what was computed stays")
         return lines
@@ -762,6 +763,6 @@ def _write_failures(path: Path, failures: Sequence[Failure]) -> Path | None:
     text = io.StringIO()
     rows = csv.DictWriter(text, [item.name for item in fields(Failure)])
     rows.writeheader()
-    rows.writerows(asdict(failure) for failure in failures)
+    rows.writerows({name: as_cell(cell) for name, cell in asdict(failure).items()} for failure in failures)
     write_whole(path, [text.getvalue().encode()])
     return path

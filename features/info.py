@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..shown import as_line
 from .segments import ORIGINAL, REMOVED
 from .store import MISSING, FeatureStore
 
@@ -58,12 +59,12 @@ def table_of(description: Mapping) -> str:
     if description["removed_segments"]:
         lines.append(f"{description['removed_segments']} more rows are of segments that have left the corpus")
     for split, content in description["splits"].items():
-        lines += ["", f"{split}: {content['segments']} segments of {content['recordings']} recordings"]
+        lines += ["", f"{as_line(split)}: {content['segments']} segments of {content['recordings']} recordings"]
         for task, labels in content["labels"].items():
-            shown = "  ".join(f"{label} {value:g}" for label, value in labels.items())
-            lines.append(f"  {task:<12} {shown}")
+            shown = "  ".join(f"{as_line(label)} {value:g}" for label, value in labels.items())
+            lines.append(f"  {as_line(task):<12} {shown}")
         if content["views"]:
-            shown = "  ".join(f"{view} {count}" for view, count in content["views"].items())
+            shown = "  ".join(f"{as_line(view)} {count}" for view, count in content["views"].items())
             lines.append(f"  {'copies':<12} {shown}")
     width = max(16, 2 + max(map(len, description["features"]), default=0))
     lines += ["", f"{'feature':<{width}}{'shape':<20}{'complete':>10}{'missing':>9}{'mean length':>13}  made by"]

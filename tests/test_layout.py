@@ -13,10 +13,10 @@ import pytest
 
 ROOT = Path(msmt.__file__).parent
 ALLOWED = {
-    "features": {"errors", "progress"},
-    "extract": {"errors", "progress", "features"},
-    "train": {"errors", "progress", "features"},
-    "evaluate": {"errors", "progress", "features"},
+    "features": {"errors", "progress", "shown"},
+    "extract": {"errors", "progress", "shown", "features"},
+    "train": {"errors", "progress", "shown", "features"},
+    "evaluate": {"errors", "progress", "shown", "features"},
 }
 
 

@@ -312,7 +312,7 @@ def _result(study, ranges: Sequence[Range], select: str, out: Path, is_interrupt
     ]
     table = pd.DataFrame(rows, columns=columns)
     with runs.written_aside(out / "trials.csv") as path:
-        table.drop(columns="rank").to_csv(path, index=False)
+        table.drop(columns="rank").map(as_cell).to_csv(path, index=False)
     best_file = None
     if len(table) and table["rank"].max() > -math.inf:
         best = runs.Run(out / "runs" / table.sort_values("rank", ascending=False).iloc[0]["run"])
