@@ -106,7 +106,10 @@ def extract(
     if plan:
         from .extract.plan import make_plan
 
-        echo("\n".join(make_plan(corpus, store, config, console.track(), views, silence).lines()))
+        made = make_plan(corpus, store, config, console.track(), views, silence)
+        for line in made.about:
+            console.say(line)
+        echo("\n".join(made.lines()))
         return
     if devices:
         from .extract.several import extract_on_devices

@@ -18,7 +18,8 @@ from ..features.spec import FeatureSpec
 from ..features.store import MISSING, FeatureStore
 from ..shown import as_line
 from .audio import wav_of
-from .pipeline import audio_identity, file_digest
+from .digests import file_digest
+from .pipeline import audio_identity
 from .silence import SilenceOptions, SilenceRemover
 from .sound import sound_of
 from .views import AUDIO_VIEWS, kind_of

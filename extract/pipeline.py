@@ -7,7 +7,6 @@ that a batch holds segments of like length; a block is committed as soon as its 
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import os
@@ -43,8 +42,10 @@ from ..shown import as_cell, as_line
 from . import audio
 from .config import ExtractConfig
 from .corpora.registry import Corpus
+from .digests import file_digest
 from .encoders import AudioEncoder, TextEncoder, as_stored, choose_device, feature_name, in_halves, native_precision
 from .removed import SilenceLog
+from .review import announced, reviewed
 from .silence import SilenceOptions, SilenceRemover
 from .sound import Input, load_input
 from .views import ViewOptions
@@ -274,6 +275,10 @@ def extract(
     Rows that are complete and unchanged are left alone. Segments whose audio cannot be used are
     listed in ``<store>.failures.csv`` and in the summary.
     """
+    corpus = reviewed(corpus, config.allow_shared_audio, track)
+    if config.share[0] == 1:
+        for line in announced(corpus, store):
+            say(line)
     wanted = wanted_rows(corpus, store, config, views)
     encoders = load_encoders(config, store, silence, wanted)
     tokens = tokenized(encoders.text, wanted.table)
@@ -312,19 +317,19 @@ def _prepared(
     """
     if not config.shard:
         with writer_for(store) as writer:
-            writer.prepare(corpus.name, corpus.tasks, table, specs, expected, config.overwrite)
+            writer.prepare(corpus.name, corpus.tasks, table, specs, expected, config.overwrite, corpus.facts)
             yield writer
         return
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
             with writer_for(store, shared=True) as writer:
-                if not writer.would_change(corpus.name, corpus.tasks, table, specs):
+                if not writer.would_change(corpus.name, corpus.tasks, table, specs, corpus.facts):
                     writer.store = open_store(store)
                     yield writer
                     return
             with writer_for(store) as writer:
-                writer.prepare(corpus.name, corpus.tasks, table, specs, expected, config.overwrite)
+                writer.prepare(corpus.name, corpus.tasks, table, specs, expected, config.overwrite, corpus.facts)
         except LockedError:
             if time.monotonic() > deadline:
                 raise
@@ -638,14 +643,6 @@ def audio_identity(made_by: str, recipes: Mapping[str, Mapping], segment: pd.Ser
     recipe = recipes.get(segment["view"])
     view = (json.dumps(recipe, sort_keys=True), segment["segment_id"], segment["view"]) if recipe else ()
     return identity_of(made_by, digest, *where, *view)
-
-
-def file_digest(path: Path) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    with open(path, "rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def _summary(

@@ -9,6 +9,9 @@ from ...errors import SettingError
 
 DATASETS = ("marketcalls", "generic")
 
+BY_RECORDING, BY_SPEAKER = "recording", "speaker"  # what made splits may keep together, besides a column
+ALL = "all"  # columns
+
 CHOICES = {
     "label_level": ("recording", "segment"),
     "label_kind": ("classes", "value"),
@@ -68,6 +71,13 @@ class GenericOptions:
     split_ratios: str = "0.8,0.1,0.1"
     """Shares of train, val and test where splits are made; each gets at least one recording."""
 
+    split_by: str = ""
+    """What is kept in one split where splits are made: recording, speaker, or all recordings that have one value of the
+    column of that name. Unless given, speaker where that column is there and filled, else recording."""
+
+    keep_columns: str = ""
+    """Further columns to keep in the store's table, separated by commas, or all; they are called extra_NAME there."""
+
     split_seed: int = 0
     """Seed of the order in which recordings are shared out where splits are made."""
 
@@ -76,7 +86,8 @@ class GenericOptions:
             if getattr(self, name) not in choices:
                 raise SettingError(f"{name} must be {' or '.join(choices)}, but is {getattr(self, name)!r}")
         for field in dataclasses.fields(self):
-            if field.name.endswith(("_column", "_columns")) and not getattr(self, field.name).strip():
+            may_be_empty = field.name == "keep_columns"
+            if field.name.endswith(("_column", "_columns")) and not may_be_empty and not getattr(self, field.name).strip():
                 raise SettingError(f"{field.name} must name a column, but is empty")
         if len(set(self.labels)) != len(self.labels) or not self.labels:
             raise SettingError(f"label_columns must name different columns, but is {self.label_columns!r}")
@@ -88,6 +99,19 @@ class GenericOptions:
     def labels(self) -> tuple[str, ...]:
         """The names in ``label_columns``."""
         return tuple(name.strip() for name in self.label_columns.split(",") if name.strip())
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The names in ``keep_columns``, which must exist; none for all."""
+        names = tuple(name.strip() for name in self.keep_columns.split(",") if name.strip())
+        return () if names == (ALL,) else names
+
+    @property
+    def split_by_columns(self) -> tuple[str, ...]:
+        """The column that ``split_by`` needs, if any."""
+        if self.split_by in ("", BY_RECORDING):
+            return ()
+        return (self.speaker_column if self.split_by == BY_SPEAKER else self.split_by,)
 
     @property
     def ratios(self) -> tuple[float, float, float]:
