@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from ..shown import as_line
+from .overview import suspicions
 from .segments import ORIGINAL, REMOVED
+from .sharing import FACT, Shared, fact_of, shared_between_splits, sharing_lines, sounds_in
 from .store import MISSING, FeatureStore
 
 
@@ -19,6 +21,8 @@ def describe(store: FeatureStore) -> dict:
     views = rows[rows["view"] != ORIGINAL]
     gone = segments[(segments["split"] == REMOVED) & (segments["view"] == ORIGINAL)]
     splits = list(dict.fromkeys(present["split"]))
+    files, stretches = sounds_in(store)
+    shared = shared_between_splits(segments, files)
     padded = sum(len(segments) * spec.max_rows * spec.width * 2 for spec in store.specs.values())
     return {
         "path": str(store.path),
@@ -42,6 +46,10 @@ def describe(store: FeatureStore) -> dict:
             }
             for split in splits
         },
+        "shared": [{"what": each.what, "splits": list(each.splits), "names": list(each.names)} for each in shared],
+        "sharing": [*_recorded(store, shared), *sharing_lines(shared, segments)],
+        "suspicions": suspicions(segments, store.tasks, stretches),
+        "facts": dict(store.head.facts),
         "features": {name: _feature(store, name, rows.index.to_numpy()) for name in store.specs},
         "bytes_on_disk": store.bytes_on_disk(),
         "bytes_valid": sum(_valid_bytes(store, name) for name in store.specs),
@@ -66,6 +74,8 @@ def table_of(description: Mapping) -> str:
         if content["views"]:
             shown = "  ".join(f"{as_line(view)} {count}" for view, count in content["views"].items())
             lines.append(f"  {'copies':<12} {shown}")
+    remarks = [*description["sharing"], *(f"look: {line}" for line in description["suspicions"])]
+    lines += ["", *remarks] if remarks else []
     width = max(16, 2 + max(map(len, description["features"]), default=0))
     lines += ["", f"{'feature':<{width}}{'shape':<20}{'complete':>10}{'missing':>9}{'mean length':>13}  made by"]
     for name, feature in description["features"].items():
@@ -81,6 +91,16 @@ def table_of(description: Mapping) -> str:
     against_valid = f", {disk / valid:.3f} x the valid values" if valid else ""
     lines += ["", f"on disk {_size(disk)}{against_valid}; padded it would be {_size(padded)}"]
     return "\n".join(lines)
+
+
+def _recorded(store: FeatureStore, shared: Sequence[Shared]) -> list[str]:
+    """What the store was told of audio in two splits, where its rows alone do not show it."""
+    shown = {tuple(pair["splits"]) for pair in fact_of(shared).get(FACT, ())}
+    return [
+        f"{as_line(' and '.join(pair['splits']))} share the audio of {pair['count']} segments, which was allowed"
+        for pair in store.head.facts.get(FACT, ())
+        if tuple(pair["splits"]) not in shown
+    ]
 
 
 def _labels(task, rows) -> dict[str, float]:

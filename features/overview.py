@@ -46,7 +46,7 @@ def counts_table(table: pd.DataFrame, tasks: Sequence[Task]) -> list[str]:
     if len(speakers):
         counts = [f"{speakers['speaker'][speakers['split'] == split].nunique()} in {as_line(split)}" for split in splits]
         unknown = len(rows) - len(speakers)
-        lines += ["", f"speakers: {', '.join(counts)}" + (f"; unknown of {unknown} segments" if unknown else "")]
+        lines += ["", f"speakers: {', '.join(counts)}" + (f"; unknown of {_segments(unknown)}" if unknown else "")]
     return "\n".join(lines).split("\n")
 
 

@@ -132,17 +132,16 @@ def remarks_on(split: str, facts: Mapping[str, object], shared: Sequence[Shared]
     for pair in facts.get(FACT, ()):
         if split in pair["splits"]:
             other = next(name for name in pair["splits"] if name != split)
+            count = f"{pair['count']} segment{'s' if pair['count'] != 1 else ''}"
+            named = _listed(pair["examples"], pair["count"])
             remarks.append(
-                f"The audio of {pair['count']} segment{'s' if pair['count'] != 1 else ''} of {as_line(split)} is in"
-                f" {as_line(other)} as well ({_listed(pair['examples'], pair['count'])}): what was learnt by heart counts as right."
+                f"The audio of {count} of {as_line(split)} is in {as_line(other)} as well ({named}): what was learnt by"
+                " heart counts as right."
             )
-    recorded = {frozenset(pair["splits"]) for pair in facts.get(FACT, ())}
+    recorded = {tuple(pair["splits"]) for pair in facts.get(FACT, ())}
     for each in shared:
-        if split in each.splits and not (each.what == "audio" and frozenset(each.splits) in recorded):
-            other = next(name for name in each.splits if name != split)
-            remarks.append(
-                f"{as_line(split)} and {as_line(other)} share {each.count}: {_listed(each.names)}."
-            )
+        if split in each.splits and not (each.what == "audio" and each.splits in recorded):
+            remarks.append(f"{each.line}.")
     return remarks
 
 

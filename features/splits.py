@@ -22,16 +22,16 @@ def kind_of_split(name: str) -> str:
 
 
 def split_named(asked: str, there: Iterable[str]) -> str:
-    """The split that is meant by ``asked`` among those that are there: itself, or the only one of the same kind.
+    """The split that is meant by ``asked`` among those that are there: itself, or the only one that it can mean.
 
-    ``train`` means ``Train`` or ``training`` where nothing is called ``train``. What means none of them stays as it is.
+    Case does not count, and ``train``, ``val`` and ``test`` mean whatever is called by a usual name for them, such as
+    ``dev`` for ``val``. What means none of them stays as it is.
     """
     there = list(dict.fromkeys(there))
     if asked in there:
         return asked
     same = [name for name in there if name.casefold() == asked.casefold()]
-    kind = kind_of_split(asked)
-    found = same or [name for name in there if kind and kind_of_split(name) == kind]
+    found = same or [name for name in there if asked in _NAMES and kind_of_split(name) == asked]
     return found[0] if len(found) == 1 else asked
 
 

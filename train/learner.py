@@ -19,6 +19,7 @@ import pandas as pd
 import torch
 
 from ..errors import RunError, SettingError
+from ..features.sharing import shared_in
 from ..features.tasks import Task
 from ..shown import as_line
 from . import runs
@@ -316,6 +317,9 @@ class Learner:
             f"learns from {_counted(learning)} of split {as_line(learning.split)}, "
             f"is judged by {_counted(validation)} of split {as_line(validation.split)}"
         )
+        for shared in shared_in(self.store):
+            if learning.split in shared.splits or validation.split in shared.splits:
+                yield f"splits are not apart: {shared.line}"
         if len(self.material.left_out):
             left_out = f"{len(self.material.left_out)} segments without features"
             yield f"left out: {left_out}, see {self.run.path / 'left-out.csv'}"
