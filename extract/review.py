@@ -46,7 +46,7 @@ def announced(corpus: Corpus, store: Path) -> list[str]:
         " ".join(map(str, place)) if place[0] else ""
         for place in zip(corpus.sounds, table["start"], table["end"], table["channel"], strict=True)
     ]
-    lines += [f"look: {line}" for line in suspicions(table, corpus.tasks, np.array(stretches, object))]
+    lines += [f"warning: {line}" for line in suspicions(table, corpus.tasks, np.array(stretches, object))]
     if store.exists():
         there = open_store(store)
         lines += [f"{store}: {line}" for line in changes(there.segments, there.tasks, table, corpus.tasks)]

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..shown import as_line
 from .overview import suspicions
-from .segments import ORIGINAL, REMOVED
+from .segments import EXTRA, ORIGINAL, REMOVED
 from .sharing import FACT, Shared, fact_of, shared_between_splits, sharing_lines, sounds_in
 from .store import MISSING, FeatureStore
 
@@ -33,11 +33,13 @@ def describe(store: FeatureStore) -> dict:
         "segments": len(present),
         "recordings": int(present["recording_id"].nunique()),
         "removed_segments": len(gone),
+        "columns": [column.removeprefix(EXTRA) for column in segments if column.startswith(EXTRA)],
         "views": {view: int(count) for view, count in rows["view"].value_counts(sort=False).items()},
         "splits": {
             split: {
                 "recordings": int(present["recording_id"][present["split"] == split].nunique()),
                 "segments": int((present["split"] == split).sum()),
+                "speakers": present["speaker"][(present["split"] == split) & (present["speaker"] != "")].nunique(),
                 "views": {
                     view: int(count)
                     for view, count in views["view"][views["split"] == split].value_counts(sort=False).items()
@@ -64,17 +66,21 @@ def table_of(description: Mapping) -> str:
         f" {description['recordings']} recordings, made {description['created']} by msmt {description['msmt_version']}",
         f"fingerprint {description['fingerprint']}",
     ]
+    if description["columns"]:
+        lines.append(f"with the columns {as_line(', '.join(description['columns']))} of the corpus")
     if description["removed_segments"]:
         lines.append(f"{description['removed_segments']} more rows are of segments that have left the corpus")
     for split, content in description["splits"].items():
-        lines += ["", f"{as_line(split)}: {content['segments']} segments of {content['recordings']} recordings"]
+        speakers = f", {content['speakers']} speaker{'s' if content['speakers'] != 1 else ''}" if content["speakers"] else ""
+        counted = f"{content['segments']} segments of {content['recordings']} recordings{speakers}"
+        lines += ["", f"{as_line(split)}: {counted}"]
         for task, labels in content["labels"].items():
             shown = "  ".join(f"{as_line(label)} {value:g}" for label, value in labels.items())
             lines.append(f"  {as_line(task):<12} {shown}")
         if content["views"]:
             shown = "  ".join(f"{as_line(view)} {count}" for view, count in content["views"].items())
             lines.append(f"  {'copies':<12} {shown}")
-    remarks = [*description["sharing"], *(f"look: {line}" for line in description["suspicions"])]
+    remarks = [*description["sharing"], *(f"warning: {line}" for line in description["suspicions"])]
     lines += ["", *remarks] if remarks else []
     width = max(16, 2 + max(map(len, description["features"]), default=0))
     lines += ["", f"{'feature':<{width}}{'shape':<20}{'complete':>10}{'missing':>9}{'mean length':>13}  made by"]

@@ -100,13 +100,14 @@ def test_what_was_read_is_shown_unless_nothing_is_to_be_said(here, monkeypatch, 
         assert run(monkeypatch, *EXTRACT, *arguments) == 0
         shown = capsys.readouterr().out
         assert "label  train  val  test  all" in shown and "calm       2    2     1    5" in shown
-        assert "look: classes 'angry' (6 segments) and 'angri' (1 segment) of label differ by one letter" in shown
+        assert "warning: classes 'angri' (1 segment) and 'angry' (6 segments) of label differ by one letter" in shown
         assert "train and test share 1 speaker: amy" in shown
     assert run(monkeypatch, *EXTRACT, "--plan", "-q") == 0
     assert capsys.readouterr().out.startswith("cache/generic.zarr: 12 segments")
     assert run(monkeypatch, "info", "cache/generic.zarr") == 0
     shown = capsys.readouterr().out
-    assert "train and test share 1 speaker: amy" in shown and "look: classes 'angry'" in shown
+    assert "train: 6 segments of 6 recordings, 1 speaker\n" in shown and "warning: classes 'angri'" in shown
+    assert "train and test share 1 speaker: amy" in shown
     assert run(monkeypatch, "info", "cache/generic.zarr", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert {"what": "speaker", "splits": ["train", "val"], "names": ["amy"]} in told["shared"]

@@ -151,7 +151,7 @@ def test_counts_and_what_splits_share_are_shown_of_every_corpus(tmp_path):
 def test_the_very_same_audio_under_two_labels_is_named(tmp_path):
     folder = written(tmp_path, clips())
     (folder / "audio/1.wav").write_bytes((folder / "audio/0.wav").read_bytes())
-    assert "look: the same audio has different labels of label in 1 case: 0 calm, 1 angry" in lines_of(folder)
+    assert "warning: the same audio has different labels of label in 1 case: 0 calm, 1 angry" in lines_of(folder)
 
 
 def test_an_extraction_says_what_it_read_and_what_has_changed(tmp_path, encoders):
