@@ -72,7 +72,11 @@ def _lines(stream) -> Track:
                 last_line = now
                 left = (total - done) * (now - started) / max(done, 1)
                 rate = _rate(done, now - started, unit)
-                print(f"{as_line(description)}: {done}/{total} {unit}, {rate}, {_clock(left)} left", file=stream, flush=True)
+                print(
+                    f"{as_line(description)}: {done}/{total} {unit}, {rate}, {_clock(left)} left",
+                    file=stream,
+                    flush=True,
+                )
 
         yield advance
 

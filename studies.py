@@ -82,7 +82,7 @@ def score_run(
 ) -> Scores:
     """Score a run's best weights on a split, write what comes of it into its directory, and count that it was scored."""
     store = open_store(store_path)
-    split = split_named(split, store.segments["split"])
+    split = split_named(split, store.segments["split"].unique())
     prediction = predict(run.path, store, split, track, device=device)
     groups = prediction.recording_ids if prediction.segment_ids is not None else None
     reports = metrics.evaluate(store.tasks, prediction.labels, prediction.outputs, groups, resamples=resamples)
@@ -134,7 +134,7 @@ def scored_file(run: Run, split: str) -> Path:
 
 def scores_of(run: Run, store_path: Path, split: str, track: Track = silent) -> scored.Scored:
     """A run's answers on a split, without scoring it again if it was."""
-    split = split_named(split, open_store(store_path).segments["split"])
+    split = split_named(split, open_store(store_path).segments["split"].unique())
     path = scored_file(run, split)
     if path.exists():
         kept = scored.load(path)
@@ -211,9 +211,8 @@ def _ablate(
         if outcome.is_done:
             answer = scores_of(outcome.run, outcome.store, split, track)
             command = ablation.command_for(outcome.variant, outcome.store, outcome.seed)
-            command += (
-                f" && msmt eval --run {shlex.quote(outcome.variant.settings_for(outcome.seed).name)} --split {shlex.quote(split)}"
-            )
+            command += f" && msmt eval --run {shlex.quote(outcome.variant.settings_for(outcome.seed).name)}"
+            command += f" --split {shlex.quote(split)}"
             name, shown = outcome.variant.name, outcome.variant.paper
             answers.append(dataclasses.replace(answer, variant=name, command=command, paper=shown))
 

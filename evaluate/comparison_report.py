@@ -46,7 +46,9 @@ def write_comparison(
         f"{stem}.png": intervals_png(comparison),
     }
     if disagreements is not None:
-        contents[f"{stem}-disagreements.csv"] = disagreements.map(as_cell).rename(columns=as_cell).to_csv(index=False).encode()
+        contents[f"{stem}-disagreements.csv"] = (
+            disagreements.map(as_cell).rename(columns=as_cell).to_csv(index=False).encode()
+        )
     folder.mkdir(parents=True, exist_ok=True)
     write_all_whole({folder / name: [content] for name, content in contents.items()})
     return [folder / name for name in contents]

@@ -9,7 +9,7 @@ import numpy as np
 from ..shown import as_line
 from .overview import suspicions
 from .segments import EXTRA, ORIGINAL, REMOVED
-from .sharing import FACT, Shared, fact_of, shared_between_splits, sharing_lines, sounds_in
+from .sharing import Shared, recorded_in, shared_between_splits, sharing_lines, sounds_in
 from .store import MISSING, FeatureStore
 
 
@@ -49,8 +49,10 @@ def describe(store: FeatureStore) -> dict:
             for split in splits
         },
         "shared": [{"what": each.what, "splits": list(each.splits), "names": list(each.names)} for each in shared],
-        "sharing": [*_recorded(store, shared), *sharing_lines(shared, segments)],
-        "suspicions": suspicions(segments, store.tasks, stretches),
+        "sharing": _sharing(store, shared),
+        "suspicions": suspicions(
+            segments, store.tasks, stretches, any(spec.modality == "text" for spec in store.specs.values())
+        ),
         "facts": dict(store.head.facts),
         "features": {name: _feature(store, name, rows.index.to_numpy()) for name in store.specs},
         "bytes_on_disk": store.bytes_on_disk(),
@@ -71,7 +73,9 @@ def table_of(description: Mapping) -> str:
     if description["removed_segments"]:
         lines.append(f"{description['removed_segments']} more rows are of segments that have left the corpus")
     for split, content in description["splits"].items():
-        speakers = f", {content['speakers']} speaker{'s' if content['speakers'] != 1 else ''}" if content["speakers"] else ""
+        speakers = (
+            f", {content['speakers']} speaker{'s' if content['speakers'] != 1 else ''}" if content["speakers"] else ""
+        )
         counted = f"{content['segments']} segments of {content['recordings']} recordings{speakers}"
         lines += ["", f"{as_line(split)}: {counted}"]
         for task, labels in content["labels"].items():
@@ -99,14 +103,12 @@ def table_of(description: Mapping) -> str:
     return "\n".join(lines)
 
 
-def _recorded(store: FeatureStore, shared: Sequence[Shared]) -> list[str]:
-    """What the store was told of audio in two splits, where its rows alone do not show it."""
-    shown = {tuple(pair["splits"]) for pair in fact_of(shared).get(FACT, ())}
-    return [
-        f"{as_line(' and '.join(pair['splits']))} share the audio of {pair['count']} segments, which was allowed"
-        for pair in store.head.facts.get(FACT, ())
-        if tuple(pair["splits"]) not in shown
-    ]
+def _sharing(store: FeatureStore, shared: Sequence[Shared]) -> list[str]:
+    """What splits have in common by the rows, and by what the store was told where the rows alone do not show it."""
+    shown = {each.splits for each in shared if each.what == "audio"}
+    recorded = [(splits, what) for splits, what in recorded_in(store.head.facts) if splits not in shown]
+    told = [f"{as_line(' and '.join(splits))} share {what}" for splits, what in recorded]
+    return [*told, *(sharing_lines(shared, store.segments) if shared or not told else [])]
 
 
 def _labels(task, rows) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import unicodedata
 from collections.abc import Sequence
 from itertools import combinations
@@ -28,7 +27,7 @@ def counts_table(table: pd.DataFrame, tasks: Sequence[Task]) -> list[str]:
     Recordings stand in brackets where they have several segments. Coarser tasks follow from the finest and have none.
     """
     rows = _counted(table)
-    splits = list(dict.fromkeys(rows["split"]))
+    splits = rows["split"].unique().tolist()
     several = rows["recording_id"].nunique() < len(rows)
     lines = ["segments (recordings) by class and split:" if several else "segments by class and split:"]
     for task in [task for task in tasks if not task.coarsens] or [None]:
@@ -44,19 +43,21 @@ def counts_table(table: pd.DataFrame, tasks: Sequence[Task]) -> list[str]:
             lines += _ranges(rows, task, splits)
     speakers = rows[rows["speaker"] != ""]
     if len(speakers):
-        counts = [f"{speakers['speaker'][speakers['split'] == split].nunique()} in {as_line(split)}" for split in splits]
+        counts = [
+            f"{speakers['speaker'][speakers['split'] == split].nunique()} in {as_line(split)}" for split in splits
+        ]
         unknown = len(rows) - len(speakers)
         lines += ["", f"speakers: {', '.join(counts)}" + (f"; unknown of {_segments(unknown)}" if unknown else "")]
     return "\n".join(lines).split("\n")
 
 
 def suspicions(
-    table: pd.DataFrame, tasks: Sequence[Task], stretches: Sequence | None = None, column: str = "text"
+    table: pd.DataFrame, tasks: Sequence[Task], stretches: Sequence | None = None, with_text: bool = True
 ) -> list[str]:
     """What looks like a mistake of the corpus, a line each, with names.
 
-    ``stretches`` (N,) are equal where two rows have the very same audio, ``""`` where they have none. ``column`` is
-    what the corpus calls its transcripts.
+    ``stretches`` (N,) are equal where two rows have the very same audio, ``""`` where they have none. ``with_text``
+    is false where transcripts are not wanted.
     """
     rows = _counted(table)
     lines = []
@@ -67,22 +68,22 @@ def suspicions(
     for task in tasks:
         if not task.coarsens and not task.is_value:
             lines += _absent_classes(rows, task)
-    if len(rows) and (rows["text"] == "").all():
-        lines.append(f"every transcript is empty (column {as_line(column)}): text says nothing")
+    if with_text and len(rows) and (rows["text"] == "").all():
+        lines.append("every transcript is empty, so text says nothing")
     if stretches is not None:
         lines += _heard_differently(rows, tasks, np.asarray(stretches, object)[rows.index.to_numpy()])
     return lines
 
 
-def changes(
-    old: pd.DataFrame, old_tasks: Sequence[Task], new: pd.DataFrame, tasks: Sequence[Task]
-) -> list[str]:
+def changes(old: pd.DataFrame, old_tasks: Sequence[Task], new: pd.DataFrame, tasks: Sequence[Task]) -> list[str]:
     """What a corpus says otherwise now of segments that a store holds: recordings, splits, speakers and labels."""
     before, after = (_counted(table).drop_duplicates("segment_id").set_index("segment_id") for table in (old, new))
     both = after.index[after.index.isin(before.index)]
     before, after = before.loc[both], after.loc[both]
-    columns = [(name, before[column].to_numpy(), after[column].to_numpy())
-               for name, column in (("recording", "recording_id"), ("split", "split"), ("speaker", "speaker"))]  # fmt: skip
+    columns = [
+        (name, before[column].to_numpy(), after[column].to_numpy())
+        for name, column in (("recording", "recording_id"), ("split", "split"), ("speaker", "speaker"))
+    ]
     known = {task.name: task for task in old_tasks}
     for task in tasks:
         if task.name in known:
@@ -93,7 +94,9 @@ def changes(
         if len(differ):
             named = [f"{both[row]} {was[row] or 'none'} → {now[row] or 'none'}" for row in differ[:_MOST_NAMES]]
             lines.append(f"{as_line(what)} changed for {_segments(len(differ))}: {_listed(named, len(differ))}")
-    lines += [f"task {as_line(name)} is not in the corpus any more" for name in known if name not in {t.name for t in tasks}]
+    lines += [
+        f"task {as_line(name)} is not in the corpus any more" for name in known if name not in {t.name for t in tasks}
+    ]
     lines += [f"task {as_line(task.name)} is new" for task in tasks if task.name not in known]
     return lines
 
@@ -131,7 +134,7 @@ def _ranges(rows: pd.DataFrame, task: Task, splits: Sequence[str]) -> list[str]:
 
 def _alike_classes(rows: pd.DataFrame, task: Task) -> list[str]:
     """Pairs of names that differ by case, accents or spacing, or by one letter where one of them is rare."""
-    counts = [int((rows[task.column] == index).sum()) for index in range(len(task.classes))]
+    counts = np.bincount(rows[task.column] + 1, minlength=len(task.classes) + 1)[1:].tolist()  # from -1, no label
     lines = []
     for (name, count), (other, others) in combinations(zip(task.classes, counts, strict=True), 2):
         if not count or not others:
@@ -174,11 +177,12 @@ def within_one_edit(one: str, other: str) -> bool:
 
 def _odd_splits(rows: pd.DataFrame) -> list[str]:
     lines = []
-    for split in dict.fromkeys(rows["split"]):
+    for split in rows["split"].unique():
         if not is_usual(split):
             near = next((name for name in usual_names() if within_one_edit(split.casefold(), name)), "")
             meant = f"is it {near}?" if near else "train and eval find it by --train-split and --split alone"
-            lines.append(f"split {as_line(split)!r} ({_segments(int((rows['split'] == split).sum()))}) is none of the usual names: {meant}")
+            count = _segments(int((rows["split"] == split).sum()))
+            lines.append(f"split {as_line(split)!r} ({count}) is none of the usual names: {meant}")
     return lines
 
 
@@ -186,22 +190,25 @@ def _absent_classes(rows: pd.DataFrame, task: Task) -> list[str]:
     """Classes that a split lacks though others have them; splits without any label have none to lack."""
     lines = []
     there = set(rows[task.column]) - {NO_LABEL}
-    for split in dict.fromkeys(rows["split"]):
+    for split in rows["split"].unique():
         here = set(rows[task.column][rows["split"] == split]) - {NO_LABEL}
         absent = [task.classes[index] for index in sorted(there - here)]
         if here and absent:
             plural = "es" if len(absent) > 1 else ""
-            lines.append(f"split {as_line(split)} has no segment of class{plural} {_listed(absent)} of {as_line(task.name)}")
+            lines.append(
+                f"split {as_line(split)} has no segment of class{plural} {_listed(absent)} of {as_line(task.name)}"
+            )
     return lines
 
 
 def _heard_differently(rows: pd.DataFrame, tasks: Sequence[Task], stretches: np.ndarray) -> list[str]:
     """The very same audio with more than one label."""
+    repeated = pd.Series(stretches).duplicated(keep=False).to_numpy() & (stretches != "")
+    if not repeated.any():
+        return []
     groups: dict[object, list[int]] = {}
-    for place, stretch in enumerate(stretches):
-        if stretch != "":
-            groups.setdefault(stretch, []).append(place)
-    groups = {stretch: places for stretch, places in groups.items() if len(places) > 1}
+    for place in np.flatnonzero(repeated):
+        groups.setdefault(stretches[place], []).append(int(place))
     ids = rows["segment_id"].to_numpy()
     lines = []
     for task in [task for task in tasks if not task.coarsens]:

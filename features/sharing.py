@@ -62,16 +62,19 @@ def shared_between_splits(table: pd.DataFrame, sounds: Sequence | None = None) -
     names, splits = table["segment_id"].to_numpy(), table["split"].to_numpy()
     found = []
     for what, values in columns.items():
-        places: dict[str, dict[object, int]] = {}  # the first row of each value, by split
-        for row in np.flatnonzero(counting):
-            if values[row] != "":
-                places.setdefault(splits[row], {}).setdefault(values[row], int(row))
-        for one, other in combinations(places, 2):
-            both = [value for value in places[one] if value in places[other]]
-            rows = tuple((places[one][value], places[other][value]) for value in both)
-            called = [f"{names[a]} = {names[b]}" for a, b in rows] if what == "audio" else map(str, both)
-            if both:
-                found.append(Shared(what, (one, other), tuple(called), rows))
+        first = pd.DataFrame({"value": values, "split": splits, "row": np.arange(len(table))})[
+            counting & (values != "")
+        ]
+        first = first.drop_duplicates(["value", "split"])
+        order = {split: place for place, split in enumerate(first["split"].unique())}
+        pairs: dict[tuple[str, str], list[tuple[object, tuple[int, int]]]] = {}
+        for value, of_value in first[first["value"].duplicated(keep=False)].groupby("value", sort=False):
+            rows = sorted(zip(of_value["split"], of_value["row"], strict=True), key=lambda item: order[item[0]])
+            for (one, here), (other, there) in combinations(rows, 2):
+                pairs.setdefault((one, other), []).append((value, (int(here), int(there))))
+        for pair in sorted(pairs, key=lambda pair: (order[pair[0]], order[pair[1]])):
+            called = [f"{names[a]} = {names[b]}" if what == "audio" else str(value) for value, (a, b) in pairs[pair]]
+            found.append(Shared(what, pair, tuple(called), tuple(rows for _, rows in pairs[pair])))
     return found
 
 
@@ -81,10 +84,10 @@ def shared_in(store) -> list[Shared]:
 
 
 def sounds_in(store) -> tuple[np.ndarray, np.ndarray]:
-    """For each row of a store, what its audio file holds, and which stretch of that it is; ``""`` where there is none."""
+    """For each row of a store, what its audio file holds, and which stretch of it that is; ``""`` without audio."""
     table = store.segments
     paths = table["audio"].to_numpy()
-    stretch = [tuple(map(str, row)) for row in zip(paths, table["start"], table["end"], table["channel"], strict=True)]
+    stretch = table.groupby(["audio", "start", "end", "channel"], sort=False, dropna=False).ngroup().to_numpy(copy=True)
     heard = [name for name, spec in store.specs.items() if spec.modality == "audio"]
     identity = store.states(heard[0]).identity if heard else np.zeros(len(table), np.uint64)
     home: dict[object, object] = {}  # of each path the first one that the same was heard in
@@ -95,12 +98,12 @@ def sounds_in(store) -> tuple[np.ndarray, np.ndarray]:
         return path
 
     first: dict[int, int] = {}
-    for row in np.flatnonzero((identity != 0) & (table["view"] == ORIGINAL).to_numpy()):
+    repeated = pd.Series(identity).duplicated(keep=False).to_numpy() & (identity != 0)
+    for row in np.flatnonzero(repeated & (table["view"] == ORIGINAL).to_numpy()):
         known = first.setdefault(int(identity[row]), int(row))
         home[home_of(paths[row])] = home_of(paths[known])
         stretch[row] = stretch[known]
-    files = np.array([home_of(path) for path in paths], object)
-    return files, np.array([" ".join(place) if place[0] else "" for place in stretch], object)
+    return np.array([home_of(path) for path in paths], object), np.where(paths == "", "", stretch.astype(object))
 
 
 def sharing_lines(shared: Sequence[Shared], table: pd.DataFrame) -> list[str]:
@@ -126,21 +129,29 @@ def fact_of(shared: Sequence[Shared]) -> dict[str, object]:
     return {FACT: pairs} if pairs else {}
 
 
+def recorded_in(facts: Mapping[str, object]) -> list[tuple[tuple[str, str], str]]:
+    """What ``fact_of`` has left in a store: pairs of splits, and what to say of each. Anything else is passed over."""
+    found = []
+    pairs = facts.get(FACT)
+    for pair in pairs if isinstance(pairs, list) else []:
+        match pair:
+            case {"splits": [str(one), str(other)], "count": int(count), "examples": list(examples)}:
+                number = f"{count} segment{'s' if count != 1 else ''}"
+                found.append(((one, other), f"the audio of {number}: {_listed(examples, count)}"))
+    return found
+
+
 def remarks_on(split: str, facts: Mapping[str, object], shared: Sequence[Shared]) -> list[str]:
     """What a reader of figures of ``split`` must know: that its audio or its speakers are in other splits too."""
-    remarks = []
-    for pair in facts.get(FACT, ()):
-        if split in pair["splits"]:
-            other = next(name for name in pair["splits"] if name != split)
-            count = f"{pair['count']} segment{'s' if pair['count'] != 1 else ''}"
-            named = _listed(pair["examples"], pair["count"])
-            remarks.append(
-                f"The audio of {count} of {as_line(split)} is in {as_line(other)} as well ({named}): what was learnt by"
-                " heart counts as right."
-            )
-    recorded = {tuple(pair["splits"]) for pair in facts.get(FACT, ())}
+    recorded = recorded_in(facts)
+    remarks = [
+        f"{as_line(' and '.join(splits))} share {what}. What was learnt by heart counts as right."
+        for splits, what in recorded
+        if split in splits
+    ]
+    known = {splits for splits, _ in recorded}
     for each in shared:
-        if split in each.splits and not (each.what == "audio" and each.splits in recorded):
+        if split in each.splits and not (each.what == "audio" and each.splits in known):
             remarks.append(f"{each.line}.")
     return remarks
 

@@ -36,7 +36,7 @@ def split_named(asked: str, there: Iterable[str]) -> str:
 
 
 def is_usual(name: str) -> bool:
-    """Whether a split's name tells what it is for: ``Dev``, ``test-clean``, ``fold3`` or ``7`` do, ``tset`` does not."""
+    """Whether a split's name tells what it is for, as do ``Dev``, ``test-clean`` and ``fold3``, but not ``tset``."""
     words = [word for word in re.split(r"[^a-z]+", name.casefold()) if word]
     return not words or any(word in _KINDS or word in _KNOWN_BESIDES for word in words)
 

@@ -1,4 +1,4 @@
-"""What the commands show of a corpus: counts, likely mistakes, what splits share, and no name that commands a terminal."""
+"""What the commands show of a corpus: counts, likely mistakes, what splits share; and no name commands a terminal."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ def test_no_name_of_a_corpus_reaches_the_terminal_or_a_spreadsheet_as_a_command(
     one, two = sorted(path.name for path in (here / "runs").iterdir() if not path.is_symlink())
     assert run(monkeypatch, "compare", one, two, "--split", test) == 0
     shown = "".join(capfd.readouterr())
-    assert "calm\\x1b[2J" in shown and not any(mark in shown for mark in HOSTILE if not mark.isprintable() or mark > "~")
+    assert "calm\\x1b[2J" in shown and not any(
+        mark in shown for mark in HOSTILE if not mark.isprintable() or mark > "~"
+    )
     lists = [*here.rglob("*.csv"), *here.rglob("*.md"), *here.rglob("*.tex")]
     lists = [path for path in lists if path.parent.name != "generic"]
     assert {path.name for path in lists} >= {"generic.failures.csv", "left-out.csv", "comparison.csv", "comparison.md"}
@@ -125,7 +127,7 @@ def test_shared_audio_is_refused_or_allowed_and_then_never_forgotten(here, monke
     assert run(monkeypatch, "train", *SMALL) == 0
     capsys.readouterr()
     assert run(monkeypatch, "eval") == 0
-    assert "The audio of 1 segment of test is in train as well (0 = 11)" in capsys.readouterr().out
+    assert "train and test share the audio of 1 segment: 0 = 11. What was learnt by heart" in capsys.readouterr().out
     assert run(monkeypatch, "info", "cache/generic.zarr") == 0
     assert "train and test share the audio of 1 segment: 0 = 11" in capsys.readouterr().out
 

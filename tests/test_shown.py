@@ -60,8 +60,10 @@ class TestTables:
         return evaluate([self.task], labels, {self.task.name: np.eye(2)[LABELS]}, resamples=100)
 
     def compared(self):
-        runs = [run_of(f"+{name}{HOSTILE}", answer, LABELS, tasks=(self.task,), split=f"t{HOSTILE}")
-                for name, answer in (("a", LABELS), ("b", 1 - LABELS))]  # fmt: skip
+        runs = [
+            run_of(f"+{name}{HOSTILE}", answer, LABELS, tasks=(self.task,), split=f"t{HOSTILE}")
+            for name, answer in (("a", LABELS), ("b", 1 - LABELS))
+        ]
         return compare(runs, resamples=200), disagreements(runs)
 
     def test_of_scores(self):

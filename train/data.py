@@ -239,7 +239,7 @@ def recordings_of(
 
 
 def _splits_of(store) -> tuple[str, ...]:
-    return tuple(name for name in dict.fromkeys(store.segments["split"]) if name != REMOVED)
+    return tuple(name for name in store.segments["split"].unique() if name != REMOVED)
 
 
 def _labels(store, rows: np.ndarray) -> dict[str, np.ndarray]:

@@ -20,6 +20,7 @@ import pandas as pd
 from ..errors import SettingError
 from ..features.durable import explained, writer_lock
 from ..progress import Track, silent
+from ..shown import as_cell
 from . import runs
 from .ablation import Found, check_folder, settings_made
 from .config import CHOICES, ModelConfig, TrainConfig

@@ -87,7 +87,11 @@ class GenericOptions:
                 raise SettingError(f"{name} must be {' or '.join(choices)}, but is {getattr(self, name)!r}")
         for field in dataclasses.fields(self):
             may_be_empty = field.name == "keep_columns"
-            if field.name.endswith(("_column", "_columns")) and not may_be_empty and not getattr(self, field.name).strip():
+            if (
+                field.name.endswith(("_column", "_columns"))
+                and not may_be_empty
+                and not getattr(self, field.name).strip()
+            ):
                 raise SettingError(f"{field.name} must name a column, but is empty")
         if len(set(self.labels)) != len(self.labels) or not self.labels:
             raise SettingError(f"label_columns must name different columns, but is {self.label_columns!r}")

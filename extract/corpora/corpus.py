@@ -54,7 +54,7 @@ def assembled(name: str, root: Path, rows: pd.DataFrame, tasks: Sequence[Task], 
     for split, origin in zip(rows["split"], rows["origin"], strict=True):
         if split == REMOVED:
             raise CorpusError(
-                f"{origin}: a split cannot be called {REMOVED}, which is what msmt calls rows that have left the corpus;"
+                f"{origin}: a split cannot be called {REMOVED}, the name of what has left a corpus in its store;"
                 " give it another name, or leave the row out"
             )
     check_one_split(rows)

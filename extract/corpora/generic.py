@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -14,6 +14,7 @@ import pandas as pd
 from ...errors import CorpusError
 from ...features.segments import MEAN_OF_CHANNELS
 from ...features.tasks import NO_LABEL, Task
+from ..digests import same_sounds
 from .checks import (
     audio_paths,
     check_filled,
@@ -23,7 +24,6 @@ from .checks import (
     integers,
     numbers,
 )
-from ..digests import same_sounds
 from .config import BY_RECORDING, BY_SPEAKER, GenericOptions
 from .corpus import Corpus, assembled
 from .splitting import SPLITS, connected, grouped_splits, made_splits
@@ -73,10 +73,13 @@ def load(data_dir: Path, options: GenericOptions) -> Corpus:
     rows["audio"] = audio_paths(rows, root, audio_dir)
     inside = os.path.relpath(audio_dir, root)
     rows["file"] = [os.path.relpath(PurePosixPath(path).with_suffix(""), inside) for path in rows["audio"]]
+    files_are_recordings = "recording_id" not in rows
     _name_recordings(rows, options)
     _number_segments(rows, options)
     _place_in_files(rows, options)
     rows["segment_id"] = _segment_names(rows)
+    if files_are_recordings and rows["recording_id"].nunique() < len(rows):
+        notes.append(f"{path.name} has no column {options.recording_column}: each audio file is a recording")
     tasks, labels = _tasks_and_labels(rows, csv.rows, path, options)
     rows = rows.assign(**labels)
     for task in tasks:
@@ -264,8 +267,10 @@ def _splits(
     counts = ", ".join(f"{sum(split == name for split in splits.values())} {name}" for name in SPLITS)
     how = f"recordings were split with seed {options.split_seed} into {counts}"
     if by:
-        where = [{value for value, one in zip(values, rows["recording_id"], strict=True) if value and splits[one] == name}
-                 for name in SPLITS]  # fmt: skip
+        where = [
+            {value for value, one in zip(values, rows["recording_id"], strict=True) if value and splits[one] == name}
+            for name in SPLITS
+        ]
         shares = ", ".join(f"{len(found)} in {name}" for found, name in zip(where, SPLITS, strict=True))
         chosen = "" if options.split_by else "; --split-by recording splits without regard to them"
         how = f"recordings were split by {by} with seed {options.split_seed} into {counts} (of {by}s {shares}){chosen}"

@@ -60,7 +60,9 @@ def grouped_splits(
     ordered = sorted(sorted(group) for group in groups)
     ordered = [ordered[place] for place in np.random.default_rng(seed).permutation(len(ordered))]
     ordered.sort(key=len, reverse=True)
-    counts = np.array([[*(sum(strata[one] == kind for one in group) for kind in kinds), len(group)] for group in ordered])
+    counts = np.array(
+        [[*(sum(strata[one] == kind for one in group) for kind in kinds), len(group)] for group in ordered]
+    )
     # (splits, strata and the whole): the recordings that each should have, never none, and those that it has.
     wanted = np.maximum(np.outer(ratios, counts.sum(axis=0)), 1e-9)
     has = np.zeros_like(wanted)
@@ -95,7 +97,7 @@ def grouped_splits(
 
 
 def connected(recordings: Sequence[str], links: Sequence[Sequence[Hashable]]) -> list[list[str]]:
-    """The recordings (n,), repeated or not, in groups: those that have one of the ``links`` (n,) in common are together.
+    """The recordings (n,), repeated or not, in groups: those with one of the ``links`` (n,) in common are together.
 
     A link that is empty ties nothing.
     """

@@ -99,7 +99,6 @@ class AdapterContract:
         second, last = self.of_other_files
         assert self.load(folder).table["segment_id"].tolist() == ["r1_1", second, "r2_1", "r3_1", last, "r4_10"]
 
-
     def test_paths_lead_from_the_data_folder_to_the_files(self, tmp_path):
         corpus = self.load(self.write(tmp_path / "data"))
         assert all((corpus.root / path).is_file() for path in corpus.table["audio"])
@@ -280,7 +279,9 @@ class TestGeneric(AdapterContract):
 
     def test_other_columns_are_kept_where_that_is_asked(self, tmp_path):
         folder = self.write(tmp_path / "data")
-        options = GenericOptions(text_column="transcript", label_columns="mood", split_column="part", keep_columns="all")
+        options = GenericOptions(
+            text_column="transcript", label_columns="mood", split_column="part", keep_columns="all"
+        )
         table = load_corpus("generic", folder, options).table
         assert table["extra_dialogue"].tolist() == ["r1", "r1", "r2", "r3", "r4", "r4"]
         assert [column for column in table if column.startswith("extra_")] == ["extra_dialogue", "extra_turn"]

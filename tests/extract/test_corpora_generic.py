@@ -106,7 +106,9 @@ def stretches(files: int, count: int) -> list[dict]:
 
 
 def test_a_file_of_several_segments_is_a_recording_without_a_column_for_them(tmp_path):
-    table = load(written(tmp_path, stretches(3, 8)), GenericOptions()).table
+    corpus = load(written(tmp_path, stretches(3, 8)), GenericOptions())
+    table = corpus.table
+    assert corpus.notes[0] == "segments.csv has no column recording: each audio file is a recording"
     assert table["recording_id"].unique().tolist() == ["f0", "f1", "f2"]
     assert table["segment_id"].tolist()[:2] == ["f0:0-1.5", "f0:2-3.5"] and set(table["index"]) == set(range(1, 9))
     assert (table.groupby("audio")["split"].nunique() == 1).all()
@@ -125,13 +127,17 @@ def test_ids_do_not_depend_on_rows_of_other_files(tmp_path, start):
     rows = [*stretches(3, 2), *({**row, "start": "", "end": ""} for row in clips(4))]
     before = ids_of(tmp_path / "before", rows)
     # Of one name in another folder, of a name that numbering might give, and another stretch of the last file.
-    more = [{**rows[0], "audio": name, "start": start} for name in ("other/f0.wav", "f0_1.wav", "000_1.wav", "f2_2.wav")]
+    more = [
+        {**rows[0], "audio": name, "start": start} for name in ("other/f0.wav", "f0_1.wav", "000_1.wav", "f2_2.wav")
+    ]
     after = ids_of(tmp_path / "after", [*rows, *more])
     assert {row: after[row] for row in before} == before and len(set(after.values())) == len(after)
 
 
 def test_rows_of_one_stretch_are_told_apart_by_number(tmp_path):
-    rows = [{**stretches(1, 1)[0], "label": "xy"[i // 2], "channel": i % 2, "audio": f"f{i // 2}.wav"} for i in range(4)]
+    rows = [
+        {**stretches(1, 1)[0], "label": "xy"[i // 2], "channel": i % 2, "audio": f"f{i // 2}.wav"} for i in range(4)
+    ]
     rows += [{**row, "audio": "f2.wav"} for row in rows[:2]] + [{**row, "audio": "f3.wav"} for row in rows[:2]]
     names = [one for one, _ in ids_of(tmp_path, rows).values()]
     assert names[:4] == ["f0:0-1.5:1", "f0:0-1.5:2", "f1:0-1.5:1", "f1:0-1.5:2"]
@@ -141,7 +147,11 @@ def test_rows_of_one_stretch_are_told_apart_by_number(tmp_path):
 
 def test_files_that_differ_in_their_extension_alone_are_named_with_both_rows(tmp_path):
     rows = [*clips(4), clips(1)[0] | {"audio": "001.flac", "label": "y"}]
-    refuse(written(tmp_path, rows), GenericOptions(), "row 6: audio/001.flac would be recording 001, as audio/001.wav in segm")
+    refuse(
+        written(tmp_path, rows),
+        GenericOptions(),
+        "row 6: audio/001.flac would be recording 001, as audio/001.wav in segm",
+    )
     named = [row | {"recording": str(i), "split": "train"} for i, row in enumerate(rows)]
     assert [one for one, _ in ids_of(tmp_path / "named", named).values()][1::3] == ["001:1_1", "001:4_1"]
 
@@ -318,15 +328,17 @@ def test_options_that_make_no_sense_are_refused(fields):
 
 class TestSplitsBySpeaker:
     def spoken(self, speakers=6, each=5) -> list[dict]:
-        return [row | {"speaker": f"s{i % speakers}", "label": "xy"[i // speakers % 2]}
-                for i, row in enumerate(clips(speakers * each))]  # fmt: skip
+        return [
+            row | {"speaker": f"s{i % speakers}", "label": "xy"[i // speakers % 2]}
+            for i, row in enumerate(clips(speakers * each))
+        ]
 
     def test_a_speaker_is_in_one_split_where_a_column_says_who_speaks(self, tmp_path):
         corpus = load(written(tmp_path, self.spoken()), GenericOptions())
         assert (corpus.table.groupby("speaker")["split"].nunique() == 1).all()
         assert corpus.notes == (
-            "segments.csv has no column split: recordings were split by speaker with seed 0 into 20 train, 5 val, 5 test"
-            " (of speakers 4 in train, 1 in val, 1 in test); --split-by recording splits without regard to them",
+            "segments.csv has no column split: recordings were split by speaker with seed 0 into 20 train, 5 val, 5"
+            " test (of speakers 4 in train, 1 in val, 1 in test); --split-by recording splits without regard to them",
         )
 
     def test_recordings_alone_are_split_where_that_is_asked(self, tmp_path):
@@ -350,12 +362,25 @@ class TestSplitsBySpeaker:
         assert table[table["speaker"] == ""]["split"].nunique() == 3
 
     def test_a_column_of_roles_splits_by_recording_unless_it_was_asked_for(self, tmp_path):
-        rows = [clips(1)[0] | {"audio": f"{i}.wav", "recording": f"r{i // 2}", "label": "xy"[i // 2 % 2],
-                               "speaker": ("agent", "customer")[i % 2]} for i in range(40)]  # fmt: skip
+        rows = [
+            clips(1)[0]
+            | {
+                "audio": f"{i}.wav",
+                "recording": f"r{i // 2}",
+                "label": "xy"[i // 2 % 2],
+                "speaker": ("agent", "customer")[i % 2],
+            }
+            for i in range(40)
+        ]
         folder = written(tmp_path, rows)
         corpus = load(folder, GenericOptions())
-        assert "recordings were split with seed 0 into 16 train, 2 val, 2 test, for its speakers tie 20 recordings into 1" in corpus.notes[0]
-        refuse(folder, GenericOptions(split_by="speaker"), "20 recordings that are tied by speaker or audio into 1 cannot")
+        assert (
+            "recordings were split with seed 0 into 16 train, 2 val, 2 test, for its speakers tie 20 recordings into 1"
+            in corpus.notes[0]
+        )
+        refuse(
+            folder, GenericOptions(split_by="speaker"), "20 recordings that are tied by speaker or audio into 1 cannot"
+        )
 
     def test_files_of_the_same_bytes_stay_together(self, tmp_path):
         folder = written(tmp_path, clips(12))
@@ -385,12 +410,16 @@ class TestSplitsBySpeaker:
 
     def test_a_column_for_splits_leaves_nothing_to_split(self, tmp_path):
         folder = written(tmp_path, clips(4, split="train", speaker="s"))
-        refuse(folder, GenericOptions(split_by="speaker"), "row 1: has a column split, so there is nothing for --split-by")
+        refuse(
+            folder, GenericOptions(split_by="speaker"), "row 1: has a column split, so there is nothing for --split-by"
+        )
 
     def test_a_column_that_is_not_there_or_empty_is_named(self, tmp_path):
         refuse(written(tmp_path, clips(4)), GenericOptions(split_by="speaker"), "column speaker missing")
         refuse(written(tmp_path, clips(4)), GenericOptions(split_by="town"), "column town missing")
-        refuse(written(tmp_path, clips(4, town="")), GenericOptions(split_by="town"), "column town is empty in all rows")
+        refuse(
+            written(tmp_path, clips(4, town="")), GenericOptions(split_by="town"), "column town is empty in all rows"
+        )
 
 
 def test_other_columns_are_kept_under_names_that_files_can_have(tmp_path):

@@ -31,7 +31,13 @@ def encoders(tmp_path_factory):
 
 def settings(encoders, **changes) -> ExtractConfig:
     audio, text = map(str, encoders)
-    fields = {"audio_encoder": audio, "text_encoder": text, "max_seconds": 1.5, "max_tokens": 30, "precision": "float32"}
+    fields = {
+        "audio_encoder": audio,
+        "text_encoder": text,
+        "max_seconds": 1.5,
+        "max_tokens": 30,
+        "precision": "float32",
+    }
     return ExtractConfig(**{**fields, **changes})
 
 
@@ -83,12 +89,20 @@ class TestOneSoundInTwoSplits:
 
     def test_one_file_is_refused_with_both_rows(self, tmp_path):
         corpus = load_corpus("generic", self.of_one_file(tmp_path))
-        with pytest.raises(CorpusError, match="segments.csv row 2 and segments.csv row 4: audio/0.wav in split train is the same file, which is in split val: .*--allow-shared-audio"):
+        with pytest.raises(
+            CorpusError,
+            match="segments.csv row 2 and segments.csv row 4: audio/0.wav in split train is the same file, which is in"
+            " split val: .*--allow-shared-audio",
+        ):
             reviewed(corpus)
 
     def test_the_same_bytes_are_refused_with_both_rows(self, tmp_path):
         corpus = load_corpus("generic", self.of_two_files(tmp_path))
-        with pytest.raises(CorpusError, match="row 3 and segments.csv row 6: audio/1.wav in split train has the very bytes of audio/4.wav, which is in split test"):
+        with pytest.raises(
+            CorpusError,
+            match="row 3 and segments.csv row 6: audio/1.wav in split train has the very bytes of audio/4.wav, which is"
+            " in split test",
+        ):
             reviewed(corpus)
 
     def test_of_marketcalls_is_refused_alike(self, tmp_path):
@@ -169,7 +183,9 @@ def test_an_extraction_says_what_it_read_and_what_has_changed(tmp_path, encoders
         f"{path}: speaker changed for 1 segment: 0 amy → bob",
         f"{path}: label of label changed for 2 segments: 0 calm → angry, 1 angry → calm",
     ]
-    assert [line for line in said if "changed for" in line] == changed == [line for line in planned if "changed" in line]
+    assert (
+        [line for line in said if "changed for" in line] == changed == [line for line in planned if "changed" in line]
+    )
     assert summary.computed == {}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 from msmt.features.segments import segment_table
-from msmt.features.sharing import fact_of, remarks_on, shared_between_splits, shared_in, sharing_lines
+from msmt.features.sharing import fact_of, recorded_in, remarks_on, shared_between_splits, shared_in, sharing_lines
 from msmt.tests.train.made import calls
 
 TABLE = segment_table(
@@ -31,7 +31,9 @@ def test_splits_that_are_apart_share_nothing():
 
 
 def test_what_each_pair_of_splits_shares_is_counted_and_named():
-    table = TABLE.assign(speaker=["amy", "bob", "bob", "amy", "amy", ""], recording_id=["r1", "r1", "r1", "r3", "r4", "r5"])
+    table = TABLE.assign(
+        speaker=["amy", "bob", "bob", "amy", "amy", ""], recording_id=["r1", "r1", "r1", "r3", "r4", "r5"]
+    )
     sounds = ["x", "y", "z", "x", "w", "x"]
     assert [each.line for each in shared_between_splits(table, sounds)] == [
         "train and val share 2 speakers: amy, bob",
@@ -62,7 +64,24 @@ def test_figures_of_a_split_that_shares_audio_are_remarked_on_from_what_the_stor
     facts = fact_of(shared)
     assert facts == {"shared_audio": [{"splits": ["train", "val"], "count": 1, "examples": ["a = d"]}]}
     [remark] = remarks_on("val", facts, [])
-    assert remark.startswith("The audio of 1 segment of val is in train as well (a = d)")
+    assert remark.startswith("train and val share the audio of 1 segment: a = d. What was learnt by heart")
     assert remarks_on("test", facts, shared) == [] and remarks_on("val", facts, shared) == [remark]
     speaking = shared_between_splits(TABLE.assign(speaker="amy"))
-    assert remarks_on("test", {}, speaking) == ["train and test share 1 speaker: amy.", "val and test share 1 speaker: amy."]
+    assert remarks_on("test", {}, speaking) == [
+        "train and test share 1 speaker: amy.",
+        "val and test share 1 speaker: amy.",
+    ]
+
+
+def test_facts_of_another_form_are_passed_over():
+    for fact in (
+        "yes",
+        3,
+        None,
+        {"splits": []},
+        [1],
+        [{}],
+        [{"splits": ["a"], "count": 1, "examples": []}],
+        [{"splits": "ab", "count": "x", "examples": 2}],
+    ):
+        assert recorded_in({"shared_audio": fact}) == []

@@ -21,7 +21,9 @@ def test_the_usual_names_are_found_in_any_spelling_unless_two_fit(asked, there, 
     assert split_named(asked, there) == meant
 
 
-@pytest.mark.parametrize("name", ["train", "Dev", "test-clean", "test_other", "fold3", "Session5", "7", "holdout", "all"])
+@pytest.mark.parametrize(
+    "name", ["train", "Dev", "test-clean", "test_other", "fold3", "Session5", "7", "holdout", "all"]
+)
 def test_names_that_tell_what_a_split_is_for_are_usual(name):
     assert is_usual(name)
 
