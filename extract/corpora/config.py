@@ -33,7 +33,7 @@ class GenericOptions:
     """Folder of the audio files, in the data folder or the working directory; empty for audio in the data folder."""
 
     recording_column: str = "recording"
-    """Column of the recording's id; without it each row is a recording of its own."""
+    """Column of the recording's id; without it each audio file is a recording."""
 
     segment_column: str = "segment"
     """Column of the segment's number within its recording; without it the order of the rows counts."""
@@ -48,7 +48,7 @@ class GenericOptions:
     """Columns of the labels, separated by commas; each is a task of its own, named like the column."""
 
     split_column: str = "split"
-    """Column of the split; without it splits are made by recording."""
+    """Column of the split; without it splits are made, see split_by."""
 
     start_column: str = "start"
     """Column of the segment's start within its audio file, in seconds; an empty cell is the file's beginning."""
@@ -60,7 +60,7 @@ class GenericOptions:
     """Column of the channel to use, 0 is the first; an empty cell is the mean over all channels."""
 
     speaker_column: str = "speaker"
-    """Column of who speaks."""
+    """Column of who speaks; splits that are made keep a speaker in one, and those that are given are checked for it."""
 
     label_level: str = "recording"
     """What a label belongs to: all segments of a recording share it, or each segment has its own."""
