@@ -16,11 +16,17 @@ from .extract import silence as extract_silence
 from .extract import views as extract_views
 from .extract.corpora import config as corpora_config
 from .options import Commands, config_option, given, options_of, place_of, taken
+from .shown import as_line, as_lines
 from .train import config as train_config
 from .values import LARGEST_SEED
 
 PATH = click.Path(path_type=Path)
 _ALLOWED_WITH_RESUME = ("store", "runs", "resume", "quiet", "verbose")
+
+
+def echo(text: str, err: bool = False) -> None:
+    """Print lines without anything that a terminal would obey: the names in them come from anywhere."""
+    click.echo(as_lines(text), err=err)
 
 
 class Console:
@@ -31,11 +37,11 @@ class Console:
 
     def say(self, line: str) -> None:
         if not self.quiet:
-            click.echo(line)
+            echo(line)
 
     def detail(self, line: str) -> None:
         if self.verbose:
-            click.echo(line)
+            echo(line)
 
     def track(self):
         from .progress import for_terminal, silent
@@ -102,7 +108,10 @@ def extract(
     if plan:
         from .extract.plan import make_plan
 
-        click.echo("\n".join(make_plan(corpus, store, config, console.track(), views, silence).lines()))
+        made = make_plan(corpus, store, config, console.track(), views, silence)
+        for line in made.about:
+            console.say(line)
+        echo("\n".join(made.lines()))
         return
     if devices:
         from .extract.several import extract_on_devices
@@ -119,7 +128,7 @@ def extract(
         console.say(line)
     if summary.failures:
         if console.quiet:
-            click.echo(f"{len(summary.failures)} segments have no audio feature, see {summary.failures_file}", err=True)
+            echo(f"{len(summary.failures)} segments have no audio feature, see {summary.failures_file}", err=True)
         click.get_current_context().exit(1)
 
 
@@ -132,7 +141,7 @@ def _corpus_and_store(console: Console, dataset: str, data: Path | None, store: 
 
     corpus = load_corpus(dataset, data or Path("data") / dataset, generic)
     for note in corpus.notes:
-        console.say(note)
+        console.say(as_line(note))
     return corpus, store or Path("cache") / (dataset + SUFFIXES[config.format]), config
 
 
@@ -156,7 +165,7 @@ def doctor(console: Console, dataset: str, data: Path | None, store: Path | None
     corpus, store, config = _corpus_and_store(console, dataset, data, store, values)
     from .extract.doctor import examine, table_of
 
-    click.echo(table_of(examine(corpus, store, config, segments, silence)))
+    echo(table_of(examine(corpus, store, config, segments, silence)))
 
 
 @msmt.command()
@@ -181,7 +190,7 @@ def listen(
 
     opened = open_store(store)
     heard = run(opened, segment, view, out, data or Path("data") / opened.dataset, feature)
-    click.echo("\n".join(heard.lines))
+    echo("\n".join(heard.lines))
 
 
 @msmt.command()
@@ -196,7 +205,7 @@ def verify(console: Console, store: Path, repair: bool) -> None:
     opened, damages = open_for_verification(store)
     damages += copying.verify(opened, console.track()) if opened else []
     for damage in damages:
-        click.echo(damage_line(store, opened, damage))
+        echo(damage_line(store, opened, damage))
     if not damages:
         console.say(f"{store}: every checksum matches")
         return
@@ -315,8 +324,8 @@ def evaluate(
     run = resolve(runs, run_name)
     scores = score_run(run, store or recorded_store(run, runs), split, device, resamples, console.track())
     if scores.left_out:
-        console.say(f"{scores.left_out} segments of {split} have no features and were left out")
-    click.echo(scores.table)
+        console.say(f"{scores.left_out} segments of {as_line(split)} have no features and were left out")
+    echo(scores.table)
     console.say("\n".join(["", *map(str, scores.files)]))
 
 
@@ -370,11 +379,11 @@ def ablate(
     if ablated.is_interrupted:
         click.echo("interrupted; what was finished stays: run the same command to go on", err=True)
         command.exit(130)
-    click.echo(ablated.table(brief=not console.verbose))
+    echo(ablated.table(brief=not console.verbose))
     console.say("\n".join(["", *map(str, ablated.files)]))
     for outcome in ablated.failed:
         why = one_line(outcome.error or outcome.status)
-        click.echo(f"{outcome.variant.name}, seed {outcome.seed}: {why}", err=True)
+        echo(f"{outcome.variant.name}, seed {outcome.seed}: {why}", err=True)
     if ablated.failed:
         command.exit(1)
 
@@ -394,7 +403,7 @@ def compare(
     from .studies import compare as run
 
     table, files = run(runs_to_compare, runs, split, out, store, console.track())
-    click.echo(table)
+    echo(table)
     console.say("\n".join(["", *map(str, files)]))
 
 
@@ -462,7 +471,7 @@ def sweep(
         track=console.track(),
         say=console.say,
     )
-    click.echo("\n".join(swept.lines()))
+    echo("\n".join(swept.lines()))
     if swept.is_interrupted:
         click.echo("interrupted; what was finished stays: run the same command to go on", err=True)
         click.get_current_context().exit(130)
@@ -492,7 +501,7 @@ def info(store: Path, as_json: bool) -> None:
 
         click.echo(json.dumps(description, indent=2, ensure_ascii=False))
     else:
-        click.echo(table_of(description))
+        echo(table_of(description))
 
 
 @msmt.command()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
+from .shown import OBEYED
 
 _LONGEST_LINE = 1000  # characters of an error
 _LONGEST_VALUE = 80  # characters of a value within it
-# What changes the direction of the text that follows, and so the order in which it is read.
-_DIRECTIONS = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 class MsmtError(Exception):
@@ -77,7 +75,7 @@ def shown(value: object, most: int = _LONGEST_VALUE) -> str:
 
 def is_control(character: str) -> bool:
     """Whether a character ends a line, steers a terminal, turns what follows round, or is half of one."""
-    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _DIRECTIONS
+    return OBEYED.match(character) is not None
 
 
 def _cut(text: str, most: int) -> str:

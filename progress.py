@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+from .shown import as_line
+
 Advance = Callable[[int], None]
 Track = Callable[..., AbstractContextManager[Advance]]
 
@@ -36,14 +38,14 @@ def _bar(stream) -> Track:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),  # a name may hold brackets
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=Console(file=stream), transient=True) as progress:
-            bar = progress.add_task(description, total=total, rate="")
+            bar = progress.add_task(as_line(description), total=total, rate="")
             started, done = time.monotonic(), 0
 
             def advance(count: int) -> None:
@@ -70,7 +72,11 @@ def _lines(stream) -> Track:
                 last_line = now
                 left = (total - done) * (now - started) / max(done, 1)
                 rate = _rate(done, now - started, unit)
-                print(f"{description}: {done}/{total} {unit}, {rate}, {_clock(left)} left", file=stream, flush=True)
+                print(
+                    f"{as_line(description)}: {done}/{total} {unit}, {rate}, {_clock(left)} left",
+                    file=stream,
+                    flush=True,
+                )
 
         yield advance
 

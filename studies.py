@@ -17,8 +17,11 @@ from .errors import RunError, SettingError
 from .evaluate import comparison, comparison_report, metrics, paper, report, scored
 from .features.durable import explained, write_whole, writer_lock
 from .features.segments import REMOVED
+from .features.sharing import remarks_on, shared_in
+from .features.splits import split_named
 from .features.store import default_store, open_store
 from .progress import Track, silent
+from .shown import as_line
 from .train import ablation
 from .train.learner import FINISHED, INTERRUPTED, PRUNED, STOPPED_EARLY
 from .train.predict import predict
@@ -80,6 +83,7 @@ def score_run(
 ) -> Scores:
     """Score a run's best weights on a split, write what comes of it into its directory, and count that it was scored."""
     store = open_store(store_path)
+    split = split_named(split, store.segments["split"].unique())
     prediction = predict(run.path, store, split, track, device=device)
     groups = prediction.recording_ids if prediction.segment_ids is not None else None
     reports = metrics.evaluate(store.tasks, prediction.labels, prediction.outputs, groups, resamples=resamples)
@@ -122,8 +126,10 @@ def score_run(
     table = report.score_table(split, reports, paper.BESIDE if store.dataset == paper.DATASET else ())
     if ended.remark:
         table += f"\n\n{ended.remark}"
+    for remark in remarks_on(split, store.head.facts, shared_in(store)):
+        table += f"\n\n{remark}"
     if answers.times_scored > 1:
-        table += f"\n\nThis run has now been scored on {split} {answers.times_scored} times."
+        table += f"\n\nThis run has now been scored on {as_line(split)} {answers.times_scored} times."
     return Scores(answers, table, tuple(files), len(prediction.left_out))
 
 
@@ -161,6 +167,7 @@ def scored_file(run: Run, split: str) -> Path:
 
 def scores_of(run: Run, store_path: Path, split: str, track: Track = silent) -> scored.Scored:
     """A run's answers on a split, without scoring it again if it was."""
+    split = split_named(split, open_store(store_path).segments["split"].unique())
     path = scored_file(run, split)
     if path.exists():
         kept = scored.load(path)
@@ -218,7 +225,7 @@ def _check(plan: ablation.Plan, split: str) -> None:
             raise SettingError(f"variant {variant.name}: the paper has no row {variant.paper!r}, it has: {names}")
     for path in {variant.store or plan.store for variant in plan.variants}:
         splits = [name for name in dict.fromkeys(open_store(path).segments["split"]) if name != REMOVED]
-        if split not in splits:
+        if split_named(split, splits) not in splits:
             raise SettingError(f"{path} has no split {split} to score: choose --split from {', '.join(splits)}")
 
 
@@ -237,9 +244,8 @@ def _ablate(
         if outcome.is_done:
             answer = scores_of(outcome.run, outcome.store, split, track)
             command = ablation.command_for(outcome.variant, outcome.store, outcome.seed)
-            command += (
-                f" && msmt eval --run {shlex.quote(outcome.variant.settings_for(outcome.seed).name)} --split {split}"
-            )
+            command += f" && msmt eval --run {shlex.quote(outcome.variant.settings_for(outcome.seed).name)}"
+            command += f" --split {shlex.quote(split)}"
             name, shown = outcome.variant.name, outcome.variant.paper
             answers.append(dataclasses.replace(answer, variant=name, command=command, paper=shown))
 

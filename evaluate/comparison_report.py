@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from ..features.durable import write_all_whole
 from ..features.tasks import Task
+from ..shown import aligned, as_cell, as_line
 from .comparison import CLASS_FIGURES, LEVEL, VALUE_FIGURES, Comparison, Measured, Row, tested_figure
 from .lettering import Lettering
 from .metrics import CONFIDENCE
 from .paper import caution, row_named
-from .report import FIGURE_NAMES, NOT_SHARES, aligned, percent, plain
+from .report import FIGURE_NAMES, NOT_SHARES, percent, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +46,9 @@ def write_comparison(
         f"{stem}.png": intervals_png(comparison),
     }
     if disagreements is not None:
-        contents[f"{stem}-disagreements.csv"] = disagreements.to_csv(index=False).encode()
+        contents[f"{stem}-disagreements.csv"] = (
+            disagreements.map(as_cell).rename(columns=as_cell).to_csv(index=False).encode()
+        )
     folder.mkdir(parents=True, exist_ok=True)
     write_all_whole({folder / name: [content] for name, content in contents.items()})
     return [folder / name for name in contents]
@@ -57,9 +60,9 @@ def comparison_csv(comparison: Comparison, failed: Mapping[str, str] | None = No
     columns = list(dict.fromkeys(column for record in records for column in record))
     records += [{"variant": variant, "seeds": 0} for variant in failed or ()]
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(map(as_cell, columns))
+    writer.writerows([as_cell(record.get(column, "")) for column in columns] for record in records)
     return text.getvalue()
 
 
@@ -156,7 +159,7 @@ def table_text(comparison: Comparison, failed: Mapping[str, str] | None = None, 
     if len(comparison.rows) > 1 and not brief:
         for task in comparison.tasks:
             blocks.append(aligned(_difference_table(comparison, task, _Screen)))
-    blocks.append("\n".join([_caption(comparison), *_notes(comparison, failed)]))
+    blocks.append("\n".join(map(as_line, [_caption(comparison), *_notes(comparison, failed)])))
     return "\n\n".join(blocks)
 
 
@@ -170,7 +173,7 @@ class _Screen:
 
     @staticmethod
     def text(text: str) -> str:
-        return " ".join(text.split())
+        return as_line(text)
 
     @staticmethod
     def best(text: str) -> str:
@@ -422,11 +425,11 @@ def _about(row: Row, escape: Callable[[str], str]) -> str:
 
 def _in_markdown(text: str) -> str:
     """With all that has a meaning in Markdown escaped; an underscore inside a word has none."""
-    return re.sub(r"[\\`*|\[\]$]|<(?=[\w/!?])|&(?=#?\w+;)|(?<!\w)_|_(?!\w)|^[#>+-]", r"\\\g<0>", " ".join(text.split()))
+    return re.sub(r"[\\`*|\[\]$]|<(?=[\w/!?])|&(?=#?\w+;)|(?<!\w)_|_(?!\w)|^[#>+-]", r"\\\g<0>", as_line(text))
 
 
 def _markdown_code(text: str) -> str:
-    text = " ".join(text.split())
+    text = as_line(text)
     fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
     return f"{fence} {text} {fence}" if "`" in text else f"`{text}`"
 
@@ -459,7 +462,7 @@ _LATEX = {
 
 def _in_latex(text: str) -> str:
     """With all that has a meaning in LaTeX escaped; two hyphens stay two, as options are written with them."""
-    escaped = "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+    escaped = "".join(_LATEX.get(character, character) for character in as_line(text))
     return escaped.replace("--", "-{}-")
 
 
@@ -503,6 +506,7 @@ def intervals_png(comparison: Comparison) -> bytes:
 
 def _row_name(lettering: Lettering, name: str, index: int) -> str:
     """Short enough; characters that no font has are left out, and the row's number says whose name it is."""
+    name = as_line(name)
     short = name if len(name) <= _LONGEST_ROW_NAME else name[: _LONGEST_ROW_NAME - 1] + "…"
     kept = "".join(lettering.shown(character, "") for character in short).strip()
     number = f"row {index + 1}"

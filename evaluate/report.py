@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from ..features.durable import write_whole
 from ..features.tasks import NO_LABEL, Task
+from ..shown import aligned, as_cell, as_line
 from .lettering import Lettering
 from .metrics import CONFIDENCE, Figure, TaskReport, with_coarser
 from .paper import PaperRow, caution
@@ -76,7 +76,10 @@ def predictions_csv(
     recording_ids: Sequence[str],
     segment_ids: Sequence[str] | None = None,
 ) -> str:
-    """A row per recording or segment: ids, then label, prediction and the probability of each class for every task."""
+    """A row per recording or segment: ids, then label, prediction and the probability of each class for every task.
+
+    It is opened in spreadsheets, so names are written as ``as_cell`` has them; the exact ones are in ``scored``'s file.
+    """
     columns: dict[str, Sequence] = {"recording_id": recording_ids}
     if segment_ids is not None:
         columns["segment_id"] = segment_ids
@@ -93,8 +96,8 @@ def predictions_csv(
             columns[f"{name}_p_{class_name}"] = [f"{share:.6f}" for share in prediction.probabilities[:, index]]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
+    writer.writerow(map(as_cell, columns))
+    writer.writerows(map(as_cell, row) for row in zip(*columns.values(), strict=True))
     return text.getvalue()
 
 
@@ -119,10 +122,10 @@ def metrics_json(split: str, reports: Mapping[str, TaskReport], about: Mapping) 
 def score_table(split: str, reports: Mapping[str, TaskReport], paper: Sequence[PaperRow] = ()) -> str:
     """The reports as text for the screen, in percent; a column for each row of the paper that is given."""
     if not reports:
-        return f"{split}: no labels, so no scores"
+        return f"{as_line(split)}: no labels, so no scores"
     reports = list(reports.values())
     largest = max(reports, key=lambda report: report.recordings)
-    blocks = [f"{split}: {_counted(largest)}, {CONFIDENCE:.0%} intervals by resampling recordings"]
+    blocks = [f"{as_line(split)}: {_counted(largest)}, {CONFIDENCE:.0%} intervals by resampling recordings"]
     classes = [report for report in reports if report.confusion is not None]
     if classes:
         blocks.append(_class_table(classes, paper))
@@ -131,7 +134,10 @@ def score_table(split: str, reports: Mapping[str, TaskReport], paper: Sequence[P
     for report in classes:
         if report.derived_from:
             derived.setdefault(report.derived_from, []).append(report.task.name)
-    blocks += [f"{', '.join(names)}: from the prediction of {fine}, made coarser" for fine, names in derived.items()]
+    blocks += [
+        f"{as_line(', '.join(names))}: from the prediction of {as_line(fine)}, made coarser"
+        for fine, names in derived.items()
+    ]
     if classes and any(report.task.name in row.accuracy for report in classes for row in paper):
         blocks += [warning for warning in [caution(split, largest.recordings)] if warning]
     return "\n\n".join(blocks)
@@ -145,7 +151,7 @@ def _class_table(reports: Sequence[TaskReport], paper: Sequence[PaperRow]) -> st
     for report in reports:
         accuracy = report.figures["accuracy"]
         row = [
-            report.task.name,
+            as_line(report.task.name),
             str(report.count),
             percent(accuracy.value),
             f"[{percent(accuracy.low)}, {percent(accuracy.high)}]",
@@ -157,26 +163,11 @@ def _class_table(reports: Sequence[TaskReport], paper: Sequence[PaperRow]) -> st
 
 
 def _value_table(report: TaskReport) -> str:
-    rows = [[f"{report.task.name} (n = {report.count})", "", ""]]
+    rows = [[f"{as_line(report.task.name)} (n = {report.count})", "", ""]]
     for name, figure in report.figures.items():
         shown = plain if name in NOT_SHARES else percent
         rows.append([f"  {FIGURE_NAMES[name]}", shown(figure.value), f"[{shown(figure.low)}, {shown(figure.high)}]"])
     return aligned(rows)
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """The first column to the left, the others to the right; a Chinese character takes two places of a terminal."""
-    widths = [max(_places(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        gaps = [" " * (width - _places(cell)) for cell, width in zip(row, widths, strict=True)]
-        cells = [row[0] + gaps[0]] + [gap + cell for gap, cell in zip(gaps[1:], row[1:], strict=True)]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
-
-
-def _places(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def percent(share: float) -> str:

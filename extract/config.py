@@ -70,6 +70,9 @@ class ExtractConfig:
     max_failures: str = "5%"
     """Stop once more segments than this cannot be used: a count such as 20, or a share such as 5%."""
 
+    allow_shared_audio: bool = False
+    """Take a corpus of which one audio file, or the same bytes, are in two splits; the store says so ever after."""
+
     overwrite: bool = False
     """Replace features that the store holds with another spec, and views that it holds with another recipe."""
 

@@ -16,8 +16,10 @@ from ..features.durable import write_whole
 from ..features.segments import ORIGINAL
 from ..features.spec import FeatureSpec
 from ..features.store import MISSING, FeatureStore
+from ..shown import as_line
 from .audio import wav_of
-from .pipeline import audio_identity, file_digest
+from .digests import file_digest
+from .pipeline import audio_identity
 from .silence import SilenceOptions, SilenceRemover
 from .sound import sound_of
 from .views import AUDIO_VIEWS, kind_of
@@ -110,13 +112,13 @@ def marked(before: str, after: str) -> tuple[str, str]:
 
 def _compared(before: str, after: str, view: str) -> tuple[str, ...]:
     if len(before) != len(after):
-        return f"original:  {before}", f"{view}: {after}"
+        return f"original:  {as_line(before)}", f"{view}: {as_line(after)}"
     replaced = sum(one != other for one, other in zip(before, after, strict=True))
     width = max(len(ORIGINAL), len(view)) + 2
     one, other = marked(before, after)
     return (
-        f"{ORIGINAL + ':':<{width}}{one}",
-        f"{view + ':':<{width}}{other}",
+        f"{ORIGINAL + ':':<{width}}{as_line(one)}",
+        f"{view + ':':<{width}}{as_line(other)}",
         f"{replaced} of {len(before)} characters replaced",
     )
 
@@ -208,7 +210,7 @@ def _picture(panels: Sequence[Panel], rate: int, segment_id: str) -> bytes:
     axes[-1].set_xlabel("time (seconds)")
     canvas.colorbar(shown, ax=list(axes), label="level (dB)", shrink=0.6, aspect=40)
     if segment_id.isascii():  # the default font knows no others
-        canvas.suptitle(segment_id)
+        canvas.suptitle(as_line(segment_id).replace("$", r"\$"))  # which would begin a formula
     png = io.BytesIO()
     canvas.savefig(png, format="png", dpi=110, metadata={"Software": None})
     return png.getvalue()

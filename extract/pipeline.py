@@ -7,7 +7,6 @@ that a batch holds segments of like length; a block is committed as soon as its 
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import os
@@ -40,11 +39,14 @@ from ..features.store import (
     writer_for,
 )
 from ..progress import Track, silent
+from ..shown import as_cell, as_line
 from . import audio
 from .config import ExtractConfig
 from .corpora.registry import Corpus
+from .digests import file_digest
 from .encoders import AudioEncoder, TextEncoder, as_stored, choose_device, feature_name, in_halves, native_precision
 from .removed import SilenceLog
+from .review import announced, reviewed
 from .silence import SilenceOptions, SilenceRemover
 from .sound import Input, load_input
 from .views import ViewOptions
@@ -164,8 +166,8 @@ class Summary:
             )
         if self.classes_after:
             for when, counts in (("without", self.classes_before), ("with", self.classes_after)):
-                shown = ", ".join(f"{name} {count}" for name, count in counts.items())
-                lines.append(f"  rows of {self.split} {when} copies: {shown}")
+                shown = ", ".join(f"{as_line(name)} {count}" for name, count in counts.items())
+                lines.append(f"  rows of {as_line(self.split)} {when} copies: {shown}")
         if self.silence:
             lines += [f"  {line}" for line in self.silence.lines()]
         remarks = (
@@ -188,7 +190,7 @@ class Summary:
             lines.append(
                 f"  {len(self.failures)} segments have no audio feature, listed in {self.failures_file}; the first:"
             )
-            lines.append(f"    {first.origin}: {first.audio}: {first.reason}")
+            lines.append("    " + as_line(f"{first.origin}: {first.audio}: {first.reason}"))
         if self.stopped_early:
             lines.append("  stopped early: more segments failed than --max-failures allows; what was computed stays")
         return lines
@@ -276,6 +278,10 @@ def extract(
     """
     for line in recover(store, corpus.tasks, corpus.table):
         say(line)
+    corpus = reviewed(corpus, config.allow_shared_audio, track)
+    if config.share[0] == 1:
+        for line in announced(corpus, store):
+            say(line)
     wanted = wanted_rows(corpus, store, config, views)
     encoders = load_encoders(config, store, silence, wanted)
     tokens = tokenized(encoders.text, wanted.table)
@@ -314,19 +320,19 @@ def _prepared(
     """
     if not config.shard:
         with writer_for(store) as writer:
-            writer.prepare(corpus.name, corpus.tasks, table, specs, expected, config.overwrite)
+            writer.prepare(corpus.name, corpus.tasks, table, specs, expected, config.overwrite, corpus.facts)
             yield writer
         return
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
             with writer_for(store, shared=True) as writer:
-                if not writer.would_change(corpus.name, corpus.tasks, table, specs):
+                if not writer.would_change(corpus.name, corpus.tasks, table, specs, corpus.facts):
                     writer.store = open_store(store)
                     yield writer
                     return
             with writer_for(store) as writer:
-                writer.prepare(corpus.name, corpus.tasks, table, specs, expected, config.overwrite)
+                writer.prepare(corpus.name, corpus.tasks, table, specs, expected, config.overwrite, corpus.facts)
         except LockedError:
             if time.monotonic() > deadline:
                 raise
@@ -642,14 +648,6 @@ def audio_identity(made_by: str, recipes: Mapping[str, Mapping], segment: pd.Ser
     return identity_of(made_by, digest, *where, *view)
 
 
-def file_digest(path: Path) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    with open(path, "rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
 def _summary(
     corpus: Corpus,
     store: FeatureStore,
@@ -765,6 +763,6 @@ def _write_failures(path: Path, failures: Sequence[Failure]) -> Path | None:
     text = io.StringIO()
     rows = csv.DictWriter(text, [item.name for item in fields(Failure)])
     rows.writeheader()
-    rows.writerows(asdict(failure) for failure in failures)
+    rows.writerows({name: as_cell(cell) for name, cell in asdict(failure).items()} for failure in failures)
     write_whole(path, [text.getvalue().encode()])
     return path

@@ -26,6 +26,7 @@ from .pipeline import (
     states_of,
     tokenized,
 )
+from .review import announced, reviewed
 from .silence import SilenceOptions
 from .sound import load_input
 from .views import ViewOptions
@@ -66,6 +67,9 @@ class Plan:
 
     features: tuple[FeaturePlan, ...]
 
+    about: tuple[str, ...] = ()
+    """Lines on what was read of the corpus."""
+
     def lines(self) -> list[str]:
         """The plan for the screen."""
         copies = f" and {self.copies} altered copies" if self.copies else ""
@@ -95,6 +99,8 @@ def make_plan(
 
     Raises SpecMismatchError as the extraction would.
     """
+    corpus = reviewed(corpus, config.allow_shared_audio, track)
+    about = announced(corpus, store)
     wanted = wanted_rows(corpus, store, config, views)
     encoders = load_encoders(config, store, silence, wanted)
     table = wanted.table
@@ -136,6 +142,7 @@ def make_plan(
         int((~originals).sum()),
         float(seconds[originals].sum()) / 3600,
         tuple(features),
+        tuple(about),
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..features.durable import write_whole
+from ..shown import as_cell, as_line
 from .sound import Input
 
 COLUMNS = ("segment_id", "recording_id", "split", "seconds", "removed_seconds", "had_speech", "identity")
@@ -50,7 +51,13 @@ class SilenceLog:
         for segment, identity, (seconds, removed, had_speech) in self._known():
             where = (segment.segment_id, segment.recording_id, segment.split)
             rows.writerow(
-                (*where, f"{seconds:.3f}", f"{removed:.3f}", "yes" if had_speech else "no", f"{identity:016x}")
+                (
+                    *map(as_cell, where),
+                    f"{seconds:.3f}",
+                    f"{removed:.3f}",
+                    "yes" if had_speech else "no",
+                    f"{identity:016x}",
+                )
             )
         write_whole(self.path, [text.getvalue().encode()])
         self._is_new = False
@@ -70,7 +77,7 @@ class SilenceLog:
     def lines(self) -> list[str]:
         """The same for the screen."""
         lines = [
-            f"silence removed of {split}: {removed:.1f} s of {seconds:.1f} s, {removed / seconds:.1%}"
+            f"silence removed of {as_line(split)}: {removed:.1f} s of {seconds:.1f} s, {removed / seconds:.1%}"
             for split, (seconds, removed) in self.removed().items()
             if seconds
         ]

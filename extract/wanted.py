@@ -15,14 +15,13 @@ import pandas as pd
 
 from ..errors import SettingError, StoreError
 from ..features.segments import AGENT_CHANNEL, ORIGINAL, REMOVED, UNKNOWN_CHANNEL, segment_table
+from ..features.splits import TRAIN, kind_of_split, split_named
 from ..features.store import FeatureStore, open_store
 from . import audio
 from .config import ExtractConfig
 from .corpora.corpus import Corpus
 from .views import AUDIO_VIEWS, TEXT_VIEWS, ViewOptions, alter_text, check_text, generator_for, kind_of, recipe_of
 
-TRAIN = "train"
-_NEVER_TRAINING = ("val", "valid", "validation", "dev", "development", "eval", "test")
 _CHOSEN = ("kind", "seed", "decibels", "factors", "share", "pieces", "rate", "tones")  # by the user, in a recipe
 
 
@@ -148,11 +147,13 @@ def _training_split(corpus: Corpus, store: FeatureStore | None, config: ExtractC
     split = config.train_split
     if not is_asked:
         return known.pop() if known else split
+    split = split_named(split, splits)
     if split not in splits:
         raise SettingError(
             f"there is no split {split} to augment: the corpus has {', '.join(splits)}; see --train-split"
         )
-    if split in _NEVER_TRAINING or split != TRAIN and TRAIN in splits or known - {split}:
+    is_other = kind_of_split(split) not in ("", TRAIN)
+    if is_other or split != TRAIN and TRAIN in splits or known - {split}:
         raise SettingError(f"only the training split can be augmented, so --train-split must not be {split}")
     return split
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .segments import ORIGINAL, REMOVED
+from ..shown import as_line
+from .overview import suspicions
+from .segments import EXTRA, ORIGINAL, REMOVED
+from .sharing import Shared, recorded_in, shared_between_splits, sharing_lines, sounds_in
 from .store import MISSING, FeatureStore
 
 
@@ -18,6 +21,8 @@ def describe(store: FeatureStore) -> dict:
     views = rows[rows["view"] != ORIGINAL]
     gone = segments[(segments["split"] == REMOVED) & (segments["view"] == ORIGINAL)]
     splits = list(dict.fromkeys(present["split"]))
+    files, stretches = sounds_in(store)
+    shared = shared_between_splits(segments, files)
     padded = sum(len(segments) * spec.max_rows * spec.width * 2 for spec in store.specs.values())
     return {
         "path": str(store.path),
@@ -28,11 +33,13 @@ def describe(store: FeatureStore) -> dict:
         "segments": len(present),
         "recordings": int(present["recording_id"].nunique()),
         "removed_segments": len(gone),
+        "columns": [column.removeprefix(EXTRA) for column in segments if column.startswith(EXTRA)],
         "views": {view: int(count) for view, count in rows["view"].value_counts(sort=False).items()},
         "splits": {
             split: {
                 "recordings": int(present["recording_id"][present["split"] == split].nunique()),
                 "segments": int((present["split"] == split).sum()),
+                "speakers": present["speaker"][(present["split"] == split) & (present["speaker"] != "")].nunique(),
                 "views": {
                     view: int(count)
                     for view, count in views["view"][views["split"] == split].value_counts(sort=False).items()
@@ -41,6 +48,12 @@ def describe(store: FeatureStore) -> dict:
             }
             for split in splits
         },
+        "shared": [{"what": each.what, "splits": list(each.splits), "names": list(each.names)} for each in shared],
+        "sharing": _sharing(store, shared),
+        "suspicions": suspicions(
+            segments, store.tasks, stretches, any(spec.modality == "text" for spec in store.specs.values())
+        ),
+        "facts": dict(store.head.facts),
         "features": {name: _feature(store, name, rows.index.to_numpy()) for name in store.specs},
         "bytes_on_disk": store.bytes_on_disk(),
         "bytes_valid": sum(_valid_bytes(store, name) for name in store.specs),
@@ -55,16 +68,24 @@ def table_of(description: Mapping) -> str:
         f" {description['recordings']} recordings, made {description['created']} by msmt {description['msmt_version']}",
         f"fingerprint {description['fingerprint']}",
     ]
+    if description["columns"]:
+        lines.append(f"with the columns {as_line(', '.join(description['columns']))} of the corpus")
     if description["removed_segments"]:
         lines.append(f"{description['removed_segments']} more rows are of segments that have left the corpus")
     for split, content in description["splits"].items():
-        lines += ["", f"{split}: {content['segments']} segments of {content['recordings']} recordings"]
+        speakers = (
+            f", {content['speakers']} speaker{'s' if content['speakers'] != 1 else ''}" if content["speakers"] else ""
+        )
+        counted = f"{content['segments']} segments of {content['recordings']} recordings{speakers}"
+        lines += ["", f"{as_line(split)}: {counted}"]
         for task, labels in content["labels"].items():
-            shown = "  ".join(f"{label} {value:g}" for label, value in labels.items())
-            lines.append(f"  {task:<12} {shown}")
+            shown = "  ".join(f"{as_line(label)} {value:g}" for label, value in labels.items())
+            lines.append(f"  {as_line(task):<12} {shown}")
         if content["views"]:
-            shown = "  ".join(f"{view} {count}" for view, count in content["views"].items())
+            shown = "  ".join(f"{as_line(view)} {count}" for view, count in content["views"].items())
             lines.append(f"  {'copies':<12} {shown}")
+    remarks = [*description["sharing"], *(f"warning: {line}" for line in description["suspicions"])]
+    lines += ["", *remarks] if remarks else []
     width = max(16, 2 + max(map(len, description["features"]), default=0))
     lines += ["", f"{'feature':<{width}}{'shape':<20}{'complete':>10}{'missing':>9}{'mean length':>13}  made by"]
     for name, feature in description["features"].items():
@@ -80,6 +101,14 @@ def table_of(description: Mapping) -> str:
     against_valid = f", {disk / valid:.3f} x the valid values" if valid else ""
     lines += ["", f"on disk {_size(disk)}{against_valid}; padded it would be {_size(padded)}"]
     return "\n".join(lines)
+
+
+def _sharing(store: FeatureStore, shared: Sequence[Shared]) -> list[str]:
+    """What splits have in common by the rows, and by what the store was told where the rows alone do not show it."""
+    shown = {each.splits for each in shared if each.what == "audio"}
+    recorded = [(splits, what) for splits, what in recorded_in(store.head.facts) if splits not in shown]
+    told = [f"{as_line(' and '.join(splits))} share {what}" for splits, what in recorded]
+    return [*told, *(sharing_lines(shared, store.segments) if shared or not told else [])]
 
 
 def _labels(task, rows) -> dict[str, float]:

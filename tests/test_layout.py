@@ -13,10 +13,10 @@ import pytest
 
 ROOT = Path(msmt.__file__).parent
 ALLOWED = {
-    "features": {"errors", "progress"},
-    "extract": {"errors", "progress", "values", "features"},
-    "train": {"errors", "progress", "values", "features"},
-    "evaluate": {"errors", "progress", "features"},
+    "features": {"errors", "progress", "shown"},
+    "extract": {"errors", "progress", "shown", "values", "features"},
+    "train": {"errors", "progress", "shown", "values", "features"},
+    "evaluate": {"errors", "progress", "shown", "features"},
 }
 
 

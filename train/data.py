@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..errors import SettingError, StoreError
 from ..features.segments import ORIGINAL, REMOVED
+from ..features.splits import split_named
 from ..features.tasks import Task
 from .objective import has_label
 from .rows import Rows
@@ -166,6 +167,7 @@ def views_of(store, split: str, names: Sequence[str]) -> tuple[str, ...]:
 
     Raises StoreError for one that the split has not.
     """
+    split = split_named(split, _splits_of(store))
     there = tuple(dict.fromkeys(store.segments["view"][(store.segments["split"] == split).to_numpy()]))
     kinds = {view: re.sub(r"-\d+$", "", view) for view in there}
     for name in names:
@@ -184,18 +186,18 @@ def recordings_of(
     skip_missing: bool = False,
     views: Sequence[str] = (ORIGINAL,),
 ) -> Recordings:
-    """The recordings of one split with their segments in order, once per view.
+    """The recordings of one split with their segments in order, once per view; ``train`` finds ``Train`` too.
 
     Raises StoreError when the split has no segments, when features of some are missing (unless ``skip_missing``, which
     leaves those segments out) or of all, and when the labels of one recording differ where they must not.
     """
     table = store.segments
+    split = split_named(split, _splits_of(store))
     splits = table["split"].to_numpy()
     usable = table["view"].isin(views).to_numpy() & (splits != REMOVED)
     rows = np.flatnonzero(usable & (splits == split))
     if not len(rows):
-        there = _listed(dict.fromkeys(splits[usable]))
-        raise StoreError(f"{store.path} has no segments in split {split}: its splits are {there}")
+        raise StoreError(f"{store.path} has no segments in split {split}: its splits are {_listed(_splits_of(store))}")
 
     # Missing features are looked for first in all of the split: one message has to say how much is missing.
     missing = {name: store.lengths(name)[rows] < 0 for name in features.values()}
@@ -234,6 +236,10 @@ def recordings_of(
         per_segment=per_segment,
         left_out=left_out[list(LEFT_OUT_COLUMNS)].reset_index(drop=True),
     )
+
+
+def _splits_of(store) -> tuple[str, ...]:
+    return tuple(name for name in store.segments["split"].unique() if name != REMOVED)
 
 
 def _labels(store, rows: np.ndarray) -> dict[str, np.ndarray]:

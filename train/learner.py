@@ -19,7 +19,9 @@ import pandas as pd
 import torch
 
 from ..errors import RunError, SettingError
+from ..features.sharing import shared_in
 from ..features.tasks import Task
+from ..shown import as_line
 from . import runs
 from .config import ModelConfig, TrainConfig
 from .data import (
@@ -315,15 +317,20 @@ class Learner:
             f"from store {self.store.path} (dataset {self.store.dataset})"
         )
         yield (
-            f"learns from {len(learning):,} recordings ({learning.segments:,} segments) of split {learning.split}, "
-            f"is judged by {len(validation):,} ({validation.segments:,} segments) of split {validation.split}"
+            f"learns from {_counted(learning)} of split {as_line(learning.split)}, "
+            f"is judged by {_counted(validation)} of split {as_line(validation.split)}"
         )
+        for shared in shared_in(self.store):
+            if learning.split in shared.splits or validation.split in shared.splits:
+                yield f"splits are not apart: {shared.line}"
         if len(self.material.left_out):
             left_out = f"{len(self.material.left_out)} segments without features"
             yield f"left out: {left_out}, see {self.run.path / 'left-out.csv'}"
         if len(self.material.learnt) < len(learning):
-            unlabelled = len(learning) - len(self.material.learnt)
-            yield f"left out: {unlabelled} recordings of split {learning.split} without a label"
+            labelled = {learning.ids[position] for position in self.material.learnt}
+            unlabelled = len(set(learning.ids) - labelled)
+            plural = "s" if unlabelled != 1 else ""
+            yield f"left out: {unlabelled} recording{plural} of split {as_line(learning.split)} without a label"
 
 
 def compile_rows(model: torch.nn.Module, backend: str = "inductor") -> None:
@@ -377,6 +384,14 @@ def learning_rate_at(step: int, steps: int, config: TrainConfig) -> float:
 def seed_of(seed: int, epoch: int, batch: int) -> int:
     """The seed of one batch's random numbers."""
     return int(np.random.SeedSequence([seed, epoch, batch]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _counted(recordings: Recordings) -> str:
+    """``59 recordings (203 segments)``, or ``59 recordings in 5 views, 295 in all (1,015 segments)``."""
+    different = len(set(recordings.ids))
+    views = set(recordings.store.segments["view"].to_numpy()[np.concatenate(recordings.rows)])
+    altered = f" in {len(views)} views, {len(recordings):,} in all" if len(views) > 1 else ""
+    return f"{different:,} recording{'s' if different != 1 else ''}{altered} ({recordings.segments:,} segments)"
 
 
 def _settings_for(store, model_config: ModelConfig, config: TrainConfig) -> runs.Settings:

@@ -38,6 +38,7 @@ from .. import __version__
 from ..errors import MsmtError, RunError
 from ..features.spec import FeatureSpec
 from ..features.tasks import Task
+from ..shown import as_cell
 from .config import ModelConfig, TrainConfig
 
 LATEST = "latest"
@@ -228,7 +229,7 @@ def create(runs_dir: Path | str, settings: Settings, environment: dict, left_out
     for name, content in (("config.json", settings.to_json()), ("environment.json", environment)):
         (unfinished / name).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if len(left_out):
-        left_out.to_csv(unfinished / "left-out.csv", index=False)
+        left_out.map(as_cell).to_csv(unfinished / "left-out.csv", index=False)
     stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{settings.train.name or settings.model.variant}"
     path = _rename_to_free_name(unfinished, stem)
     _point_latest_to(path)

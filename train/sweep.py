@@ -20,6 +20,7 @@ import pandas as pd
 from ..errors import SettingError, shown
 from ..features.durable import explained, writer_lock
 from ..progress import Track, silent
+from ..shown import as_cell
 from . import runs
 from ..values import from_text
 from .ablation import Found, check_folder, settings_made
@@ -322,7 +323,7 @@ def _result(study, ranges: Sequence[Range], select: str, out: Path, is_interrupt
     ]
     table = pd.DataFrame(rows, columns=columns)
     with runs.written_aside(out / "trials.csv") as path:
-        table.drop(columns="rank").to_csv(path, index=False)
+        table.drop(columns="rank").map(as_cell).to_csv(path, index=False)
     best_file = None
     if len(table) and table["rank"].max() > -math.inf:
         best = runs.Run(out / "runs" / table.sort_values("rank", ascending=False).iloc[0]["run"])

@@ -101,6 +101,17 @@ def check_numbers_differ(rows: pd.DataFrame) -> None:
             )
 
 
+def check_names_differ(rows: pd.DataFrame) -> None:
+    """No two segments may have one name."""
+    seen: dict[str, tuple[str, str]] = {}
+    for name, origin, audio in zip(rows["segment_id"], rows["origin"], rows["audio"], strict=True):
+        where, other = seen.setdefault(name, (origin, audio))
+        if where is not origin:
+            raise CorpusError(
+                f"{origin}: {audio} would be called {name}, as {other} in {where} is; rename one of the files"
+            )
+
+
 def check_several_classes(where: Path, called: str, labels: Sequence) -> None:
     """Something must differ, or nothing can be learnt."""
     values = sorted(set(labels))

@@ -10,6 +10,9 @@ from ...values import LARGEST_SEED, check_kinds, check_most
 
 DATASETS = ("marketcalls", "generic")
 
+BY_RECORDING, BY_SPEAKER = "recording", "speaker"  # what made splits may keep together, besides a column
+ALL = "all"  # columns
+
 CHOICES = {
     "label_level": ("recording", "segment"),
     "label_kind": ("classes", "value"),
@@ -31,7 +34,7 @@ class GenericOptions:
     """Folder of the audio files, in the data folder or the working directory; empty for audio in the data folder."""
 
     recording_column: str = "recording"
-    """Column of the recording's id; without it each row is a recording of its own."""
+    """Column of the recording's id; without it each audio file is a recording."""
 
     segment_column: str = "segment"
     """Column of the segment's number within its recording; without it the order of the rows counts."""
@@ -46,7 +49,7 @@ class GenericOptions:
     """Columns of the labels, separated by commas; each is a task of its own, named like the column."""
 
     split_column: str = "split"
-    """Column of the split; without it splits are made by recording."""
+    """Column of the split; without it splits are made, see split_by."""
 
     start_column: str = "start"
     """Column of the segment's start within its audio file, in seconds; an empty cell is the file's beginning."""
@@ -58,7 +61,7 @@ class GenericOptions:
     """Column of the channel to use, 0 is the first; an empty cell is the mean over all channels."""
 
     speaker_column: str = "speaker"
-    """Column of who speaks."""
+    """Column of who speaks; splits that are made keep a speaker in one, and those that are given are checked for it."""
 
     label_level: str = "recording"
     """What a label belongs to: all segments of a recording share it, or each segment has its own."""
@@ -68,6 +71,13 @@ class GenericOptions:
 
     split_ratios: str = "0.8,0.1,0.1"
     """Shares of train, val and test where splits are made; each gets at least one recording."""
+
+    split_by: str = ""
+    """What is kept in one split where splits are made: recording, speaker, or all recordings that have one value of the
+    column of that name. Unless given, speaker where that column is there and filled, else recording."""
+
+    keep_columns: str = ""
+    """Further columns to keep in the store's table, separated by commas, or all; they are called extra_NAME there."""
 
     split_seed: int = 0
     """Seed of the order in which recordings are shared out where splits are made."""
@@ -79,7 +89,12 @@ class GenericOptions:
             if getattr(self, name) not in choices:
                 raise SettingError(f"{name} must be {' or '.join(choices)}, but is {shown(getattr(self, name))}")
         for field in dataclasses.fields(self):
-            if field.name.endswith(("_column", "_columns")) and not getattr(self, field.name).strip():
+            may_be_empty = field.name == "keep_columns"
+            if (
+                field.name.endswith(("_column", "_columns"))
+                and not may_be_empty
+                and not getattr(self, field.name).strip()
+            ):
                 raise SettingError(f"{field.name} must name a column, but is empty")
         if len(set(self.labels)) != len(self.labels) or not self.labels:
             raise SettingError(f"label_columns must name different columns, but is {shown(self.label_columns)}")
@@ -91,6 +106,19 @@ class GenericOptions:
     def labels(self) -> tuple[str, ...]:
         """The names in ``label_columns``."""
         return tuple(name.strip() for name in self.label_columns.split(",") if name.strip())
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The names in ``keep_columns``, which must exist; none for all."""
+        names = tuple(name.strip() for name in self.keep_columns.split(",") if name.strip())
+        return () if names == (ALL,) else names
+
+    @property
+    def split_by_columns(self) -> tuple[str, ...]:
+        """The column that ``split_by`` needs, if any."""
+        if self.split_by in ("", BY_RECORDING):
+            return ()
+        return (self.speaker_column if self.split_by == BY_SPEAKER else self.split_by,)
 
     @property
     def ratios(self) -> tuple[float, float, float]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from ...features.segments import segment_table
+from ...errors import CorpusError
+from ...features.segments import REMOVED, segment_table
 from ...features.tasks import Task
-from .checks import check_numbers_differ, check_one_split, stem
+from .checks import check_names_differ, check_numbers_differ, check_one_split, stem
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,26 @@ class Corpus:
     notes: tuple[str, ...]
     """One line for each thing a user should know before anything is computed."""
 
+    sounds: tuple[str, ...] = ()
+    """For each row of the table the first file with the same bytes as its own; empty until files were compared."""
+
+    facts: Mapping[str, object] = field(default_factory=dict)
+    """What the store of this corpus has to keep in mind of it, see StoreHead."""
+
 
 def assembled(name: str, root: Path, rows: pd.DataFrame, tasks: Sequence[Task], notes: Sequence[str]) -> Corpus:
     """Check what concerns several rows at once, put the rows in order and name the segments.
 
-    ``rows`` has the columns of a segment table but ``segment_id``, and ``origin``.
-    Raises CorpusError for a recording in two splits and for repeated segment numbers.
+    ``rows`` has the columns of a segment table, and ``origin``; without ``segment_id`` segments are named here.
+    Raises CorpusError for a recording in two splits, for repeated segment numbers and names, and for the split
+    ``removed``, by which a store knows what has left its corpus.
     """
+    for split, origin in zip(rows["split"], rows["origin"], strict=True):
+        if split == REMOVED:
+            raise CorpusError(
+                f"{origin}: a split cannot be called {REMOVED}, the name of what has left a corpus in its store;"
+                " give it another name, or leave the row out"
+            )
     check_one_split(rows)
     check_numbers_differ(rows)
     appearance = {recording: place for place, recording in enumerate(dict.fromkeys(rows["recording_id"]))}
@@ -50,7 +65,9 @@ def assembled(name: str, root: Path, rows: pd.DataFrame, tasks: Sequence[Task], 
         .sort_values(["place", "index"], kind="stable")
         .reset_index(drop=True)
     )
-    rows["segment_id"] = _segment_ids(rows)
+    if "segment_id" not in rows:
+        rows["segment_id"] = _segment_ids(rows)
+    check_names_differ(rows)
     untranscribed = int((rows["text"] == "").sum())
     if untranscribed:
         notes = [*notes, f"{untranscribed} of {len(rows)} segments have an empty transcript"]
@@ -59,8 +76,10 @@ def assembled(name: str, root: Path, rows: pd.DataFrame, tasks: Sequence[Task], 
 
 
 def _segment_ids(rows: pd.DataFrame) -> list[str]:
-    """The names of the audio files where these differ, else recordings with numbers, which always do."""
+    """The names of the audio files; where several segments have one, their recordings and numbers."""
     stems = [stem(path) for path in rows["audio"]]
-    if len(set(stems)) == len(stems):
-        return stems
-    return [f"{recording}_{number}" for recording, number in zip(rows["recording_id"], rows["index"], strict=True)]
+    counts = Counter(stems)
+    return [
+        name if counts[name] == 1 else f"{recording}_{number}"
+        for name, recording, number in zip(stems, rows["recording_id"], rows["index"], strict=True)
+    ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import os
 import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ import pandas as pd
 from ...errors import CorpusError
 from ...features.segments import MEAN_OF_CHANNELS
 from ...features.tasks import NO_LABEL, Task
+from ..digests import same_sounds
 from .checks import (
     audio_paths,
     check_filled,
@@ -20,14 +23,13 @@ from .checks import (
     check_several_classes,
     integers,
     numbers,
-    stem,
 )
-from .config import GenericOptions
+from .config import BY_RECORDING, BY_SPEAKER, GenericOptions
 from .corpus import Corpus, assembled
-from .tables import read_csv
+from .splitting import SPLITS, connected, grouped_splits, made_splits
+from .tables import kept_columns, read_csv
 
 NAME = "generic"
-SPLITS = ("train", "val", "test")
 _MOST_SECONDS = 1e7  # four months: no recording is as long
 _MOST_CHANNEL = 999
 _VALUE_STRATA = 4  # recordings with real-valued labels are shared out by quartile
@@ -55,6 +57,7 @@ def load(data_dir: Path, options: GenericOptions) -> Corpus:
     root = data_dir if audio_dir.resolve().is_relative_to(data_dir.resolve()) else audio_dir
     required = [options.audio_column, options.text_column, *options.labels]
     required += [getattr(options, field) for field in _OPTIONAL.values() if options.is_renamed(field)]
+    required += [*options.split_by_columns, *options.kept]
     csv = read_csv(path, list(dict.fromkeys(required)))
     columns = {"audio": options.audio_column, "text": options.text_column}
     columns |= {
@@ -64,29 +67,38 @@ def load(data_dir: Path, options: GenericOptions) -> Corpus:
     rows = pd.DataFrame(
         {"origin": csv.origins} | {name: csv.rows[column].tolist() for name, column in columns.items()}, dtype=object
     )
+    used = {*columns.values(), *options.labels}
+    rows = rows.assign(**kept_columns(csv, options.keep_columns, options.kept, used))
     notes = list(csv.notes)
 
     check_filled(rows, "audio", options.audio_column)
     rows["audio"] = audio_paths(rows, root, audio_dir)
+    inside = os.path.relpath(audio_dir, root)
+    rows["file"] = [os.path.relpath(PurePosixPath(path).with_suffix(""), inside) for path in rows["audio"]]
+    files_are_recordings = "recording_id" not in rows
     _name_recordings(rows, options)
     _number_segments(rows, options)
     _place_in_files(rows, options)
+    rows["segment_id"] = _segment_names(rows)
+    if files_are_recordings and rows["recording_id"].nunique() < len(rows):
+        notes.append(f"{path.name} has no column {options.recording_column}: each audio file is a recording")
     tasks, labels = _tasks_and_labels(rows, csv.rows, path, options)
     rows = rows.assign(**labels)
     for task in tasks:
         unlabelled = int(rows[task.column].isna().sum() if task.is_value else (rows[task.column] == NO_LABEL).sum())
         if unlabelled:
-            notes.append(f"{unlabelled} of {len(rows)} segments have no label for {task.name}")
+            notes.append(f"{unlabelled} of {len(rows)} segments have no label of task {task.name}")
     if "split" in rows:
         check_filled(rows, "split", options.split_column)
+        if options.split_by:
+            raise CorpusError(
+                f"{path} row 1: has a column {options.split_column}, so there is nothing for --split-by to split;"
+                " leave that out, or rename the column"
+            )
     else:
-        splits = made_splits(_strata(rows, tasks[0]), options.ratios, options.split_seed, path)
+        splits, how = _splits(rows, csv.rows, tasks[0], root, path, options)
         rows["split"] = [splits[recording] for recording in rows["recording_id"]]
-        counts = ", ".join(f"{sum(split == name for split in splits.values())} {name}" for name in SPLITS)
-        notes.append(
-            f"{path.name} has no column {options.split_column}:"
-            f" recordings were split with seed {options.split_seed} into {counts}"
-        )
+        notes.append(f"{path.name} has no column {options.split_column}: {how}")
     return assembled(NAME, root, rows, tasks, notes)
 
 
@@ -102,14 +114,36 @@ def _name_recordings(rows: pd.DataFrame, options: GenericOptions) -> None:
     if "recording_id" in rows:
         check_filled(rows, "recording_id", options.recording_column)
         return
-    paths = [path.removesuffix(Path(path).suffix) for path in rows["audio"]]
-    stems = [stem(path) for path in rows["audio"]]
-    if len(set(stems)) == len(stems):
-        rows["recording_id"] = stems
-    elif len(set(paths)) == len(paths):
-        rows["recording_id"] = paths
-    else:
-        rows["recording_id"] = [f"{path}:{number}" for path, number in zip(paths, _occurrences(paths), strict=True)]
+    # The file is the recording: stretches of one are of one conversation. Its path says which, whatever else is there.
+    rows["recording_id"] = rows["file"]
+    seen: dict[str, tuple[str, str]] = {}
+    for name, audio, origin in zip(rows["file"], rows["audio"], rows["origin"], strict=True):
+        known, where = seen.setdefault(name, (audio, origin))
+        if known != audio:
+            raise CorpusError(
+                f"{origin}: {audio} would be recording {name}, as {known} in {where} is; rename one of the files, or"
+                " say which recording each row is of with --recording-column"
+            )
+
+
+def _segment_names(rows: pd.DataFrame) -> list[str]:
+    """The file, and which stretch of it: nothing that rows of other files could change.
+
+    Rows of the very same stretch, such as one for each channel, are told apart by number, or by recording and number.
+    """
+    stretches: dict[str, list[int]] = {}
+    for row, (file, start, end) in enumerate(zip(rows["file"], rows["start"], rows["end"], strict=True)):
+        is_whole = math.isnan(start) and math.isnan(end)
+        first, last = 0 if math.isnan(start) else start, "" if math.isnan(end) else f"{end:.12g}"
+        stretches.setdefault(file if is_whole else f"{file}:{first:.12g}-{last}", []).append(row)
+    names = [""] * len(rows)
+    for stretch, same in stretches.items():
+        marks = [str(number) for number in rows["index"].iloc[same]]
+        if len(set(marks)) < len(same):
+            marks = [f"{rows['recording_id'].iloc[row]}_{mark}" for row, mark in zip(same, marks, strict=True)]
+        for row, mark in zip(same, marks, strict=True):
+            names[row] = stretch if len(same) == 1 else f"{stretch}:{mark}"
+    return names
 
 
 def _number_segments(rows: pd.DataFrame, options: GenericOptions) -> None:
@@ -208,35 +242,57 @@ def _strata(rows: pd.DataFrame, task: Task) -> dict[str, int]:
     return (means.rank(pct=True, method="first") * _VALUE_STRATA).apply(np.ceil).fillna(0).astype(int).to_dict()
 
 
-def made_splits(strata: Mapping[str, int], ratios: tuple[float, float, float], seed: int, path: Path) -> dict[str, str]:
-    """A split for each recording, so that each stratum and the whole come close to ``ratios``.
+def _splits(
+    rows: pd.DataFrame, csv: pd.DataFrame, task: Task, root: Path, path: Path, options: GenericOptions
+) -> tuple[dict[str, str], str]:
+    """A split for each recording, and a line on how they were made.
 
-    The same recordings, strata and seed give the same splits, whatever the order of the rows.
+    Recordings of one group, as ``--split-by`` says, and those of which files have the same bytes stay together.
     """
-    if len(strata) < len(SPLITS):
+    strata = _strata(rows, task)
+    sounds = same_sounds(root, rows["audio"])
+    heard = [sounds[audio] for audio in rows["audio"]]
+    by, values = _groups_asked_for(rows, csv, path, options)
+    groups = connected(rows["recording_id"], [heard, values] if by else [heard])
+    why = ""
+    if by == BY_SPEAKER and not options.split_by and len(groups) < len(SPLITS):
+        # A column that names roles, such as agent and customer, ties everything to everything.
+        why = f", for its speakers tie {len(strata)} recordings into {len(groups)}"
+        by, groups = "", connected(rows["recording_id"], [heard])
+    if len(groups) < len(SPLITS) <= len(strata):
+        tied = f"by {by} or audio" if by else "by audio"
+        remedy = "split by something else with --split-by" if by else "give a column with splits"
         raise CorpusError(
-            f"{path}: {len(strata)} recordings cannot be split into {', '.join(SPLITS)}; give a column with splits"
+            f"{path}: {len(strata)} recordings that are tied {tied} into {len(groups)} cannot be split into"
+            f" {', '.join(SPLITS)}; {remedy}"
         )
-    random = np.random.default_rng(seed)
-    shares = np.array(ratios)
-    assigned = np.zeros(len(SPLITS))
-    splits: dict[str, int] = {}
-    for stratum in sorted(set(strata.values())):
-        members = sorted(recording for recording, home in strata.items() if home == stratum)
-        here = np.zeros(len(SPLITS))
-        for recording in random.permutation(members).tolist():
-            # The split that lacks most, in this stratum and over all of them so far.
-            lacking = shares * (here.sum() + 1) - here + shares * (assigned.sum() + 1) - assigned
-            split = int(lacking.argmax())
-            splits[recording] = split
-            here[split] += 1
-            assigned[split] += 1
-    for empty in np.flatnonzero(assigned == 0):
-        largest = int(assigned.argmax())
-        members = [recording for recording, split in splits.items() if split == largest]
-        homes = [strata[recording] for recording in members]
-        moved = max(members, key=lambda recording: homes.count(strata[recording]))  # its stratum can spare one
-        splits[moved] = int(empty)
-        assigned[largest] -= 1
-        assigned[empty] += 1
-    return {recording: SPLITS[split] for recording, split in splits.items()}
+    if len(groups) == len(strata):
+        splits = made_splits(strata, options.ratios, options.split_seed, path)
+    else:
+        splits = grouped_splits(groups, strata, options.ratios, options.split_seed)
+    counts = ", ".join(f"{sum(split == name for split in splits.values())} {name}" for name in SPLITS)
+    how = f"recordings were split with seed {options.split_seed} into {counts}"
+    if by:
+        where = [
+            {value for value, one in zip(values, rows["recording_id"], strict=True) if value and splits[one] == name}
+            for name in SPLITS
+        ]
+        shares = ", ".join(f"{len(found)} in {name}" for found, name in zip(where, SPLITS, strict=True))
+        chosen = "" if options.split_by else "; --split-by recording splits without regard to them"
+        how = f"recordings were split by {by} with seed {options.split_seed} into {counts} (of {by}s {shares}){chosen}"
+    return splits, how + why
+
+
+def _groups_asked_for(
+    rows: pd.DataFrame, csv: pd.DataFrame, path: Path, options: GenericOptions
+) -> tuple[str, list[str]]:
+    """By what recordings are to be kept together, and its value for each row; nothing, if by themselves alone."""
+    speakers = rows["speaker"].tolist() if "speaker" in rows else []
+    by = options.split_by or (BY_SPEAKER if any(speakers) else BY_RECORDING)
+    if by == BY_RECORDING:
+        return "", []
+    values = speakers if by == BY_SPEAKER else csv[by].tolist()
+    if not any(values):
+        called = options.speaker_column if by == BY_SPEAKER else by
+        raise CorpusError(f"{path}: column {called} is empty in all rows, so nothing can be split by it")
+    return by, values

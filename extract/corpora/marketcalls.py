@@ -21,8 +21,9 @@ from .checks import (
     check_several_classes,
     integers,
 )
+from .config import GenericOptions
 from .corpus import Corpus, assembled
-from .tables import CsvTable, read_csv
+from .tables import CsvTable, kept_columns, read_csv
 
 NAME = "marketcalls"
 SPLITS = ("train", "val", "test")
@@ -38,11 +39,12 @@ TASKS = (
 )
 
 
-def load(data_dir: Path) -> Corpus:
-    """Read and check the corpus in ``data_dir``. Raises CorpusError."""
+def load(data_dir: Path, options: GenericOptions | None = None) -> Corpus:
+    """Read and check the corpus in ``data_dir``; of the options, ``keep_columns`` counts. Raises CorpusError."""
     check_folder(data_dir)
-    tables = _tables(data_dir)
-    rows = pd.concat([_rows_of(table, split) for split, table in tables.items()], ignore_index=True)
+    options = options or GenericOptions()
+    tables = _tables(data_dir, options.kept)
+    rows = pd.concat([_rows_of(table, split, options) for split, table in tables.items()], ignore_index=True)
     check_filled(rows, "recording_id", "phone")
     check_filled(rows, "audio", "Audio_id")
     _check_splits(rows, data_dir)
@@ -66,21 +68,21 @@ def labels_of(letters: pd.Series) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _tables(data_dir: Path) -> dict[str, CsvTable]:
+def _tables(data_dir: Path, kept: tuple[str, ...] = ()) -> dict[str, CsvTable]:
     """The csv files by split; under ``""`` if one file holds all."""
     present = [split for split in SPLITS if (data_dir / f"{split}.csv").exists()]
     if (data_dir / ONE_FILE).exists():
         if present:
             raise CorpusError(f"{data_dir}: holds {ONE_FILE} and {present[0]}.csv; keep one or the other")
-        return {"": read_csv(data_dir / ONE_FILE, (*COLUMNS, "split"))}
+        return {"": read_csv(data_dir / ONE_FILE, (*COLUMNS, "split", *kept))}
     if not present:
         raise CorpusError(
             f"{data_dir}: holds neither train.csv, val.csv and test.csv nor {ONE_FILE}; name the corpus with --data"
         )
-    return {split: read_csv(data_dir / f"{split}.csv", COLUMNS) for split in SPLITS}
+    return {split: read_csv(data_dir / f"{split}.csv", (*COLUMNS, *kept)) for split in SPLITS}
 
 
-def _rows_of(table: CsvTable, split: str) -> pd.DataFrame:
+def _rows_of(table: CsvTable, split: str, options: GenericOptions) -> pd.DataFrame:
     columns = {
         "origin": table.origins,
         "recording_id": table.rows["phone"].tolist(),
@@ -90,6 +92,7 @@ def _rows_of(table: CsvTable, split: str) -> pd.DataFrame:
         "text": table.rows["text"].tolist(),
         "label": table.rows["label"].tolist(),
     }
+    columns |= kept_columns(table, options.keep_columns, options.kept, {*COLUMNS, "split"})
     return pd.DataFrame(columns, dtype=object)
 
 

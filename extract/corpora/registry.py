@@ -19,9 +19,9 @@ def load_corpus(dataset: str, data_dir: Path, options: GenericOptions | None = N
     if dataset == "generic":
         return generic.load(Path(data_dir), options)
     if dataset == "marketcalls":
-        if options != GenericOptions():
+        if options != GenericOptions(keep_columns=options.keep_columns):
             raise SettingError(
                 "columns, labels and splits can be set for --dataset generic only; marketcalls has its own"
             )
-        return marketcalls.load(Path(data_dir))
+        return marketcalls.load(Path(data_dir), options)
     raise SettingError(f"dataset must be {' or '.join(DATASETS)}, but is {dataset!r}")

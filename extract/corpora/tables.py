@@ -5,14 +5,16 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from ...errors import CorpusError
+from ...features.segments import EXTRA
 
 _LONGEST_FIELD = 10_000_000  # characters; a lost quote swallows the rest of a file into one field
 _NO_ACCIDENT = 4  # GBK text does not happen to begin with so many characters of three UTF-8 bytes
@@ -93,6 +95,24 @@ def read_csv(path: Path, required: Sequence[str]) -> CsvTable:
         raise CorpusError(f"{path}: has a header but no rows")
     frame = pd.DataFrame(rows, columns=header, index=pd.Index(numbers, name="row"), dtype=object)
     return CsvTable(path, encoding, frame, blank=len(records) - 1 - len(rows))
+
+
+def kept_columns(csv: CsvTable, asked: str, names: Sequence[str], used: Collection[str]) -> dict[str, list[str]]:
+    """The columns of a csv that are kept beside those that msmt knows, by their names in the segment table.
+
+    ``names`` are those asked for; where ``asked`` holds none of them but is not empty, all are kept that are not
+    ``used``. Raises CorpusError when two would get one name.
+    """
+    if not asked.strip():
+        return {}
+    chosen = names or [name for name in csv.rows.columns if name and name not in used]
+    kept: dict[str, list[str]] = {}
+    for name in chosen:
+        column = EXTRA + re.sub(r"[^\w-]+", "_", name)
+        if column in kept:
+            raise CorpusError(f"{csv.path} row 1: column {name} and another would both be kept as {column}; rename one")
+        kept[column] = csv.rows[name].tolist()
+    return kept
 
 
 def _decoded(path: Path) -> tuple[str, str]:

@@ -36,6 +36,8 @@ class AdapterContract:
     """A subclass says how its layout spells HEADER and ROWS, and how it is loaded."""
 
     names: dict[str, str]  # column of HEADER -> column of the csv
+    of_one_file = ("r1_1", "r1_2")  # two segments of r1 in r1_1.wav
+    of_other_files = ("r1_2", "r4_9")  # segments of r1 and r4 in r4_9.wav
 
     def load(self, folder: Path) -> Corpus:
         raise AssertionError("a subclass loads")
@@ -91,9 +93,11 @@ class AdapterContract:
 
     def test_segments_whose_audio_files_share_a_name_are_numbered(self, tmp_path):
         folder = self.write(tmp_path / "data", changed(0, audio="r1_1.wav"))
-        assert self.load(folder).table["segment_id"].tolist() == ["r1_1", "r1_2", "r2_1", "r3_1", "r4_9", "r4_10"]
+        named = self.load(folder).table["segment_id"].tolist()
+        assert named == [*self.of_one_file, "r2_1", "r3_1", "r4_9", "r4_10"]
         folder = self.write(tmp_path / "other", changed(0, audio="r4_9.wav"))
-        assert self.load(folder).table["segment_id"].tolist() == ["r1_1", "r1_2", "r2_1", "r3_1", "r4_9", "r4_10"]
+        second, last = self.of_other_files
+        assert self.load(folder).table["segment_id"].tolist() == ["r1_1", second, "r2_1", "r3_1", last, "r4_10"]
 
     def test_paths_lead_from_the_data_folder_to_the_files(self, tmp_path):
         corpus = self.load(self.write(tmp_path / "data"))
@@ -242,6 +246,8 @@ class TestMarketCallsInOneFile(AdapterContract):
 
 
 class TestGeneric(AdapterContract):
+    of_one_file = ("r1_1:1", "r1_1:2")
+    of_other_files = ("r4_9:2", "r4_9:9")
     names = {
         "recording": "dialogue",
         "audio": "audio",
@@ -266,6 +272,19 @@ class TestGeneric(AdapterContract):
 
     def place(self, row):
         return f"segments.csv row {row + 2}"
+
+    def test_the_split_removed_is_refused_for_it_is_msmts_own(self, tmp_path):
+        rows = [row[:-1] + ("removed",) if row[0] == "r4" else row for row in ROWS]
+        self.refuse(self.write(tmp_path / "data", rows), self.place(4), "cannot be called removed")
+
+    def test_other_columns_are_kept_where_that_is_asked(self, tmp_path):
+        folder = self.write(tmp_path / "data")
+        options = GenericOptions(
+            text_column="transcript", label_columns="mood", split_column="part", keep_columns="all"
+        )
+        table = load_corpus("generic", folder, options).table
+        assert table["extra_dialogue"].tolist() == ["r1", "r1", "r2", "r3", "r4", "r4"]
+        assert [column for column in table if column.startswith("extra_")] == ["extra_dialogue", "extra_turn"]
 
 
 def test_a_dataset_that_is_not_known_is_refused(tmp_path):

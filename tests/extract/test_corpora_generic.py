@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 import pandas as pd
 import pytest
 from msmt.errors import CorpusError, SettingError
 from msmt.extract.corpora.config import GenericOptions
-from msmt.extract.corpora.generic import load, made_splits, sorted_classes
+from msmt.extract.corpora.generic import load, sorted_classes
+from msmt.extract.corpora.splitting import SPLITS, grouped_splits, made_splits
 
 
 def written(folder, rows: list[dict], csv: str = "segments.csv", audio: str = "audio"):
@@ -90,19 +93,73 @@ def test_several_segments_may_share_a_file(tmp_path):
     np.testing.assert_array_equal(table["end"], [1.5, np.nan, np.nan])
     assert table["channel"].tolist() == [-1, 1, 0]
     assert table["speaker"].tolist() == ["amy", "bob", ""]
-    assert table["segment_id"].tolist() == ["r_1", "r_2", "s_1"]
+    assert table["segment_id"].tolist() == ["r:0-1.5", "r:1.5-", "s"]
 
 
-def test_rows_that_share_a_file_are_recordings_of_their_own_without_a_column_for_them(tmp_path):
-    rows = [row | {"audio": "one.wav", "start": i, "end": i + 1} for i, row in enumerate(clips(4))]
-    table = load(written(tmp_path, rows), GenericOptions()).table
-    assert table["recording_id"].tolist() == [f"audio/one:{i}" for i in (1, 2, 3, 4)]
+def stretches(files: int, count: int) -> list[dict]:
+    """Rows of as many stretches of each file; a file has one label."""
+    return [
+        {"audio": f"f{file}.wav", "text": "words", "label": "xy"[file % 2], "start": 2 * i, "end": 2 * i + 1.5}
+        for file in range(files)
+        for i in range(count)
+    ]
+
+
+def test_a_file_of_several_segments_is_a_recording_without_a_column_for_them(tmp_path):
+    corpus = load(written(tmp_path, stretches(3, 8)), GenericOptions())
+    table = corpus.table
+    assert corpus.notes[0] == "segments.csv has no column recording: each audio file is a recording"
+    assert table["recording_id"].unique().tolist() == ["f0", "f1", "f2"]
+    assert table["segment_id"].tolist()[:2] == ["f0:0-1.5", "f0:2-3.5"] and set(table["index"]) == set(range(1, 9))
+    assert (table.groupby("audio")["split"].nunique() == 1).all()
+
+
+def ids_of(folder, rows, options=GenericOptions()):  # noqa: B008  frozen
+    """Segment and recording ids by the csv's row, from 0."""
+    corpus = load(written(folder, rows), options)
+    place = {name: int(origin.split()[-1]) - 2 for name, origin in corpus.origins.items()}
+    table = corpus.table
+    return {place[one]: (one, two) for one, two in zip(table["segment_id"], table["recording_id"], strict=True)}
+
+
+@pytest.mark.parametrize("start", ["0", "1", ""])
+def test_ids_do_not_depend_on_rows_of_other_files(tmp_path, start):
+    rows = [*stretches(3, 2), *({**row, "start": "", "end": ""} for row in clips(4))]
+    before = ids_of(tmp_path / "before", rows)
+    # Of one name in another folder, of a name that numbering might give, and another stretch of the last file.
+    more = [
+        {**rows[0], "audio": name, "start": start} for name in ("other/f0.wav", "f0_1.wav", "000_1.wav", "f2_2.wav")
+    ]
+    after = ids_of(tmp_path / "after", [*rows, *more])
+    assert {row: after[row] for row in before} == before and len(set(after.values())) == len(after)
+
+
+def test_rows_of_one_stretch_are_told_apart_by_number(tmp_path):
+    rows = [
+        {**stretches(1, 1)[0], "label": "xy"[i // 2], "channel": i % 2, "audio": f"f{i // 2}.wav"} for i in range(4)
+    ]
+    rows += [{**row, "audio": "f2.wav"} for row in rows[:2]] + [{**row, "audio": "f3.wav"} for row in rows[:2]]
+    names = [one for one, _ in ids_of(tmp_path, rows).values()]
+    assert names[:4] == ["f0:0-1.5:1", "f0:0-1.5:2", "f1:0-1.5:1", "f1:0-1.5:2"]
+    named = [{**row, "recording": f"r{i}", "split": "train"} for i, row in enumerate(rows)]
+    assert ids_of(tmp_path, named)[0][0] == "f0:0-1.5:r0_1"
+
+
+def test_files_that_differ_in_their_extension_alone_are_named_with_both_rows(tmp_path):
+    rows = [*clips(4), clips(1)[0] | {"audio": "001.flac", "label": "y"}]
+    refuse(
+        written(tmp_path, rows),
+        GenericOptions(),
+        "row 6: audio/001.flac would be recording 001, as audio/001.wav in segm",
+    )
+    named = [row | {"recording": str(i), "split": "train"} for i, row in enumerate(rows)]
+    assert [one for one, _ in ids_of(tmp_path / "named", named).values()][1::3] == ["001:1_1", "001:4_1"]
 
 
 def test_files_of_one_name_in_different_folders_are_different_recordings(tmp_path):
     rows = [row | {"audio": f"speaker{i}/hello.wav"} for i, row in enumerate(clips(4))]
     table = load(written(tmp_path, rows), GenericOptions()).table
-    assert table["recording_id"].tolist() == [f"audio/speaker{i}/hello" for i in range(4)]
+    assert table["recording_id"].tolist() == [f"speaker{i}/hello" for i in range(4)]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +216,7 @@ def test_labels_may_be_real_values(tmp_path):
     corpus = load(written(tmp_path, rows), GenericOptions(label_kind="value"))
     assert corpus.tasks[0].is_value
     np.testing.assert_array_equal(corpus.table["label_label"], [-1.5, np.nan, 0.25, 3])
-    assert "1 of 4 segments have no label for label" in corpus.notes
+    assert "1 of 4 segments have no label of task label" in corpus.notes
 
 
 @pytest.mark.parametrize("text", ["good", "nan", "1,5"])
@@ -176,7 +233,7 @@ def test_segments_without_a_label_are_kept_and_counted(tmp_path):
     rows[5]["label"] = ""
     corpus = load(written(tmp_path, rows), GenericOptions())
     assert corpus.table["label_label"].tolist() == [0, 1, 0, 1, 0, -1]
-    assert "1 of 6 segments have no label for label" in corpus.notes
+    assert "1 of 6 segments have no label of task label" in corpus.notes
 
 
 def test_labels_that_are_all_empty_are_refused(tmp_path):
@@ -294,3 +351,108 @@ def test_numbers_that_no_recording_has_are_refused_with_file_and_row(tmp_path, c
 def test_minus_zero_is_zero(tmp_path):
     starts = load(written(tmp_path, clips(10, start="-0")), GenericOptions()).table["start"]
     assert not np.signbit(starts).any()
+
+
+class TestSplitsBySpeaker:
+    def spoken(self, speakers=6, each=5) -> list[dict]:
+        return [
+            row | {"speaker": f"s{i % speakers}", "label": "xy"[i // speakers % 2]}
+            for i, row in enumerate(clips(speakers * each))
+        ]
+
+    def test_a_speaker_is_in_one_split_where_a_column_says_who_speaks(self, tmp_path):
+        corpus = load(written(tmp_path, self.spoken()), GenericOptions())
+        assert (corpus.table.groupby("speaker")["split"].nunique() == 1).all()
+        assert corpus.notes == (
+            "segments.csv has no column split: recordings were split by speaker with seed 0 into 20 train, 5 val, 5"
+            " test (of speakers 4 in train, 1 in val, 1 in test); --split-by recording splits without regard to them",
+        )
+
+    def test_recordings_alone_are_split_where_that_is_asked(self, tmp_path):
+        folder = written(tmp_path, self.spoken())
+        without = load(written(tmp_path / "other", clips(30)), GenericOptions()).table["split"].tolist()
+        table = load(folder, GenericOptions(split_by="recording")).table
+        assert table.groupby("speaker")["split"].nunique().max() > 1 and table["split"].tolist() != []
+        assert sorted(without) == sorted(table["split"])
+
+    def test_any_column_can_say_what_stays_together(self, tmp_path):
+        rows = [row | {"street": f"street {i % 4}"} for i, row in enumerate(self.spoken())]
+        corpus = load(written(tmp_path, rows), GenericOptions(split_by="street", keep_columns="street"))
+        assert (corpus.table.groupby("extra_street")["split"].nunique() == 1).all()
+        assert "recordings were split by street" in corpus.notes[0]
+
+    def test_rows_without_a_speaker_tie_nothing(self, tmp_path):
+        rows = [row | {"speaker": "" if i < 20 else row["speaker"]} for i, row in enumerate(self.spoken())]
+        table = load(written(tmp_path, rows), GenericOptions()).table
+        known = table[table["speaker"] != ""]
+        assert (known.groupby("speaker")["split"].nunique() == 1).all()
+        assert table[table["speaker"] == ""]["split"].nunique() == 3
+
+    def test_a_column_of_roles_splits_by_recording_unless_it_was_asked_for(self, tmp_path):
+        rows = [
+            clips(1)[0]
+            | {
+                "audio": f"{i}.wav",
+                "recording": f"r{i // 2}",
+                "label": "xy"[i // 2 % 2],
+                "speaker": ("agent", "customer")[i % 2],
+            }
+            for i in range(40)
+        ]
+        folder = written(tmp_path, rows)
+        corpus = load(folder, GenericOptions())
+        assert (
+            "recordings were split with seed 0 into 16 train, 2 val, 2 test, for its speakers tie 20 recordings into 1"
+            in corpus.notes[0]
+        )
+        refuse(
+            folder, GenericOptions(split_by="speaker"), "20 recordings that are tied by speaker or audio into 1 cannot"
+        )
+
+    def test_files_of_the_same_bytes_stay_together(self, tmp_path):
+        folder = written(tmp_path, clips(12))
+        for i in range(12):
+            (folder / "audio" / f"{i:03d}.wav").write_bytes(b"sound %d" % (i // 4))
+        table = load(folder, GenericOptions()).table
+        assert table["split"].tolist() in [[a] * 4 + [b] * 4 + [c] * 4 for a, b, c in permutations(SPLITS)]
+
+    @pytest.mark.parametrize("seed", range(4))
+    def test_classes_are_shared_out_as_far_as_groups_allow(self, seed):
+        random = np.random.default_rng(seed)
+        groups = [[f"g{group}_{i}" for i in range(random.integers(5, 15))] for group in range(40)]
+        strata = {one: int(random.integers(3)) for group in groups for one in group}
+        splits = grouped_splits(groups, strata, (0.8, 0.1, 0.1), seed)
+        assert splits == grouped_splits([group[::-1] for group in groups[::-1]], strata, (0.8, 0.1, 0.1), seed)
+        assert splits != grouped_splits(groups, strata, (0.8, 0.1, 0.1), seed + 1)
+        assert all(len({splits[one] for one in group}) == 1 for group in groups)
+        for stratum in range(3):
+            here = [splits[one] for one in strata if strata[one] == stratum]
+            shares = [here.count(name) / len(here) for name in SPLITS]
+            assert np.allclose(shares, (0.8, 0.1, 0.1), atol=0.05), shares
+
+    def test_three_groups_fill_three_splits(self):
+        groups = [["a1", "a2", "a3"], ["b1"], ["c1"]]
+        splits = grouped_splits(groups, {one: 0 for group in groups for one in group}, (0.8, 0.1, 0.1), 0)
+        assert splits["a1"] == splits["a2"] == "train" and set(splits.values()) == set(SPLITS)
+
+    def test_a_column_for_splits_leaves_nothing_to_split(self, tmp_path):
+        folder = written(tmp_path, clips(4, split="train", speaker="s"))
+        refuse(
+            folder, GenericOptions(split_by="speaker"), "row 1: has a column split, so there is nothing for --split-by"
+        )
+
+    def test_a_column_that_is_not_there_or_empty_is_named(self, tmp_path):
+        refuse(written(tmp_path, clips(4)), GenericOptions(split_by="speaker"), "column speaker missing")
+        refuse(written(tmp_path, clips(4)), GenericOptions(split_by="town"), "column town missing")
+        refuse(
+            written(tmp_path, clips(4, town="")), GenericOptions(split_by="town"), "column town is empty in all rows"
+        )
+
+
+def test_other_columns_are_kept_under_names_that_files_can_have(tmp_path):
+    rows = [row | {"Alter / Jahre": str(i), "note": "=1"} for i, row in enumerate(clips(4, split="train"))]
+    table = load(written(tmp_path, rows), GenericOptions(keep_columns="Alter / Jahre")).table
+    assert table["extra_Alter_Jahre"].tolist() == ["0", "1", "2", "3"] and "extra_note" not in table
+    refuse(tmp_path, GenericOptions(keep_columns="age"), "column age missing")
+    rows = [row | {"a b": "1", "a/b": "2"} for row in rows]
+    refuse(written(tmp_path, rows), GenericOptions(keep_columns="all"), "would both be kept as extra_a_b")

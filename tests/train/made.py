@@ -12,6 +12,7 @@ import pandas as pd
 from msmt.errors import StoreError
 from msmt.features.segments import segment_table
 from msmt.features.spec import FeatureSpec
+from msmt.features.store import RowStates
 from msmt.features.tasks import Task, merged
 from msmt.train.config import ModelConfig, TrainConfig
 
@@ -68,6 +69,11 @@ class MemoryStore:
     def reader(self, name: str, mapped: bool = False) -> MemoryReader:
         return MemoryReader(self, name)
 
+    def states(self, name: str) -> RowStates:
+        """Rows that were made from audio of their own, each."""
+        rows = len(self.segments)
+        return RowStates(self.lengths(name), np.zeros(rows, np.uint64), np.arange(1, rows + 1, dtype=np.uint64))
+
     def fingerprint(self) -> str:
         digest = hashlib.sha256(self.segments.to_csv().encode())
         for name, rows in self.features.items():
@@ -96,7 +102,7 @@ def table_of(split_of: Sequence[str], segments: Sequence[int], labels: dict[str,
         "recording_id": [f"call-{recording}" for recording in recordings],
         "index": np.concatenate([np.arange(count) for count in segments]) + 1,
         "split": [split_of[recording] for recording in recordings],
-        "audio": "a.wav",
+        "audio": [f"{row}.wav" for row in range(len(recordings))],
     }
     for task in tasks:
         values = np.asarray(labels[task.name])

@@ -304,7 +304,9 @@ def test_views_are_learnt_from_and_never_validated_on(tmp_path):
     for rows in store.features.values():
         rows += [rows[row] for row in learnt]
     go(store, tmp_path, epochs=1, say=said.append)
-    assert said[1].startswith("learns from 26 recordings (50 segments) of split train, is judged by 7 (14 segments)")
+    assert said[1].startswith(
+        "learns from 13 recordings in 2 views, 26 in all (50 segments) of split train, is judged by 7 recordings (14"
+    )
     go(store, tmp_path, epochs=1, views="original", say=said.append)
     assert any(line.startswith("learns from 13 recordings (25 segments)") for line in said)
     with pytest.raises(StoreError, match="has no view mask of split train, only original, noise"):
@@ -373,7 +375,7 @@ def test_each_epoch_says_a_line(tmp_path):
     trained = go(calls(), tmp_path, say=said.append)
     assert said[0].startswith(f"run {trained.run.path}: 0.0 million weights on cpu")
     assert said[1] == (
-        "learns from 13 recordings (25 segments) of split train, is judged by 7 (14 segments) of split val"
+        "learns from 13 recordings (25 segments) of split train, is judged by 7 recordings (14 segments) of split val"
     )
     assert [line.split(":")[0] for line in said[2:]] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
 
