@@ -313,7 +313,7 @@ class Tally:
     def estimates(self) -> dict[str, uncertainty.Estimates]:
         """Each figure as it is, and without each recording; of one seed."""
         total = self.sums.sum(axis=0, keepdims=True)
-        as_it_is, without = self._figures(total), self._figures(total - self.sums)
+        as_it_is, without = self.figures(total), self.figures(total - self.sums)
         return {name: uncertainty.Estimates(as_it_is[name], without[name][None]) for name in as_it_is}
 
     @cached_property
@@ -331,7 +331,7 @@ class Tally:
         most = dict.fromkeys(self.estimates, float(support.sum()))
         return most | dict.fromkeys(("macro_f1", "uar"), float(len(support) ** 2 / (1 / support).sum()))
 
-    def _figures(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+    def figures(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """(r, k) sums -> (r,) of each figure."""
         if self.cells is None:
             return _figures_of_sums(sums)

@@ -206,7 +206,7 @@ class TestSpeakers:
     def spoken(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         splits = ["train"] * 42 + ["val"] * 12 + ["test"] * 16
-        segments = on_disk.segments(len(splits), split=splits)
+        segments = on_disk.table(len(splits), split=splits)
         recordings = segments["recording_id"].drop_duplicates().tolist()
         speaker = {recording: f"speaker-{number // 2}" for number, recording in enumerate(recordings)}
         on_disk.make_store(
@@ -219,8 +219,8 @@ class TestSpeakers:
         recordings, speakers = spoken
         assert 2 <= speakers < recordings
         counted = f"{recordings} recordings of {speakers} speakers"
-        (plan := "plan.yaml") and open(plan, "w").write("variants: {full: {}, text: {modalities: text}}")
-        assert run(monkeypatch, "ablate", plan, *SMALL, "--resample", "speaker") == 0
+        Path("plan.yaml").write_text("variants: {full: {}, text: {modalities: text}}")
+        assert run(monkeypatch, "ablate", "plan.yaml", *SMALL, "--resample", "speaker") == 0
         assert f"({counted})" in capsys.readouterr().out
         runs = "ablations/plan/runs"
         assert run(monkeypatch, "eval", "--runs", runs, "--resample", "speaker") == 0
