@@ -75,7 +75,12 @@ class Ablated:
 
 
 def score_run(
-    run: Run, store_path: Path, split: str, device: str | None = None, resample: str = "recording", track: Track = silent
+    run: Run,
+    store_path: Path,
+    split: str,
+    device: str | None = None,
+    resample: str = "recording",
+    track: Track = silent,
 ) -> Scores:
     """Score a run's best weights on a split, write what comes of it into its directory, and count that it was scored.
 

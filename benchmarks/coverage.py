@@ -2,16 +2,16 @@
 
     python benchmarks/coverage.py [--tables 1000] [--quick] [--json FILE]
 
-Evaluations are simulated and given intervals by the very function that ``msmt eval`` uses; beside each stands the 2.5 % to
-97.5 % quantile of a bootstrap over recordings. Four classes, 16, 31, 43 and 10 % of the labels as in MarketCalls, are
-answered right with probability p, else by any other class; real values have errors of a normal distribution. In *clustered*
-cases a recording has 1 to 9 segments, and a mean of its own (deviation 1.5 of the logit, 0.5 of the value) that its segments
-share. The truth is the figure of endlessly many recordings.
+Evaluations are simulated and given intervals by the very functions that ``msmt eval`` uses; beside each stands, in
+brackets, the 2.5 % to 97.5 % quantile of a bootstrap over recordings. Four classes, 16, 31, 43 and 10 % of the labels as
+in MarketCalls, are answered right with probability p, else by any other class; real values have errors of a normal
+distribution. In *clustered* cases a recording has 1 to 9 segments, and a mean of its own (deviation 1.5 of the logit,
+0.5 of the value) that its segments share. The truth is the figure of endlessly many recordings.
 
-With ``seeds``, the mean over 3 runs of one procedure is what the interval is of (runs as in false_marks.py), and the
-truth is that of endlessly many seeds too.
+With *3 seeds*, the interval is that of the mean over 3 runs of one procedure (runs as in false_marks.py), and the truth
+is that of endlessly many seeds too.
 
-Bounded by --tables, seeded; about four minutes. ``--quick`` makes 10 evaluations of each kind.
+Bounded by --tables, seeded; about three minutes. ``--quick`` makes 10 evaluations of each kind.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def simulate(tables: int) -> list[dict]:
 
 
 def coverage(random: np.random.Generator, task: Task, cases, truth: dict[str, float]) -> dict[str, float]:
-    """Of each figure, how often its interval holds the truth; of the bootstrap's quantiles as ``<figure>_quantiles``."""
+    """How often each figure's interval holds the truth; ``<figure>_quantiles`` are the bootstrap's."""
     held: dict[str, list[bool]] = {}
     for labels, answers, homes in cases:
         tally = Tally.of(task, labels, answers, homes)

@@ -1,4 +1,4 @@
-"""What a model scores that has learnt nothing but the labels' frequencies, and how a model that does no more is told."""
+"""What a model scores that has learnt nothing but how frequent labels are, and how one that does no more is told."""
 
 from __future__ import annotations
 

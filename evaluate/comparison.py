@@ -34,6 +34,7 @@ from ..features.tasks import Task
 from . import uncertainty
 from .chance import ChanceLine, constant_answer
 from .metrics import Tally, chance_line, has_label
+from .same_items import on_the_same_items
 from .scored import Scored
 from .uncertainty import Estimates
 from .units import check_unit, units_by_speaker
@@ -192,7 +193,7 @@ class Comparison:
     """How many of these have a label, by task (G)."""
 
     chance: Mapping[str, ChanceLine] = field(default_factory=dict)
-    """What the most frequent class, or the mean, of training scores, by task; without tasks of which it is not known."""
+    """What the most frequent class, or the mean, of training scores, by task; where it is known."""
 
     notes: tuple[str, ...] = ()
     """What else a reader of the table has to know, a sentence each."""
@@ -216,7 +217,7 @@ def compare(scored: Sequence[Scored], *, same_store: bool = True, unit: str = "r
     Raises RunError when splits, recordings, labels or (unless allowed) stores differ, or a row has a seed twice.
     """
     check_unit(unit)
-    scored = _on_the_same_items(scored, same_store)
+    scored = on_the_same_items(scored, same_store)
     members: dict[str, list[Scored]] = {}
     for one in scored:
         twin = next((other for other in members.get(one.variant, ()) if other.seed == one.seed), None)
@@ -356,7 +357,7 @@ def mcnemar(a: Scored, b: Scored, task: Task | str) -> McNemar:
     Segments of a recording count as independent here; for the p of ``compare`` they do not.
     Raises RunError when the runs do not answer for the same items, or the task is one of real values.
     """
-    a, b = _on_the_same_items([a, b], same_store=False)
+    a, b = on_the_same_items([a, b], same_store=False)
     task = _task_of(a, task)
     _task_of(b, task)
     if task.is_value:
@@ -380,7 +381,7 @@ def disagreements(scored: Sequence[Scored], task: Task | str | None = None):
     """
     import pandas as pd
 
-    scored = _on_the_same_items(scored, same_store=False)
+    scored = on_the_same_items(scored, same_store=False)
     tasks = _all_tasks(scored) if task is None else (_task_of(scored[0], task),)
     ids = {"recording_id": np.asarray(scored[0].recording_ids, object)}
     if scored[0].segment_ids is not None:
@@ -415,74 +416,6 @@ def _headings(scored: Sequence[Scored], taken: set[str]) -> list[str]:
         heading = f"{one.variant}, seed {one.seed}" if several else one.variant
         headings.append(f"{heading} (row)" if heading in taken else heading)
     return headings
-
-
-def _on_the_same_items(scored: Sequence[Scored], same_store: bool) -> list[Scored]:
-    """The runs, each with its items in the order of the first one's. Raises RunError unless they can be compared."""
-    if not scored:
-        raise RunError("there is no scored run to compare: train and score one first")
-    first = scored[0]
-    ordered = [first]
-    for other in scored[1:]:
-        pair = f"runs {first.run} ({first.variant}) and {other.run} ({other.variant})"
-        if other.split != first.split:
-            raise RunError(
-                f"{pair} were scored on different splits, {first.split} and {other.split}: score both on one"
-            )
-        if same_store and other.fingerprint != first.fingerprint:
-            raise RunError(
-                f"{pair} were scored on different stores, {first.store} ({first.fingerprint}) and "
-                f"{other.store} ({other.fingerprint}): train and score both on one"
-            )
-        if (other.segment_ids is None) != (first.segment_ids is None):
-            raise RunError(f"{pair}: one predicts for recordings and one for segments; compare each with its like")
-        ordered.append(_reordered(other, first.items, pair))
-    known: dict[str, tuple[Task, Scored]] = {}
-    for one in ordered:
-        for task in one.tasks:
-            of, earlier = known.setdefault(task.name, (task, one))
-            _check_task(task, of, one, earlier)
-    return ordered
-
-
-def _reordered(scored: Scored, items: Sequence[str], pair: str) -> Scored:
-    if scored.items == tuple(items):
-        return scored
-    place = {item: index for index, item in enumerate(scored.items)}
-    kind = "recordings" if scored.segment_ids is None else "segments"
-    gone, added = [item for item in items if item not in place], set(place) - set(items)
-    if gone or added or len(items) != len(scored.items):
-        odd = gone[0] if gone else min(added, default="one that is there twice")
-        raise RunError(
-            f"{pair} were scored on different {kind} of {scored.split} ({len(items)} and {len(scored.items)}; only one has"
-            f" {odd}): extract what is missing and score again, or leave one of them out"
-        )
-    order = np.array([place[item] for item in items], int)
-    return replace(
-        scored,
-        recording_ids=tuple(scored.recording_ids[index] for index in order),
-        speakers=None if scored.speakers is None else tuple(scored.speakers[index] for index in order),
-        segment_ids=None if scored.segment_ids is None else tuple(items),
-        labels={name: values[order] for name, values in scored.labels.items()},
-        predictions={name: values[order] for name, values in scored.predictions.items()},
-    )
-
-
-def _check_task(task: Task, of: Task, one: Scored, earlier: Scored) -> None:
-    if task != of:
-        raise RunError(
-            f"runs {earlier.run} and {one.run} mean different things by task {task.name} (its classes or what it merges):"
-            " score both on stores of one corpus"
-        )
-    ours, theirs = one.labels[task.name], earlier.labels[task.name]
-    same = (ours == theirs) | ((ours != ours) & (theirs != theirs))  # NaN is no label, and not itself
-    same &= np.asarray(one.recording_ids, object) == np.asarray(earlier.recording_ids, object)
-    if not same.all():
-        at = one.items[int(np.argmin(same))]
-        raise RunError(
-            f"runs {earlier.run} and {one.run} were scored on different labels of task {task.name}, first at {at}:"
-            " extract both stores from one corpus and score again"
-        )
 
 
 def _task_of(scored: Scored, task: Task | str) -> Task:

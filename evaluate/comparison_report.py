@@ -375,7 +375,8 @@ def _notes(comparison: Comparison, failed: Mapping[str, str]) -> list[str]:
         )
     constant = [_constant_answers(row, comparison.tasks) for row in rows]
     if any(constant):
-        notes.append(f"{CONSTANT_MARK}: answers one thing only, whatever it is given: {'; '.join(filter(None, constant))}.")
+        named = "; ".join(filter(None, constant))
+        notes.append(f"{CONSTANT_MARK}: answers one thing only, whatever it is given: {named}.")
     without_width = [
         f"{row.variant} ({', '.join(found)})" for row in rows if (found := _without_width(comparison, row))
     ]

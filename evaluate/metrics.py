@@ -9,10 +9,10 @@ Definitions, where conventions differ:
 - UAR, unweighted average recall, is the mean over the classes that occur among the labels: others have no recall.
 - The precision of a class that is never predicted, and the recall and F1 of one that is never labelled, are 0.
 - A correlation with a constant is 0.
-- An interval is a 95 % one over recordings, by leaving each out once with all its segments: ``uncertainty`` says how. It
-  lies within the figure's range, and it is the same in ``eval`` and in a comparison. Without a recording the rules above
-  hold for the classes that still occur. It has no width, and says so, for a single recording, a correlation with a
-  constant and an error of 0.
+- An interval is a 95 % one over recordings, by leaving each out once with all its segments: ``uncertainty`` says how.
+  It lies within the figure's range, and it is the same in ``eval`` and in a comparison. Without a recording the rules
+  above hold for the classes that still occur. It has no width, and says so, for a single recording, a correlation with
+  a constant and an error of 0.
 - What is resampled may be speakers instead of recordings: a speaker's recordings are then left out together.
 - The chance line is a model that has learnt nothing but the training split's labels: for classes the most frequent of
   them, for real values their mean, given as the answer to every item.
@@ -320,7 +320,7 @@ class Tally:
     def most_items(self) -> dict[str, float]:
         """How many independent items each figure cannot be surer than.
 
-        A mean over classes is no surer than the rarer of them let it be: C² / sum(1 / n_c) of C classes, n_c labels each.
+        A mean over classes is no surer than the rarer of them let it be: C² / sum(1 / n_c) of C classes of n_c labels.
         """
         total = self.sums.sum(axis=0)
         if self.cells is None:

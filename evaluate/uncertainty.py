@@ -6,19 +6,21 @@ Letters in shapes: S seeds, G recordings. What is said of recordings holds for s
   figure and f' that without it; a figure that is a mean over recordings has the recordings' own values for these.
   The variance over recordings is that of the mean of the G pseudo-values (the jackknife).
 - **Seeds.** The figure of a row is the mean over its seeds. The variance over seeds is that of a mean of S figures,
-  s²/S. Both variances contain what is left when a recording's and a seed's own effect are taken away, once too often
-  together: this rest is measured and taken off the seeds' part, which is never less than 0. The sum is what a bootstrap
-  over recordings and seeds, crossed, would come to if it had no bias; resampling itself is too narrow by (S - 1) / S.
-- **Two rows** share their recordings, so pseudo-values are subtracted recording by recording. Their seeds are taken for
-  independent: seeds of the same number share the order of the data, and nothing else.
-- **Degrees of freedom** are those of Welch and Satterthwaite, from G - 1 for recordings and S - 1 for each row's seeds, at
-  least 1; t is Student's with these. Three seeds that happen to agree are so not taken for certain.
+  s²/S. Both variances contain what is left when a recording's and a seed's own effect are taken away, so that their sum
+  would count it twice: this rest is measured and taken off the seeds' part, which is never less than 0. The sum is what
+  a bootstrap over recordings and seeds, crossed, estimates; but that is too narrow by (S - 1) / S, which is a third of
+  three seeds, and knows no t.
+- **Two rows** share their recordings, so pseudo-values are subtracted recording by recording. Their seeds are taken
+  for independent: seeds of the same number share the order of the data, and nothing else.
+- **Degrees of freedom** are those of Welch and Satterthwaite, from G - 1 for recordings and S - 1 for each row's seeds,
+  at least 1; t is Student's with these. Three seeds that happen to agree are so not taken for certain.
 
 An interval lies within its figure's range:
 
-- shares of 1 (accuracy, F1, recall): Wilson's interval with t, and as many independent items as give this figure the variance
-  that it has, v (1 - v) / variance x G / (G - 1). Of one accuracy over independent recordings these are just n. They are never
-  more than the items of all seeds, and where the variance is 0 (all right, or all wrong) they are the recordings;
+- shares of 1 (accuracy, F1, recall): Wilson's interval with t, and with as many independent items as give this figure
+  the variance that it has, v (1 - v) / variance x G / (G - 1). Of one accuracy over independent recordings these are
+  just n. They are never more than the items of all seeds, and where the variance is 0 (all right, or all wrong) they
+  are the recordings;
 - mean absolute error: value x exp(± t s / value), where s² is the variance;
 - correlation: Fisher's, tanh(artanh r ± t s / (1 - r²));
 - a difference: value ± t s.

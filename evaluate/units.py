@@ -62,8 +62,8 @@ def units_by_speaker(speakers: Sequence[str] | None, recording_ids: Sequence[str
     without = sorted({recording for recording, speaker in zip(recording_ids, units, strict=True) if not speaker})
     if without:
         raise RunError(
-            f"{len(without)} of {len(set(recording_ids))} recordings of {split} have no speaker, the first is {without[0]}:"
-            " resample recordings, or extract with a column of speakers"
+            f"{len(without)} of {len(set(recording_ids))} recordings of {split} have no speaker, the first is"
+            f" {without[0]}: resample recordings, or extract with a column of speakers"
         )
     if len(set(units)) < 2:
         raise RunError(

@@ -11,9 +11,8 @@ def table(rows: list[tuple[str, str]], split: str = "test") -> pd.DataFrame:
 
 
 def test_each_recording_has_its_speaker():
-    assert speakers_of(table([("r1", "anna"), ("r2", "ben"), ("r3", "anna")]), "test", ["r3", "r2", "r1"]) == (
-        *("anna", "ben", "anna"),
-    )
+    rows = [("r1", "anna"), ("r2", "ben"), ("r3", "anna")]
+    assert speakers_of(table(rows), "test", ["r3", "r2", "r1"]) == ("anna", "ben", "anna")
 
 
 def test_speakers_of_one_recording_and_recordings_of_one_speaker_hang_together():
