@@ -3,8 +3,8 @@
     python benchmarks/coverage.py [--tables 1000] [--quick] [--json FILE]
 
 Evaluations are simulated and given intervals by the very functions that ``msmt eval`` uses; beside each stands, in
-brackets, the 2.5 % to 97.5 % quantile of a bootstrap over recordings. Four classes, 16, 31, 43 and 10 % of the labels as
-in MarketCalls, are answered right with probability p, else by any other class; real values have errors of a normal
+brackets, the 2.5 % to 97.5 % quantile of a bootstrap over recordings. Four classes, 16, 31, 43 and 10 % of the labels
+as in MarketCalls, are answered right with probability p, else by any other class; real values have errors of a normal
 distribution. In *clustered* cases a recording has 1 to 9 segments, and a mean of its own (deviation 1.5 of the logit,
 0.5 of the value) that its segments share. The truth is the figure of endlessly many recordings.
 
