@@ -11,7 +11,7 @@ points more often. Beside msmt's mark stand, for two rows, two others on the sam
 - recordings: a bootstrap over recordings alone, which takes the seeds for the only ones there are;
 - crossed: a bootstrap over recordings and seeds, whose scatter is taken as it is: with three seeds it is too little.
 
-Bounded by --tables, seeded; about three minutes on two cores. ``--quick`` makes 20 tables of each kind.
+Bounded by --tables, seeded; about three minutes on two quiet cores. ``--quick`` makes 20 tables of each kind.
 """
 
 from __future__ import annotations
