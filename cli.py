@@ -62,6 +62,15 @@ def output_options(command):
     return click.option("-q", "--quiet", is_flag=True, help="Print errors and results only.")(with_console)
 
 
+resample_option = click.option(
+    "--resample",
+    type=click.Choice(("recording", "speaker")),
+    default="recording",
+    show_default=True,
+    help="What intervals are over: recordings, or speakers with all their recordings.",
+)
+
+
 def corpus_options(command):
     """Give a command the options that say which corpus and which store."""
     for option in (
@@ -305,24 +314,18 @@ def train(console: Console, store: Path | None, runs: Path, preset: str | None, 
     type=click.Choice(train_config.CHOICES["device"]),
     help="Where the network runs. [default: as in training]",
 )
-@click.option(
-    "--resamples",
-    type=click.IntRange(100, 100_000),
-    default=1000,
-    show_default=True,
-    help="Bootstrap samples for the intervals.",
-)
+@resample_option
 @config_option
 @output_options
 def evaluate(
-    console: Console, run_name: str, runs: Path, split: str, store: Path | None, device: str | None, resamples: int
+    console: Console, run_name: str, runs: Path, split: str, store: Path | None, device: str | None, resample: str
 ) -> None:
     """Score a run on a split."""
     from .studies import recorded_store, score_run
     from .train.runs import resolve
 
     run = resolve(runs, run_name)
-    scores = score_run(run, store or recorded_store(run, runs), split, device, resamples, console.track())
+    scores = score_run(run, store or recorded_store(run, runs), split, device, resample, console.track())
     if scores.left_out:
         console.say(f"{scores.left_out} segments of {as_line(split)} have no features and were left out")
     echo(scores.table)
@@ -341,6 +344,7 @@ def evaluate(
 @click.option(
     "--together", default="auto", show_default=True, help="Most runs that share a pass over the data; auto by memory."
 )
+@resample_option
 @options_of(train_config.ModelConfig, train_config.CHOICES)
 @options_of(train_config.TrainConfig, train_config.CHOICES, without=("seed", "name"))
 @config_option
@@ -354,6 +358,7 @@ def ablate(
     out: Path | None,
     split: str,
     together: str,
+    resample: str,
     **values,
 ) -> None:
     """Train variants with several seeds, and compare them in tables and a picture.
@@ -375,6 +380,7 @@ def ablate(
         _whole_number(together, place_of("together"), "auto"),
         console.track(),
         console.say,
+        resample,
     )
     if ablated.is_interrupted:
         click.echo("interrupted; what was finished stays: run the same command to go on", err=True)
@@ -394,15 +400,22 @@ def ablate(
 @click.option("--split", default="test", show_default=True, help="Split that they are compared on.")
 @click.option("--store", type=PATH, help="The store, if it was moved. [default: the one each was trained on]")
 @click.option("--out", type=PATH, default="comparison", show_default=True, help="Folder of the tables and the picture.")
+@resample_option
 @config_option
 @output_options
 def compare(
-    console: Console, runs_to_compare: tuple[str, ...], runs: Path, split: str, store: Path | None, out: Path
+    console: Console,
+    runs_to_compare: tuple[str, ...],
+    runs: Path,
+    split: str,
+    store: Path | None,
+    out: Path,
+    resample: str,
 ) -> None:
     """Compare runs on the same recordings: differences, tests, and where they disagree."""
     from .studies import compare as run
 
-    table, files = run(runs_to_compare, runs, split, out, store, console.track())
+    table, files = run(runs_to_compare, runs, split, out, store, console.track(), resample)
     echo(table)
     console.say("\n".join(["", *map(str, files)]))
 

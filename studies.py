@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .errors import RunError, SettingError
-from .evaluate import comparison, comparison_report, metrics, paper, report, scored
+from .evaluate import chance, comparison, comparison_report, metrics, paper, report, scored, units
 from .features.durable import explained, write_whole, writer_lock
 from .features.segments import REMOVED
 from .features.sharing import remarks_on, shared_in
@@ -79,14 +79,31 @@ class Ablated:
 
 
 def score_run(
-    run: Run, store_path: Path, split: str, device: str | None = None, resamples: int = 1000, track: Track = silent
+    run: Run,
+    store_path: Path,
+    split: str,
+    device: str | None = None,
+    resample: str = "recording",
+    track: Track = silent,
 ) -> Scores:
-    """Score a run's best weights on a split, write what comes of it into its directory, and count that it was scored."""
+    """Score a run's best weights on a split, write what comes of it into its directory, and count that it was scored.
+
+    ``resample`` is what intervals are over: ``recording``, or ``speaker`` with all of his or her recordings.
+    """
+    units.check_unit(resample)
     store = open_store(store_path)
     split = split_named(split, store.segments["split"].unique())
     prediction = predict(run.path, store, split, track, device=device)
     groups = prediction.recording_ids if prediction.segment_ids is not None else None
-    reports = metrics.evaluate(store.tasks, prediction.labels, prediction.outputs, groups, resamples=resamples)
+    speakers = units.speakers_of(store.segments, split, prediction.recording_ids)
+    by_speaker = None
+    if resample == "speaker":
+        by_speaker = units.units_by_speaker(speakers, prediction.recording_ids, run.name, split)
+    learnt = split_named(run.settings.train.train_split, store.segments["split"].unique())
+    answered_always = chance.constant_answers(store.tasks, store.segments, learnt)
+    reports = metrics.evaluate(
+        store.tasks, prediction.labels, prediction.outputs, groups, answered_always, by_speaker, resample
+    )
     ended = _how_it_ended(run, store.path)
     about = {
         "run": run.name,
@@ -121,6 +138,8 @@ def score_run(
         fingerprint=store.fingerprint(),
         command=shlex.join(run.environment["command"]),
         times_scored=about["times_scored"],
+        chance=answered_always,
+        speakers=speakers,
     )
     scored.save(answers, scored_file(run, split))
     table = report.score_table(split, reports, paper.BESIDE if store.dataset == paper.DATASET else ())
@@ -192,6 +211,7 @@ def ablate(
     together: int,
     track: Track = silent,
     say: Callable[[str], None] = print,
+    resample: str = "recording",
 ) -> Ablated:
     """Train what a plan lacks, score each run once on ``split``, and write the tables and the picture into ``out``.
 
@@ -207,26 +227,32 @@ def ablate(
         store = store or default_store(CACHE)
         plan, notes = ablation.preset_plan(preset, open_store(store), options, seeds)
         plan = dataclasses.replace(plan, store=store)
-    _check(plan, split)
+    _check(plan, split, resample)
     ablation.check_folder(out)
     for note in notes:
         say(note)
     with writer_lock(out), explained(out):
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / "plan.json", [json.dumps(plan.to_json(), indent=2, ensure_ascii=False).encode()])
-        return _ablate(plan, notes, out, split, together, track, say)
+        return _ablate(plan, notes, out, split, together, track, say, resample)
 
 
-def _check(plan: ablation.Plan, split: str) -> None:
+def _check(plan: ablation.Plan, split: str, resample: str) -> None:
     """Refuses, before anything is trained, what could not be scored or shown in the end."""
     for variant in plan.variants:
         if variant.paper and paper.row_named(variant.paper) is None:
             names = "; ".join(row.name for row in paper.ROWS)
             raise SettingError(f"variant {variant.name}: the paper has no row {variant.paper!r}, it has: {names}")
+    units.check_unit(resample)
     for path in {variant.store or plan.store for variant in plan.variants}:
-        splits = [name for name in dict.fromkeys(open_store(path).segments["split"]) if name != REMOVED]
+        table = open_store(path).segments
+        splits = [name for name in dict.fromkeys(table["split"]) if name != REMOVED]
         if split_named(split, splits) not in splits:
             raise SettingError(f"{path} has no split {split} to score: choose --split from {', '.join(splits)}")
+        if resample == "speaker":
+            named = split_named(split, splits)
+            recordings = tuple(dict.fromkeys(table["recording_id"][table["split"] == named]))
+            units.units_by_speaker(units.speakers_of(table, named, recordings), recordings, "", named)
 
 
 def _ablate(
@@ -237,6 +263,7 @@ def _ablate(
     together: int,
     track: Track,
     say: Callable[[str], None],
+    resample: str,
 ) -> Ablated:
     answers: list[scored.Scored] = []
 
@@ -258,13 +285,19 @@ def _ablate(
     order = {(outcome.variant.name, outcome.seed): number for number, outcome in enumerate(outcomes)}
     rank = {variant.name: number for number, variant in enumerate(plan.variants)}
     answers.sort(key=lambda answer: (rank[answer.variant], order[answer.variant, answer.seed]))
-    compared = dataclasses.replace(comparison.compare(answers, same_store=False), notes=tuple(notes))
+    compared = dataclasses.replace(comparison.compare(answers, same_store=False, unit=resample), notes=tuple(notes))
     files = comparison_report.write_comparison(out, "ablation", compared, failed=failed)
     return Ablated(tuple(outcomes), compared, failed, tuple(files))
 
 
 def compare(
-    names: Sequence[str], runs: Path, split: str, out: Path, store: Path | None = None, track: Track = silent
+    names: Sequence[str],
+    runs: Path,
+    split: str,
+    out: Path,
+    store: Path | None = None,
+    track: Track = silent,
+    resample: str = "recording",
 ) -> tuple[str, list[Path]]:
     """A table of any runs on the same recordings, and its files; runs that were not scored on ``split`` are scored.
 
@@ -276,7 +309,7 @@ def compare(
     for name in names:
         run = resolve(runs, name)
         answers.append(scores_of(run, store or recorded_store(run, runs), split, track))
-    compared = comparison.compare(answers)
+    compared = comparison.compare(answers, unit=resample)
     files = comparison_report.write_comparison(
         out, "comparison", compared, disagreements=comparison.disagreements(answers)
     )

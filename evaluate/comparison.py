@@ -1,41 +1,48 @@
-"""Whether one model is better than another: seeds, paired resampling of recordings, and corrected p-values.
+"""Whether one model is better than another: over recordings and over seeds, with corrected p-values.
 
-Letters in shapes: n recordings or segments, G recordings, R resamples.
+Letters in shapes: n recordings or segments, G recordings or other units that are resampled, S seeds.
 
 A *row* is all runs of one variant, one for each seed; the first row is the *reference*. The figures are those of
 ``metrics``; the one that rows are tested by is the accuracy, for real values the mean absolute error.
 
-- A row's figure is the mean over its seeds of each seed's figure. So is its figure in a resample.
-- A resample is G recordings drawn with replacement, the same for all rows and seeds, which makes the comparison a
-  paired one; a recording's segments stay together.
-- An interval is the 2.5 % to 97.5 % quantile over the resamples, of a row's figure or of its difference to the
-  reference. It speaks of other recordings, not of other seeds: those are in the standard deviation.
-- The two-sided p of a difference d that is d* in a resample: p = (count + 1) / (R + 1), where count is the number of
-  resamples with |d* - d| >= |d|. Resamples scatter around d as d does around the truth, so this is how often as large
-  a difference would be seen if there were none. p is never 0.
-- p is also never below 2^(1 - m), where m is the number of recordings on which the two rows differ: the least that a
-  sign test of m recordings can give. Resamples of few recordings scatter too little to be believed alone: five
-  that all went from wrong to right would be called certain.
+- A row's figure is the mean over its seeds of each seed's figure.
+- An interval of a row of one seed speaks of other recordings, with the same weights; it is that of an evaluation. An
+  interval of a row of several seeds speaks of other recordings and of other seeds. ``uncertainty`` says how.
+- A difference to the reference is a paired one: each recording is left out of both rows at once. Its interval and its p
+  speak of recordings and seeds where both rows have several seeds, and else of recordings alone.
+- p is two-sided, of Student's t: the difference by its standard error, with the degrees of freedom of Welch and
+  Satterthwaite. It is never below 2^(1 - m), where m is the number of recordings on which the two rows differ: the
+  least that a sign test of m recordings can give.
 - Holm's correction holds for the family of all rows but the reference, within one task: among all rows that it calls
   better or worse on that task, the chance of any false one stays below the level. Tasks are not corrected for
   each other.
+- A row is *marked* where the corrected p is below the level and both rows have three seeds or more. One seed cannot say
+  what another would have given, and two hardly can. How often rows are marked that differ by nothing but seeds, and how
+  often rows that differ by more, is what ``benchmarks/false_marks.py`` counts.
+- What is resampled may be speakers instead of recordings; then these are left out, and counted for m.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..errors import RunError
 from ..features.tasks import Task
-from .metrics import Tally, has_label, interval, resampling_weights
+from . import uncertainty
+from .chance import ChanceLine, constant_answer
+from .metrics import Tally, chance_line, has_label
+from .same_items import on_the_same_items
 from .scored import Scored
+from .uncertainty import Estimates
+from .units import check_unit, units_by_speaker
 
 CLASS_FIGURES = ("accuracy", "weighted_f1", "macro_f1", "uar")
 VALUE_FIGURES = ("mae", "corr")
 LEVEL = 0.05  # below which a corrected p-value is marked
+SEEDS_FOR_A_MARK = 3  # of either row
 _TIED = 1e-9  # differences that are rounding
 
 
@@ -50,7 +57,7 @@ class Measured:
     """Standard deviation over the seeds (n - 1); None for one seed."""
 
     low: float
-    """Lower end of the 95 % interval over recordings."""
+    """Lower end of the 95 % interval over recordings, and over seeds where there are several."""
 
     high: float
     """Upper end."""
@@ -67,16 +74,29 @@ class Difference:
     """In the figure's unit; a negative difference of errors is an improvement."""
 
     low: float
-    """Lower end of the 95 % interval over recordings."""
+    """Lower end of the 95 % interval over recordings, and over seeds where both rows have several."""
 
     high: float
     """Upper end."""
 
     p: float
-    """Two-sided, by the paired bootstrap."""
+    """Two-sided, over the same as the interval."""
 
     p_holm: float
     """p corrected for the number of rows that are compared on this task."""
+
+    seeds: int
+    """Seeds of the row that has fewer."""
+
+    @property
+    def is_over_seeds(self) -> bool:
+        """Whether it is known what another seed would change."""
+        return self.seeds > 1
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether tables say that the row differs from the reference."""
+        return self.seeds >= SEEDS_FOR_A_MARK and self.p_holm < LEVEL
 
 
 @dataclass(frozen=True)
@@ -105,6 +125,14 @@ class Cell:
 
     mcnemar: McNemar | None
     """Against the reference, where both rows are single runs and the task has classes."""
+
+    constant_answers: tuple[float, ...] = ()
+    """The class, or value, that a seed answered to every item; of each seed that did."""
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether no seed answered more than one thing."""
+        return len(self.constant_answers) == len(next(iter(self.figures.values())).by_seed)
 
 
 @dataclass(frozen=True)
@@ -153,13 +181,19 @@ class Comparison:
     """In the order of first appearance; the first is the reference."""
 
     recordings: Mapping[str, int]
-    """Recordings with a label, by task (G)."""
+    """Recordings with a label, by task."""
 
     items: Mapping[str, int]
     """Recordings or segments with a label, by task (n)."""
 
-    resamples: int
-    """R."""
+    unit: str = "recording"
+    """What was resampled: ``recording`` or ``speaker``."""
+
+    units: Mapping[str, int] = field(default_factory=dict)
+    """How many of these have a label, by task (G)."""
+
+    chance: Mapping[str, ChanceLine] = field(default_factory=dict)
+    """What the most frequent class, or the mean, of training scores, by task; where it is known."""
 
     notes: tuple[str, ...] = ()
     """What else a reader of the table has to know, a sentence each."""
@@ -175,14 +209,15 @@ def tested_figure(task: Task) -> str:
     return "mae" if task.is_value else "accuracy"
 
 
-def compare(scored: Sequence[Scored], resamples: int = 10_000, seed: int = 0, same_store: bool = True) -> Comparison:
+def compare(scored: Sequence[Scored], *, same_store: bool = True, unit: str = "recording") -> Comparison:
     """All runs as rows of one table, with what separates each from the first.
 
     A row may lack seeds that others have. ``same_store=False`` lets rows be read from several stores, as variants of
-    an ablation may be, as long as recordings and labels are the same.
+    an ablation may be, as long as recordings and labels are the same. ``unit`` is what is resampled.
     Raises RunError when splits, recordings, labels or (unless allowed) stores differ, or a row has a seed twice.
     """
-    scored = _on_the_same_items(scored, same_store)
+    check_unit(unit)
+    scored = on_the_same_items(scored, same_store)
     members: dict[str, list[Scored]] = {}
     for one in scored:
         twin = next((other for other in members.get(one.variant, ()) if other.seed == one.seed), None)
@@ -195,18 +230,26 @@ def compare(scored: Sequence[Scored], resamples: int = 10_000, seed: int = 0, sa
     tasks = _all_tasks(scored)
     if not tasks:
         raise RunError(f"{scored[0].split} has no labels, so its runs cannot be compared: score a split that has some")
+    homes = np.asarray(scored[0].recording_ids, object)
+    if unit == "speaker":
+        homes = units_by_speaker(scored[0].speakers, scored[0].recording_ids, scored[0].run, scored[0].split)
     cells: dict[str, dict[str, Cell]] = {variant: {} for variant in members}
-    recordings, items = {}, {}
+    recordings, items, units, chance = {}, {}, {}, {}
     for task in tasks:
         having = {
             variant: runs
             for variant, runs in ((variant, _with_task(runs, task)) for variant, runs in members.items())
             if runs
         }
-        reference = next(iter(members))
-        judged, recordings[task.name], items[task.name] = _judge(task, having, reference, resamples, seed)
-        for variant, cell in judged.items():
+        first = next(iter(having.values()))[0]
+        present = has_label(task, first.labels[task.name])
+        recordings[task.name] = len(set(np.asarray(first.recording_ids, object)[present]))
+        items[task.name], units[task.name] = int(present.sum()), len(set(homes[present]))
+        for variant, cell in _judge(task, having, next(iter(members)), present, homes).items():
             cells[variant][task.name] = cell
+        known = [one.chance[task.name] for runs in having.values() for one in runs if task.name in one.chance]
+        if known:
+            chance[task.name] = chance_line(task, first.labels[task.name][present], known[0])
     rows = tuple(
         Row(
             variant=variant,
@@ -221,74 +264,74 @@ def compare(scored: Sequence[Scored], resamples: int = 10_000, seed: int = 0, sa
         )
         for variant, runs in members.items()
     )
-    return Comparison(scored[0].split, tasks, rows, recordings, items, resamples)
+    return Comparison(scored[0].split, tasks, rows, recordings, items, unit, units, chance)
 
 
 def _judge(
-    task: Task, having: Mapping[str, Sequence[Scored]], reference: str, resamples: int, seed: int
-) -> tuple[dict[str, Cell], int, int]:
-    """Each row's cell of one task, the number of recordings, and that of labelled items."""
-    first = next(iter(having.values()))[0]
-    present = has_label(task, first.labels[task.name])
-    truth = first.labels[task.name][present]
-    homes = np.unique(np.asarray(first.recording_ids)[present], return_inverse=True)[1]
-    recordings = int(homes.max()) + 1
-    names = VALUE_FIGURES if task.is_value else CLASS_FIGURES
+    task: Task, having: Mapping[str, Sequence[Scored]], reference: str, present: np.ndarray, homes: np.ndarray
+) -> dict[str, Cell]:
+    """Each row's cell of one task; (n,) which items have a label, and what is resampled that each belongs to."""
+    truth = next(iter(having.values()))[0].labels[task.name][present]
+    homes = np.unique(homes[present].astype(str), return_inverse=True)[1]
     tested = tested_figure(task)
-
     answers = {variant: [one.predictions[task.name][present] for one in runs] for variant, runs in having.items()}
-    tallies = {
-        variant: [Tally.of(task, truth, predicted, homes) for predicted in predictions]
-        for variant, predictions in answers.items()
-    }
-
-    def figures(variant: str, weights: np.ndarray) -> dict[str, np.ndarray]:
-        """(r, G) -> (r, seeds) of each figure."""
-        of_seeds = [tally.figures(weights) for tally in tallies[variant]]
-        return {name: np.stack([figures[name] for figures in of_seeds], axis=1) for name in names}
-
-    as_they_are = {variant: figures(variant, np.ones((1, recordings))) for variant in having}
-    pieces: dict[str, dict[str, list[np.ndarray]]] = {variant: {name: [] for name in names} for variant in having}
-    for weights in resampling_weights(recordings, resamples, seed):
-        for variant in having:
-            for name, values in figures(variant, weights).items():
-                pieces[variant][name].append(values.mean(axis=1))
-    drawn = {
-        variant: {name: np.concatenate(parts) for name, parts in of.items()} for variant, of in pieces.items()
-    }  # (R,) each
+    estimates, most_items = {}, {}
+    for variant, predictions in answers.items():
+        tallies = [Tally.of(task, truth, predicted, homes) for predicted in predictions]
+        estimates[variant] = {name: _of_seeds(tallies, name) for name in figures_of(task)}
+        most_items = tallies[0].most_items  # labels alone decide it
 
     cells = {}
     for variant, runs in having.items():
-        measured = {name: _measured(as_they_are[variant][name][0], *interval(drawn[variant][name])) for name in names}
+        measured = {name: _measured(name, row, most_items[name]) for name, row in estimates[variant].items()}
         difference = test = None
         if variant != reference and reference in having:
             difference = _difference(
-                measured[tested].mean - cells[reference].figures[tested].mean,
-                drawn[variant][tested] - drawn[reference][tested],
-                _recordings_that_differ(task, truth, homes, answers[variant], answers[reference]),
+                tested,
+                estimates[variant][tested],
+                estimates[reference][tested],
+                _units_that_differ(task, truth, homes, answers[variant], answers[reference]),
             )
             if len(runs) == len(having[reference]) == 1 and not task.is_value:
                 test = mcnemar(having[reference][0], runs[0], task)
-        cells[variant] = Cell(measured, difference, test)
-    return _corrected(cells), recordings, len(truth)
+        constant = [constant_answer(task, truth, predicted) for predicted in answers[variant]]
+        cells[variant] = Cell(
+            measured, difference, test, tuple(answer for answer in constant if answer is not None)
+        )
+    return _corrected(cells)
 
 
-def _measured(by_seed: np.ndarray, low: float, high: float) -> Measured:
+def figures_of(task: Task) -> tuple[str, ...]:
+    """All figures of a task, the tested one first."""
+    return VALUE_FIGURES if task.is_value else CLASS_FIGURES
+
+
+def _of_seeds(tallies: Sequence[Tally], name: str) -> Estimates:
+    """One figure of all seeds of a row."""
+    of_each = [tally.estimates[name] for tally in tallies]
+    return Estimates(*(np.concatenate([getattr(one, part) for one in of_each]) for part in ("by_seed", "without")))
+
+
+def _measured(name: str, row: Estimates, most_items: float) -> Measured:
+    by_seed = row.by_seed
     deviation = float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None
-    return Measured(float(by_seed.mean()), deviation, low, high, tuple(map(float, by_seed)))
+    ends = uncertainty.interval(name, row.mean, uncertainty.of_mean(row), most_items)
+    return Measured(row.mean, deviation, *ends, tuple(map(float, by_seed)))
 
 
-def _difference(value: float, drawn: np.ndarray, differing: int) -> Difference:
-    """``drawn`` (R,) are the differences in the resamples; p as the head of this file says."""
-    if abs(value) < _TIED:
-        value = 0.0
-    as_far = int((np.abs(drawn - value) >= abs(value) - _TIED).sum())
-    p = max((as_far + 1) / (len(drawn) + 1), 2.0 ** (1 - differing))
-    return Difference(value, *interval(drawn), p=min(1.0, p), p_holm=np.nan)
+def _difference(name: str, row: Estimates, reference: Estimates, differing: int) -> Difference:
+    """``differing`` is the number of recordings on which the rows differ, which bounds p."""
+    value = row.mean - reference.mean
+    value = 0.0 if abs(value) < _TIED else value
+    sure = uncertainty.of_difference(row, reference)
+    low, high = uncertainty.interval_of_difference(value, sure, widest=np.inf if name == "mae" else 1.0)
+    p = max(uncertainty.probability(value, sure), 2.0 ** (1 - differing))
+    seeds = min(len(row.by_seed), len(reference.by_seed))
+    return Difference(value, low, high, p=min(1.0, p), p_holm=np.nan, seeds=seeds)
 
 
-def _recordings_that_differ(task, truth, homes, ours, theirs) -> int:
-    """Recordings on which the means over the seeds of two rows are not the same."""
+def _units_that_differ(task, truth, homes, ours, theirs) -> int:
+    """Recordings, or speakers, on which the means over the seeds of two rows are not the same."""
 
     def merit(predictions: Sequence[np.ndarray]) -> np.ndarray:
         each = [np.abs(truth - predicted) if task.is_value else truth == predicted for predicted in predictions]
@@ -311,10 +354,10 @@ def _corrected(cells: Mapping[str, Cell]) -> dict[str, Cell]:
 def mcnemar(a: Scored, b: Scored, task: Task | str) -> McNemar:
     """Whether two runs are right on the same items equally often, by the exact binomial test.
 
-    Segments of a recording count as independent here; the bootstrap of ``compare`` does not make them so.
+    Segments of a recording count as independent here; for the p of ``compare`` they do not.
     Raises RunError when the runs do not answer for the same items, or the task is one of real values.
     """
-    a, b = _on_the_same_items([a, b], same_store=False)
+    a, b = on_the_same_items([a, b], same_store=False)
     task = _task_of(a, task)
     _task_of(b, task)
     if task.is_value:
@@ -338,7 +381,7 @@ def disagreements(scored: Sequence[Scored], task: Task | str | None = None):
     """
     import pandas as pd
 
-    scored = _on_the_same_items(scored, same_store=False)
+    scored = on_the_same_items(scored, same_store=False)
     tasks = _all_tasks(scored) if task is None else (_task_of(scored[0], task),)
     ids = {"recording_id": np.asarray(scored[0].recording_ids, object)}
     if scored[0].segment_ids is not None:
@@ -373,73 +416,6 @@ def _headings(scored: Sequence[Scored], taken: set[str]) -> list[str]:
         heading = f"{one.variant}, seed {one.seed}" if several else one.variant
         headings.append(f"{heading} (row)" if heading in taken else heading)
     return headings
-
-
-def _on_the_same_items(scored: Sequence[Scored], same_store: bool) -> list[Scored]:
-    """The runs, each with its items in the order of the first one's. Raises RunError unless they can be compared."""
-    if not scored:
-        raise RunError("there is no scored run to compare: train and score one first")
-    first = scored[0]
-    ordered = [first]
-    for other in scored[1:]:
-        pair = f"runs {first.run} ({first.variant}) and {other.run} ({other.variant})"
-        if other.split != first.split:
-            raise RunError(
-                f"{pair} were scored on different splits, {first.split} and {other.split}: score both on one"
-            )
-        if same_store and other.fingerprint != first.fingerprint:
-            raise RunError(
-                f"{pair} were scored on different stores, {first.store} ({first.fingerprint}) and "
-                f"{other.store} ({other.fingerprint}): train and score both on one"
-            )
-        if (other.segment_ids is None) != (first.segment_ids is None):
-            raise RunError(f"{pair}: one predicts for recordings and one for segments; compare each with its like")
-        ordered.append(_reordered(other, first.items, pair))
-    known: dict[str, tuple[Task, Scored]] = {}
-    for one in ordered:
-        for task in one.tasks:
-            of, earlier = known.setdefault(task.name, (task, one))
-            _check_task(task, of, one, earlier)
-    return ordered
-
-
-def _reordered(scored: Scored, items: Sequence[str], pair: str) -> Scored:
-    if scored.items == tuple(items):
-        return scored
-    place = {item: index for index, item in enumerate(scored.items)}
-    kind = "recordings" if scored.segment_ids is None else "segments"
-    gone, added = [item for item in items if item not in place], set(place) - set(items)
-    if gone or added or len(items) != len(scored.items):
-        odd = gone[0] if gone else min(added, default="one that is there twice")
-        raise RunError(
-            f"{pair} were scored on different {kind} of {scored.split} ({len(items)} and {len(scored.items)}; only one has"
-            f" {odd}): extract what is missing and score again, or leave one of them out"
-        )
-    order = np.array([place[item] for item in items], int)
-    return replace(
-        scored,
-        recording_ids=tuple(scored.recording_ids[index] for index in order),
-        segment_ids=None if scored.segment_ids is None else tuple(items),
-        labels={name: values[order] for name, values in scored.labels.items()},
-        predictions={name: values[order] for name, values in scored.predictions.items()},
-    )
-
-
-def _check_task(task: Task, of: Task, one: Scored, earlier: Scored) -> None:
-    if task != of:
-        raise RunError(
-            f"runs {earlier.run} and {one.run} mean different things by task {task.name} (its classes or what it merges):"
-            " score both on stores of one corpus"
-        )
-    ours, theirs = one.labels[task.name], earlier.labels[task.name]
-    same = (ours == theirs) | ((ours != ours) & (theirs != theirs))  # NaN is no label, and not itself
-    same &= np.asarray(one.recording_ids, object) == np.asarray(earlier.recording_ids, object)
-    if not same.all():
-        at = one.items[int(np.argmin(same))]
-        raise RunError(
-            f"runs {earlier.run} and {one.run} were scored on different labels of task {task.name}, first at {at}:"
-            " extract both stores from one corpus and score again"
-        )
 
 
 def _task_of(scored: Scored, task: Task | str) -> Task:

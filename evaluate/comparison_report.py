@@ -5,23 +5,27 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..features.durable import write_all_whole
 from ..features.tasks import Task
 from ..shown import aligned, as_cell, as_line
-from .comparison import CLASS_FIGURES, LEVEL, VALUE_FIGURES, Comparison, Measured, Row, tested_figure
+from .chance import chance_name, shown_answer
+from .comparison import LEVEL, SEEDS_FOR_A_MARK, Comparison, Difference, Measured, Row, figures_of, tested_figure
 from .lettering import Lettering
-from .metrics import CONFIDENCE
 from .paper import caution, row_named
-from .report import FIGURE_NAMES, NOT_SHARES, percent, plain
+from .report import CONSTANT_MARK, FIGURE_NAMES, NOT_SHARES, bracketed, percent, plain
+from .uncertainty import CONFIDENCE, has_width
+from .units import counted_units
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _MARK = "†"
+_BOLD = " The best of each column is bold, unless it is one answer to everything."
 _PANELS_ABREAST = 4
 _LONGEST_ROW_NAME = 40  # characters of a row's name in the picture
 
@@ -55,9 +59,15 @@ def write_comparison(
 
 
 def comparison_csv(comparison: Comparison, failed: Mapping[str, str] | None = None) -> str:
-    """A row per variant. Accuracies, F1, recalls and their differences are shares of 1, the paper's figures too."""
+    """A row per variant, and one for the chance line. Accuracies, F1, recalls and their differences are shares of 1.
+
+    The paper's figures are too. ``<task>_p_over`` says whether p and interval are over recordings, or seeds too;
+    ``<task>_constant_seeds`` counts the seeds that answer one class, or value, only.
+    """
     records = [_record(comparison, row) for row in comparison.rows]
     columns = list(dict.fromkeys(column for record in records for column in record))
+    if comparison.chance:
+        records.append(_chance_record(comparison))
     records += [{"variant": variant, "seeds": 0} for variant in failed or ()]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -70,7 +80,7 @@ def _record(comparison: Comparison, row: Row) -> dict[str, str | int]:
     record: dict[str, str | int] = {"variant": row.variant, "seeds": len(row.seeds)}
     for task in comparison.tasks:
         cell = row.cells.get(task.name)
-        for name in _figures_of(task):
+        for name in figures_of(task):
             figure = cell.figures[name] if cell else None
             record[f"{task.name}_{name}_mean"] = _number(figure and figure.mean)
             record[f"{task.name}_{name}_std"] = _number(figure and figure.deviation)
@@ -82,6 +92,9 @@ def _record(comparison: Comparison, row: Row) -> dict[str, str | int]:
         record[f"{task.name}_difference_high"] = _number(difference and difference.high)
         record[f"{task.name}_p"] = _number(difference and difference.p)
         record[f"{task.name}_p_holm"] = _number(difference and difference.p_holm)
+        record[f"{task.name}_p_over"] = _over(comparison, difference) if difference else ""
+        record[f"{task.name}_marked"] = int(difference.is_marked) if difference else ""
+        record[f"{task.name}_constant_seeds"] = len(cell.constant_answers) if cell else ""
         if _has_mcnemar(comparison, task):
             record[f"{task.name}_p_mcnemar"] = _number(cell and cell.mcnemar and cell.mcnemar.p)
         published = _published(row, task)
@@ -91,7 +104,34 @@ def _record(comparison: Comparison, row: Row) -> dict[str, str | int]:
     record["fingerprint"] = "; ".join(row.fingerprints)
     record["command"] = "; ".join(row.commands)
     record["runs"] = "; ".join(row.runs)
+    record["without_width"] = "; ".join(_without_width(comparison, row))
     return record
+
+
+def _chance_record(comparison: Comparison) -> dict[str, str | int]:
+    record: dict[str, str | int] = {"variant": chance_name(comparison.tasks), "seeds": 0}
+    for task in comparison.tasks:
+        if task.name in comparison.chance:
+            for name in figures_of(task):
+                record[f"{task.name}_{name}_mean"] = _number(comparison.chance[task.name].figures[name])
+    return record
+
+
+def _without_width(comparison: Comparison, row: Row) -> list[str]:
+    """The figures and differences of a row whose intervals say nothing, such as ``five accuracy``."""
+    found = []
+    for task in comparison.tasks:
+        cell = row.cells.get(task.name)
+        if cell:
+            found += [f"{task.name} {name}" for name, of in cell.figures.items() if not has_width(of.low, of.high)]
+            if cell.difference and not has_width(cell.difference.low, cell.difference.high):
+                found.append(f"{task.name} difference")
+    return found
+
+
+def _over(comparison: Comparison, difference: Difference) -> str:
+    """What a p is over."""
+    return f"{comparison.unit}s and seeds" if difference.is_over_seeds else f"{comparison.unit}s only"
 
 
 def _number(value: float | None) -> str:
@@ -104,7 +144,7 @@ def comparison_markdown(comparison: Comparison, failed: Mapping[str, str] | None
     reference, compared = comparison.rows[0].variant, len(comparison.rows) - 1
     blocks = [
         f"# Comparison on {_in_markdown(comparison.split)}",
-        f"{_in_markdown(_caption(comparison))} The best of each column is bold.",
+        f"{_in_markdown(_caption(comparison))}{_BOLD}",
         _markdown_table(_main_table(comparison, failed, _Markdown)),
         "\n".join(f"- {_in_markdown(note)}" for note in _notes(comparison, failed)),
     ]
@@ -119,7 +159,7 @@ def comparison_markdown(comparison: Comparison, failed: Mapping[str, str] | None
 
 
 def comparison_latex(comparison: Comparison, failed: Mapping[str, str] | None = None) -> str:
-    """A floating table for booktabs, and after it the notes and the commands as text.
+    """A floating table for booktabs, the notes after it as text, and how to rerun each row as comments.
 
     Chinese names stay as they are: they need XeLaTeX or LuaLaTeX with a font that has them.
     """
@@ -129,7 +169,7 @@ def comparison_latex(comparison: Comparison, failed: Mapping[str, str] | None = 
         r"% needs \usepackage{booktabs}",
         r"\begin{table}",
         r"  \centering",
-        rf"  \caption{{{_in_latex(_caption(comparison))} The best of each column is bold.}}",
+        rf"  \caption{{{_in_latex(_caption(comparison))}{_BOLD}}}",
         r"  \small",
         rf"  \begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
         r"    \toprule",
@@ -141,7 +181,7 @@ def comparison_latex(comparison: Comparison, failed: Mapping[str, str] | None = 
         r"\end{table}",
         "",
         *_latex_list([_in_latex(note) for note in _notes(comparison, failed)]),
-        *_latex_list([_latex_rerun(row) for row in comparison.rows]),
+        *(f"% {line}" for row in comparison.rows for line in _rerun_lines(row)),
     ]
     return "\n".join(lines) + "\n"
 
@@ -168,8 +208,8 @@ class _Screen:
 
     none = "–"
     plus_minus = " ± "
-    mark = f" {_MARK}"
-    no_mark = "  "  # keeps the figures of a column below each other
+    signs = (f" {_MARK}", f" {CONSTANT_MARK}")
+    spaces = ("  ", "  ")  # keep the figures of a column below each other
 
     @staticmethod
     def text(text: str) -> str:
@@ -181,7 +221,7 @@ class _Screen:
 
 
 class _Markdown(_Screen):
-    no_mark = ""
+    spaces = ("", "")
 
     @staticmethod
     def text(text: str) -> str:
@@ -195,8 +235,8 @@ class _Markdown(_Screen):
 class _Latex(_Screen):
     none = "--"
     plus_minus = r" $\pm$ "
-    mark = r"$^\dagger$"
-    no_mark = r"\phantom{$^\dagger$}"
+    signs = (r"$^\dagger$", r"$^\ddagger$")
+    spaces = (r"\phantom{$^\dagger$}", r"\phantom{$^\ddagger$}")
 
     @staticmethod
     def text(text: str) -> str:
@@ -217,37 +257,59 @@ def _main_table(comparison: Comparison, failed: Mapping[str, str], style: type[_
         header.append(style.text(f"{task.name} ({FIGURE_NAMES['mae']})" if task.is_value else task.name))
         header += [style.text(f"{task.name} (paper)")] if task.name in beside else []
     best = {task.name: _best(comparison, task) for task in comparison.tasks}
-    any_mark = {task.name: any(_is_marked(row, task) for row in comparison.rows) for task in comparison.tasks}
+    signs = {task.name: _signs(comparison, task, style) for task in comparison.tasks}
     table = [header]
     for row in comparison.rows:
         line = [style.text(row.variant), str(len(row.seeds))]
         for task in comparison.tasks:
             cell = row.cells.get(task.name)
             if cell is None:
-                line.append(style.none + (style.no_mark if any_mark[task.name] else ""))
+                line.append(style.none + signs[task.name][row.variant])
             else:
-                shown = _mean_and_deviation(cell.figures[tested_figure(task)], task, style, best[task.name])
-                mark = style.mark if _is_marked(row, task) else style.no_mark if any_mark[task.name] else ""
-                line.append(shown + mark)
+                is_best = row.variant in best[task.name]
+                shown = _mean_and_deviation(cell.figures[tested_figure(task)], task, style, is_best)
+                line.append(shown + signs[task.name][row.variant])
             if task.name in beside:
                 published = _published(row, task)
                 line.append(style.none if published is None else f"{published:.2f}")
+        table.append(line)
+    if comparison.chance:
+        line = [style.text(chance_name(comparison.tasks)), style.none]
+        for task in comparison.tasks:
+            known = comparison.chance.get(task.name)
+            shown = _shown(tested_figure(task))(known.figures[tested_figure(task)]) if known else style.none
+            line += [shown + signs[task.name][""]] + ([style.none] if task.name in beside else [])
         table.append(line)
     for variant in failed:
         table.append([style.text(variant), "0", *[style.none] * (len(header) - 2)])
     return table
 
 
-def _mean_and_deviation(figure: Measured, task: Task, style: type[_Screen], best: str) -> str:
+def _signs(comparison: Comparison, task: Task, style: type[_Screen]) -> dict[str, str]:
+    """What follows the figure of each variant, and of none (""): signs, and room for those that others have."""
+    has = {"": (False, False)}
+    for row in comparison.rows:
+        cell = row.cells.get(task.name)
+        has[row.variant] = (_is_marked(row, task), bool(cell and cell.constant_answers))
+    anywhere = [any(column) for column in zip(*has.values(), strict=True)]
+    return {
+        variant: "".join(
+            sign if own else space if other else ""
+            for sign, space, own, other in zip(style.signs, style.spaces, own_signs, anywhere, strict=True)
+        )
+        for variant, own_signs in has.items()
+    }
+
+
+def _mean_and_deviation(figure: Measured, task: Task, style: type[_Screen], is_best: bool) -> str:
     shown = _shown(tested_figure(task))
-    mean = shown(figure.mean)
-    mean = style.best(mean) if mean == best else mean
+    mean = style.best(shown(figure.mean)) if is_best else shown(figure.mean)
     return mean if figure.deviation is None else f"{mean}{style.plus_minus}{shown(figure.deviation)}"
 
 
 def _difference_table(comparison: Comparison, task: Task, style: type[_Screen]) -> list[list[str]]:
     """A header and a row for each variant that has the task: all its figures, and what separates it from the first."""
-    names = _figures_of(task)
+    names = figures_of(task)
     tested, others = names[0], names[1:]
     with_test = _has_mcnemar(comparison, task)
     interval = f" [{CONFIDENCE:.0%} interval]"
@@ -255,6 +317,7 @@ def _difference_table(comparison: Comparison, task: Task, style: type[_Screen]) 
         style.text(task.name),
         FIGURE_NAMES.get(tested, tested) + interval,
         "difference" + interval,
+        "over",
         "p",
         "p (Holm)",
     ]
@@ -265,15 +328,22 @@ def _difference_table(comparison: Comparison, task: Task, style: type[_Screen]) 
         if cell is None:
             continue
         figure, difference = cell.figures[tested], cell.difference
-        line = [style.text(row.variant), f"{shown(figure.mean)} [{shown(figure.low)}, {shown(figure.high)}]"]
+        line = [style.text(row.variant), f"{shown(figure.mean)} {bracketed(figure.low, figure.high, shown)}"]
         if difference:
-            value, low, high = (_signed(end, shown) for end in (difference.value, difference.low, difference.high))
-            line += [f"{value} [{low}, {high}]", _probability(difference.p), _probability(difference.p_holm)]
+            signed = partial(_signed, shown=shown)
+            interval = bracketed(difference.low, difference.high, signed)
+            line += [f"{signed(difference.value)} {interval}", _over(comparison, difference)]
+            line += [_probability(difference.p), _probability(difference.p_holm)]
         else:
-            line += [style.none] * 3
+            line += [style.none] * 4
         if with_test:
             line.append(_probability(cell.mcnemar.p) if cell.mcnemar else style.none)
         table.append(line + [_shown(name)(cell.figures[name].mean) for name in others])
+    if task.name in comparison.chance:
+        chance = comparison.chance[task.name]
+        line = [style.text(f"{chance_name([task])} ({chance.answer})"), shown(chance.figures[tested])]
+        line += [style.none] * (len(header) - len(others) - 2)
+        table.append(line + [_shown(name)(chance.figures[name]) for name in others])
     return table
 
 
@@ -284,28 +354,39 @@ def _caption(comparison: Comparison) -> str:
     figure += ", mean absolute error of real values," if kinds == {True, False} else ""
     spread = ", mean ± standard deviation over seeds" if any(len(row.seeds) > 1 for row in comparison.rows) else ""
     sentences = [f"{figure} on the split {comparison.split} ({_counted(comparison)}){spread}."]
-    compared = len(comparison.rows) - 1
-    if compared:
-        holm = ", corrected by Holm's method over all rows compared on a task" if compared > 1 else ""
+    if any(_may_be_marked(row) for row in comparison.rows):
+        holm = ", corrected by Holm's method over all rows compared on a task" if len(comparison.rows) > 2 else ""
         sentences.append(
-            f"{_MARK}: differs from the first row, {comparison.rows[0].variant}, with p < {LEVEL}"
-            f" (paired bootstrap over recordings, {comparison.resamples:,} resamples{holm})."
+            f"{_MARK}: differs from the first row, {comparison.rows[0].variant}, with p < {LEVEL} over"
+            f" {comparison.unit}s and seeds (t test of the paired difference{holm})."
         )
     return " ".join(sentences)
 
 
 def _notes(comparison: Comparison, failed: Mapping[str, str]) -> list[str]:
     """What a reader must know to believe the figures, a sentence or two each."""
-    rows = comparison.rows
-    notes = [
-        f"{CONFIDENCE:.0%} intervals are quantiles of {comparison.resamples:,} resamples of the recordings; what seeds"
-        " change is not in them."
-    ]
-    doubtful = [f"{row.variant} ({', '.join(names)})" for row, names in _marked_though_seeds_overlap(comparison)]
-    if doubtful:
+    rows, unit = comparison.rows, comparison.unit
+    several = [len(row.seeds) > 1 for row in rows]
+    seeds = "" if not any(several) else " and seeds" if all(several) else ", of rows of several seeds also over seeds"
+    notes = [f"{CONFIDENCE:.0%} intervals are over {unit}s{seeds}."]
+    notes += _notes_on_seeds(comparison)
+    if comparison.chance:
+        answers = ", ".join(f"{chance.answer} ({task})" for task, chance in comparison.chance.items())
         notes.append(
-            f"Marked with {_MARK}, though single seeds of the two rows overlap, so that more seeds may undo it:"
-            f" {'; '.join(doubtful)}."
+            f"{chance_name(comparison.tasks).capitalize()}: what a model scores that gives this answer of the training"
+            f" split to everything: {answers}."
+        )
+    constant = [_constant_answers(row, comparison.tasks) for row in rows]
+    if any(constant):
+        named = "; ".join(filter(None, constant))
+        notes.append(f"{CONSTANT_MARK}: answers one thing only, whatever it is given: {named}.")
+    without_width = [
+        f"{row.variant} ({', '.join(found)})" for row in rows if (found := _without_width(comparison, row))
+    ]
+    if without_width:
+        notes.append(
+            f"Without any {unit} these figures are the same, so that their intervals have no width and say nothing:"
+            f" {'; '.join(without_width)}."
         )
     lacking = {row.variant: sorted(set(comparison.seeds) - set(row.seeds)) for row in rows}
     # Rows that share no seed at all are single runs that somebody compares, and lack nothing.
@@ -336,15 +417,12 @@ def _counted(comparison: Comparison) -> str:
         return "no labels"
     task = max(comparison.tasks, key=lambda task: comparison.items[task.name])
     count = comparison.recordings[task.name]
-    recordings = f"{count:,} recording{'s' if count != 1 else ''}"
+    recordings = counted_units("recording", count)
+    if comparison.unit != "recording":
+        recordings += f" of {counted_units(comparison.unit, comparison.units[task.name])}"
     if task.level == "recording":
         return recordings
     return f"{comparison.items[task.name]:,} segments of {recordings}"
-
-
-def _figures_of(task: Task) -> tuple[str, ...]:
-    """All figures of a task, the tested one first."""
-    return VALUE_FIGURES if task.is_value else CLASS_FIGURES
 
 
 def _has_mcnemar(comparison: Comparison, task: Task) -> bool:
@@ -359,29 +437,50 @@ def _published(row: Row, task: Task) -> float | None:
 
 def _is_marked(row: Row, task: Task) -> bool:
     difference = row.cells[task.name].difference if task.name in row.cells else None
-    return difference is not None and difference.p_holm < LEVEL
+    return difference is not None and difference.is_marked
 
 
-def _marked_though_seeds_overlap(comparison: Comparison) -> Iterator[tuple[Row, list[str]]]:
-    """Rows of several seeds, and the tasks on which not every seed is on the side of the reference's that is marked."""
-    reference = comparison.rows[0]
-    for row in comparison.rows:
-        names = []
-        for task in comparison.tasks:
-            if _is_marked(row, task):
-                ours, theirs = (one.cells[task.name].figures[tested_figure(task)].by_seed for one in (row, reference))
-                several = min(len(ours), len(theirs)) > 1
-                if several and min(max(ours), max(theirs)) >= max(min(ours), min(theirs)):
-                    names.append(task.name)
-        if names:
-            yield row, names
+def _may_be_marked(row: Row) -> bool:
+    """Whether it has, on any task, enough seeds."""
+    return any(cell.difference and cell.difference.seeds >= SEEDS_FOR_A_MARK for cell in row.cells.values())
 
 
-def _best(comparison: Comparison, task: Task) -> str:
-    """The best mean as it is shown, so that rows that look equal are treated equally."""
+def _notes_on_seeds(comparison: Comparison) -> list[str]:
+    """Which rows cannot be marked, for want of seeds."""
+    compared = [row for row in comparison.rows if any(cell.difference for cell in row.cells.values())]
+    few = [row.variant for row in compared if not _may_be_marked(row)]
+    if not few:
+        return []
+    which = "No row is marked" if len(few) == len(compared) else f"Not marked, whatever their p: {', '.join(few)}"
+    reason = f"a mark ({_MARK}) needs {SEEDS_FOR_A_MARK} seeds or more of the row and of the first one"
+    notes = [f"{which}: {reason}."]
+    if any(cell.difference and not cell.difference.is_over_seeds for row in compared for cell in row.cells.values()):
+        notes.append(f"A p over {comparison.unit}s only does not account for seeds: another seed may turn it around.")
+    return notes
+
+
+def _constant_answers(row: Row, tasks: Sequence[Task]) -> str:
+    """``text (five: C; two: A, 1 of 3 seeds)``; empty for a row without constant answers."""
+    found = []
+    for task in tasks:
+        answers = row.cells[task.name].constant_answers if task.name in row.cells else ()
+        if answers:
+            shown = ", ".join(dict.fromkeys(shown_answer(task, answer) for answer in answers))
+            few = f", {len(answers)} of {len(row.seeds)} seeds" if len(answers) < len(row.seeds) else ""
+            found.append(f"{task.name}: {shown}{few}")
+    return f"{row.variant} ({'; '.join(found)})" if found else ""
+
+
+def _best(comparison: Comparison, task: Task) -> set[str]:
+    """Variants whose mean is the best as it is shown, so that rows that look equal are treated equally.
+
+    Rows that give one answer to everything are left aside, unless there are no others.
+    """
+    cells = {row.variant: row.cells[task.name] for row in comparison.rows if task.name in row.cells}
+    judged = {variant: cell for variant, cell in cells.items() if not cell.is_constant} or cells
     name = tested_figure(task)
-    means = [row.cells[task.name].figures[name].mean for row in comparison.rows if task.name in row.cells]
-    return _shown(name)(min(means) if task.is_value else max(means))
+    best = (min if task.is_value else max)(cell.figures[name].mean for cell in judged.values())
+    return {variant for variant, cell in judged.items() if _shown(name)(cell.figures[name].mean) == _shown(name)(best)}
 
 
 def _shown(figure: str) -> Callable[[float], str]:
@@ -408,9 +507,10 @@ def _markdown_rerun(row: Row) -> str:
     return "\n".join([*lines, *(f"  - {_markdown_code(command)}" for command in row.commands)])
 
 
-def _latex_rerun(row: Row) -> str:
-    commands = "; ".join(_latex_code(command) for command in row.commands)
-    return rf"\raggedright {_in_latex(row.variant)}: {_about(row, _in_latex)}; {commands}"
+def _rerun_lines(row: Row) -> list[str]:
+    """As plain text; a line's end would end a comment."""
+    lines = [f"{row.variant}: {_about(row, str)}", *(f"  {command}" for command in row.commands)]
+    return [" ".join(line.splitlines()) for line in lines]
 
 
 def _about(row: Row, escape: Callable[[str], str]) -> str:
@@ -454,6 +554,7 @@ _LATEX = {
     "*": "{*}",
     "±": r"$\pm$",
     "†": r"$^\dagger$",
+    "‡": r"$^\ddagger$",
     "−": "$-$",
     "–": "--",
     "…": r"\dots{}",
@@ -464,12 +565,6 @@ def _in_latex(text: str) -> str:
     """With all that has a meaning in LaTeX escaped; two hyphens stay two, as options are written with them."""
     escaped = "".join(_LATEX.get(character, character) for character in as_line(text))
     return escaped.replace("--", "-{}-")
-
-
-def _latex_code(text: str) -> str:
-    """Quotes that stay straight, so that what is copied can be typed."""
-    escaped = _in_latex(text).replace("'", r"\textquotesingle{}").replace("`", r"\textasciigrave{}")
-    return rf"\texttt{{{escaped}}}"
 
 
 def intervals_png(comparison: Comparison) -> bytes:
@@ -530,8 +625,9 @@ def _draw_panel(axes, comparison: Comparison, task: Task, lettering: Lettering) 
             low, high, mean = (scale * value for value in (figure.low, figure.high, figure.mean))
             axes.plot([low, high], [place, place], color=color, linewidth=1.6, solid_capstyle="butt", zorder=2)
             (dot,) = axes.plot(mean, place, shape, color=color, markersize=6, linestyle="none", zorder=4)
+            over = f"{comparison.unit}s{' and seeds' if len(figure.by_seed) > 1 else ''}"
             marked = f"differs from the first row, p < {LEVEL} (Holm)"
-            legend[marked if _is_marked(row, task) else f"mean, {CONFIDENCE:.0%} interval over recordings"] = dot
+            legend[marked if _is_marked(row, task) else f"mean, {CONFIDENCE:.0%} interval over {over}"] = dot
             if place == 0:
                 legend["mean of the first row"] = axes.axvline(mean, color="0.55", linewidth=1, linestyle=":", zorder=1)
             if len(figure.by_seed) > 1:
@@ -546,6 +642,9 @@ def _draw_panel(axes, comparison: Comparison, task: Task, lettering: Lettering) 
                 published, place, "D", markerfacecolor="white", markeredgecolor="black", markersize=5.5, zorder=3
             )
             legend["paper"] = diamond
+    if task.name in comparison.chance:
+        chance = scale * comparison.chance[task.name].figures[name]
+        legend[chance_name([task])] = axes.axvline(chance, color="tab:orange", linewidth=1.2, linestyle="--", zorder=1)
     axes.set_title(lettering.shown(task.name, "task"), fontsize=10, fontfamily=lettering.fonts)
     axes.set_xlabel("mean absolute error" if task.is_value else "accuracy, %", fontsize=9)
     axes.tick_params(axis="y", length=0)

@@ -1,6 +1,6 @@
-"""Figures of merit for each task, with bootstrap intervals over recordings.
+"""Figures of merit for each task, with intervals over recordings.
 
-Letters in shapes: n recordings or segments, C classes, G recordings, R resamples.
+Letters in shapes: n recordings or segments, C classes, G recordings or other units that are resampled.
 
 Definitions, where conventions differ:
 
@@ -9,24 +9,30 @@ Definitions, where conventions differ:
 - UAR, unweighted average recall, is the mean over the classes that occur among the labels: others have no recall.
 - The precision of a class that is never predicted, and the recall and F1 of one that is never labelled, are 0.
 - A correlation with a constant is 0.
-- An interval is the 2.5 % to 97.5 % quantile over R resamples, each of G recordings drawn with replacement; a
-  recording's segments stay together. In each resample the rules above hold for the classes that occur in it.
-  Where every recording is right, so is every resample, and the interval has no width: it is too narrow then.
+- An interval is a 95 % one over recordings, by leaving each out once with all its segments: ``uncertainty`` says how.
+  It lies within the figure's range, and it is the same in ``eval`` and in a comparison. Without a recording the rules
+  above hold for the classes that still occur. It has no width, and says so, for a single recording, a correlation with
+  a constant and an error of 0.
+- What is resampled may be speakers instead of recordings: a speaker's recordings are then left out together.
+- The chance line is a model that has learnt nothing but the training split's labels: for classes the most frequent of
+  them, for real values their mean, given as the answer to every item.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from ..errors import RunError
 from ..features.tasks import NO_LABEL, Task
+from . import uncertainty
+from .chance import ChanceLine, constant_answer, shown_answer
 
-CONFIDENCE = 0.95
 _SENTIMENT_RANGE = 3.0  # CMU-MOSI and its relatives: -3 strongly negative to 3 strongly positive
-_WEIGHTS_AT_ONCE = 2_000_000  # resampling weights held in memory, 16 MB
+_CELLS_AT_ONCE = 2_000_000  # cells of confusion matrices held in memory, 16 MB
 
 
 @dataclass(frozen=True)
@@ -45,11 +51,16 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Figure:
-    """One number and its bootstrap interval."""
+    """One number and its 95 % interval."""
 
     value: float
     low: float
     high: float
+
+    @property
+    def has_width(self) -> bool:
+        """Whether the interval says anything."""
+        return uncertainty.has_width(self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,13 @@ class TaskReport:
     """Labelled recordings, or segments where the task is one of segments."""
 
     recordings: int
-    """Recordings that were resampled (G)."""
+    """Recordings that they belong to."""
+
+    unit: str
+    """What was resampled: ``recording`` or ``speaker``."""
+
+    units: int
+    """How many of these there are (G)."""
 
     figures: Mapping[str, Figure]
     """accuracy, weighted_f1, macro_f1 and uar as shares of 1; for real values mae, corr and what else applies."""
@@ -86,6 +103,12 @@ class TaskReport:
 
     derived_from: str | None
     """The finer task whose prediction was made coarser, if any."""
+
+    chance: ChanceLine | None
+    """What the most frequent class, or the mean, of the training split scores; None if it is not known."""
+
+    constant: str
+    """The one answer that was given to every item; empty if there were several."""
 
 
 def with_coarser(tasks: Sequence[Task], outputs: Mapping[str, np.ndarray]) -> dict[str, Prediction]:
@@ -143,32 +166,56 @@ def evaluate(
     labels: Mapping[str, np.ndarray],
     outputs: Mapping[str, np.ndarray],
     groups: Sequence[str] | None = None,
-    resamples: int = 1000,
-    seed: int = 0,
+    chance: Mapping[str, float] | None = None,
+    units: Sequence[str] | None = None,
+    unit: str = "recording",
 ) -> dict[str, TaskReport]:
     """A report for each task that has labels and predictions, trained or made coarser.
 
-    ``groups`` names the recording of each of the n items, where they are segments. Raises RunError when a model
-    has put out something that is not a number.
+    ``groups`` names the recording of each of the n items, where they are segments. ``units`` names what is resampled,
+    where that is not the recording but ``unit``. ``chance`` is the constant answer of each task, as
+    ``chance.constant_answers`` gives it. Raises RunError when a model has put out something that is not a number.
     """
     check_finite(outputs)
     reports = {}
     for task, truth, prediction in _labelled(tasks, labels, outputs):
-        present = has_label(task, np.asarray(labels[task.name]))
-        homes = np.flatnonzero(present) if groups is None else np.asarray(groups)[present]
-        homes = np.unique(homes, return_inverse=True)[1]
-        values = _figures(task, truth, prediction.values)
-        drawn = _resampled_figures(task, truth, prediction.values, homes, resamples, seed)
-        reports[task.name] = TaskReport(
+        name = task.name
+        present = has_label(task, np.asarray(labels[name]))
+        recordings = np.flatnonzero(present) if groups is None else np.asarray(groups)[present]
+        homes = np.unique(recordings if units is None else np.asarray(units)[present], return_inverse=True)[1]
+        answer = (chance or {}).get(name)
+        constant = constant_answer(task, truth, prediction.values)
+        reports[name] = TaskReport(
             task=task,
             count=len(truth),
-            recordings=int(homes.max()) + 1,
-            figures={name: Figure(value, *interval(drawn[name])) for name, value in values.items()},
+            recordings=len(np.unique(recordings)),
+            unit=unit,
+            units=int(homes.max()) + 1,
+            figures=figures_with_intervals(task, truth, prediction.values, homes),
             classes=() if task.is_value else _class_figures(task, truth, prediction.values),
             confusion=None if task.is_value else _confusion(task, truth, prediction.values),
             derived_from=prediction.derived_from,
+            chance=None if answer is None else chance_line(task, truth, answer),
+            constant="" if constant is None else shown_answer(task, constant),
         )
     return reports
+
+
+def figures_with_intervals(
+    task: Task, truth: np.ndarray, predicted: np.ndarray, homes: np.ndarray
+) -> dict[str, Figure]:
+    """Each figure of one run; ``homes`` (n,) numbers what is resampled, 0 to G - 1."""
+    tally = Tally.of(task, truth, predicted, homes)
+    figures = {}
+    for name, value in _figures(task, truth, predicted).items():
+        sure = uncertainty.of_mean(tally.estimates[name])
+        figures[name] = Figure(value, *uncertainty.interval(name, value, sure, tally.most_items[name]))
+    return figures
+
+
+def chance_line(task: Task, truth: np.ndarray, answer: float) -> ChanceLine:
+    """What this one answer scores on (n,) labels."""
+    return ChanceLine(shown_answer(task, answer), _figures(task, truth, np.full(len(truth), answer, truth.dtype)))
 
 
 def check_finite(outputs: Mapping[str, np.ndarray]) -> None:
@@ -236,13 +283,6 @@ def _confusion(task: Task, truth: np.ndarray, predicted: np.ndarray) -> np.ndarr
     return confusion_matrix(truth, predicted, labels=range(len(task.classes)))
 
 
-def _resampled_figures(task, truth, predicted, homes, resamples: int, seed: int) -> dict[str, np.ndarray]:
-    """(R,) of each figure; ``homes`` (n,) numbers the recording of each item."""
-    tally = Tally.of(task, truth, predicted, homes)
-    drawn = [tally.figures(weights) for weights in resampling_weights(len(tally.sums), resamples, seed)]
-    return {name: np.concatenate([figures[name] for figures in drawn]) for name in drawn[0]}
-
-
 @dataclass(frozen=True)
 class Tally:
     """What each recording adds to the sums that the figures of one task are functions of."""
@@ -269,39 +309,45 @@ class Tally:
         np.add.at(counts, (homes, cell), 1)
         return cls(task, counts, cells)
 
-    def figures(self, weights: np.ndarray) -> dict[str, np.ndarray]:
-        """(r, G) how often each recording counts -> (r,) of each figure."""
-        sums = weights @ self.sums
+    @cached_property
+    def estimates(self) -> dict[str, uncertainty.Estimates]:
+        """Each figure as it is, and without each recording; of one seed."""
+        total = self.sums.sum(axis=0, keepdims=True)
+        as_it_is, without = self.figures(total), self.figures(total - self.sums)
+        return {name: uncertainty.Estimates(as_it_is[name], without[name][None]) for name in as_it_is}
+
+    @cached_property
+    def most_items(self) -> dict[str, float]:
+        """How many independent items each figure cannot be surer than.
+
+        A mean over classes is no surer than the rarer of them let it be: C² / sum(1 / n_c) of C classes of n_c labels.
+        """
+        total = self.sums.sum(axis=0)
+        if self.cells is None:
+            most = dict.fromkeys(self.estimates, float(total[_VALUE_TERMS.index("n")]))
+            return most | {"accuracy_2_non0": float(total[_VALUE_TERMS.index("nonzero")])}
+        support = np.bincount(self.cells // len(self.task.classes), total)
+        support = support[support > 0]
+        most = dict.fromkeys(self.estimates, float(support.sum()))
+        return most | dict.fromkeys(("macro_f1", "uar"), float(len(support) ** 2 / (1 / support).sum()))
+
+    def figures(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        """(r, k) sums -> (r,) of each figure."""
         if self.cells is None:
             return _figures_of_sums(sums)
         size = len(self.task.classes)
-        confusion = np.zeros((len(weights), size * size))
-        confusion[:, self.cells] = sums
-        return figures_of_confusion(confusion.reshape(-1, size, size))
-
-
-def resampling_weights(recordings: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each of G recordings is drawn, in pieces (r, G) of the (R, G) resamples.
-
-    The same seed draws the same for every model, which is what makes a comparison of two models a paired one.
-    """
-    random = np.random.default_rng(seed)
-    equal = np.full(recordings, 1 / recordings)
-    step = max(1, _WEIGHTS_AT_ONCE // recordings)
-    for start in range(0, resamples, step):
-        yield random.multinomial(recordings, equal, size=min(step, resamples - start)).astype(np.float64)
-
-
-def interval(values: np.ndarray) -> tuple[float, float]:
-    """(R,) figures of resamples -> the quantiles between which the middle 95 % lie."""
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return float(low), float(high)
+        step = max(1, _CELLS_AT_ONCE // size**2)
+        pieces = []
+        for start in range(0, len(sums), step):
+            confusion = np.zeros((len(sums[start : start + step]), size * size))
+            confusion[:, self.cells] = sums[start : start + step]
+            pieces.append(figures_of_confusion(confusion.reshape(-1, size, size)))
+        return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
 
 def figures_of_confusion(confusion: np.ndarray) -> dict[str, np.ndarray]:
-    """(R, C, C) counts, rows are labels -> (R,) accuracy, weighted_f1, macro_f1 and uar."""
-    correct = np.diagonal(confusion, axis1=1, axis2=2)  # (R, C)
+    """(r, C, C) counts, rows are labels -> (r,) accuracy, weighted_f1, macro_f1 and uar."""
+    correct = np.diagonal(confusion, axis1=1, axis2=2)  # (r, C)
     support, predicted = confusion.sum(axis=2), confusion.sum(axis=1)
     total = support.sum(axis=1)
     f1 = _ratio(2 * correct, support + predicted)
@@ -341,17 +387,17 @@ def _value_terms(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 def _figures_of_sums(sums: np.ndarray) -> dict[str, np.ndarray]:
-    """(R, len(_VALUE_TERMS)) sums -> (R,) each figure of real values."""
+    """(r, len(_VALUE_TERMS)) sums -> (r,) each figure of real values."""
     of = dict(zip(_VALUE_TERMS, sums.T, strict=True))
     covariance = of["n"] * of["xy"] - of["x"] * of["y"]
     spread_x, spread_y = of["n"] * of["xx"] - of["x"] ** 2, of["n"] * of["yy"] - of["y"] ** 2
     # Equal values leave a rest of rounding instead of a spread of 0.
     varies = (spread_x > 1e-12 * of["n"] * of["xx"]) & (spread_y > 1e-12 * of["n"] * of["yy"])
     return {
-        "mae": of["error"] / of["n"],
+        "mae": _ratio(of["error"], of["n"]),
         "corr": np.clip(_ratio(covariance, np.sqrt(np.where(varies, spread_x * spread_y, 0))), -1, 1),
-        "accuracy_7": of["correct_7"] / of["n"],
-        "accuracy_2_has0": of["correct_has0"] / of["n"],
+        "accuracy_7": _ratio(of["correct_7"], of["n"]),
+        "accuracy_2_has0": _ratio(of["correct_has0"], of["n"]),
         "accuracy_2_non0": _ratio(of["correct_non0"], of["nonzero"]),
     }
 

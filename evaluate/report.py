@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,9 +15,12 @@ import numpy as np
 from ..features.durable import write_whole
 from ..features.tasks import NO_LABEL, Task
 from ..shown import aligned, as_cell, as_line
+from .chance import chance_name
 from .lettering import Lettering
-from .metrics import CONFIDENCE, Figure, TaskReport, with_coarser
+from .metrics import Figure, TaskReport, with_coarser
 from .paper import PaperRow, caution
+from .uncertainty import CONFIDENCE, has_width
+from .units import counted_units
 
 FIGURE_NAMES = {
     "weighted_f1": "weighted F1",
@@ -30,6 +33,8 @@ FIGURE_NAMES = {
     "accuracy_2_non0": "2-class accuracy without 0",
 }
 NOT_SHARES = ("mae", "corr")
+CONSTANT_MARK = "‡"
+NO_WIDTH = "[no width]"
 _AXES_SHARE = 0.77  # of the canvas, which is cut to its content in the end
 
 
@@ -109,8 +114,15 @@ def metrics_json(split: str, reports: Mapping[str, TaskReport], about: Mapping) 
             "level": report.task.level,
             "count": report.count,
             "recordings": report.recordings,
+            "resampled": report.unit,
+            "resampled_units": report.units,
             "derived_from": report.derived_from,
-            "figures": {figure: asdict(value) for figure, value in report.figures.items()},
+            "constant_answer": report.constant or None,
+            "figures": {
+                figure: asdict(value) | {"interval_has_width": value.has_width}
+                for figure, value in report.figures.items()
+            },
+            "chance": asdict(report.chance) if report.chance else None,  # the most frequent class, or mean, of training
         }
         if report.confusion is not None:
             entry["classes"] = [asdict(figures) for figures in report.classes]
@@ -125,7 +137,7 @@ def score_table(split: str, reports: Mapping[str, TaskReport], paper: Sequence[P
         return f"{as_line(split)}: no labels, so no scores"
     reports = list(reports.values())
     largest = max(reports, key=lambda report: report.recordings)
-    blocks = [f"{as_line(split)}: {_counted(largest)}, {CONFIDENCE:.0%} intervals by resampling recordings"]
+    blocks = [f"{as_line(split)}: {_counted(largest)}, {CONFIDENCE:.0%} intervals over {largest.unit}s"]
     classes = [report for report in reports if report.confusion is not None]
     if classes:
         blocks.append(_class_table(classes, paper))
@@ -134,6 +146,7 @@ def score_table(split: str, reports: Mapping[str, TaskReport], paper: Sequence[P
     for report in classes:
         if report.derived_from:
             derived.setdefault(report.derived_from, []).append(report.task.name)
+    blocks += _warnings(reports)
     blocks += [
         f"{as_line(', '.join(names))}: from the prediction of {as_line(fine)}, made coarser"
         for fine, names in derived.items()
@@ -141,6 +154,19 @@ def score_table(split: str, reports: Mapping[str, TaskReport], paper: Sequence[P
     if classes and any(report.task.name in row.accuracy for report in classes for row in paper):
         blocks += [warning for warning in [caution(split, largest.recordings)] if warning]
     return "\n\n".join(blocks)
+
+
+def _warnings(reports: Sequence[TaskReport]) -> list[str]:
+    """What a reader must not overlook, a line each."""
+    lines = [
+        f"{CONSTANT_MARK} {as_line(report.task.name)}: the model answers {as_line(report.constant)} to each of"
+        f" {report.count:,} {report.task.level}s, whatever it is given"
+        for report in reports
+        if report.constant
+    ]
+    if any(not figure.has_width for report in reports for figure in report.figures.values()):
+        lines.append(f"{NO_WIDTH}: without any {reports[0].unit} the figure is the same, so its interval says nothing")
+    return lines
 
 
 def _class_table(reports: Sequence[TaskReport], paper: Sequence[PaperRow]) -> str:
@@ -151,23 +177,36 @@ def _class_table(reports: Sequence[TaskReport], paper: Sequence[PaperRow]) -> st
     for report in reports:
         accuracy = report.figures["accuracy"]
         row = [
-            as_line(report.task.name),
+            as_line(report.task.name) + (f" {CONSTANT_MARK}" if report.constant else ""),
             str(report.count),
             percent(accuracy.value),
-            f"[{percent(accuracy.low)}, {percent(accuracy.high)}]",
+            bracketed(accuracy.low, accuracy.high, percent),
         ]
         row += [percent(report.figures[name].value) for name in names]
         row += [f"{of.accuracy[report.task.name]:.2f}" if report.task.name in of.accuracy else "" for of in paper]
         rows.append(row)
+        if report.chance:
+            figures = report.chance.figures
+            row = [f"  {chance_name([report.task])} ({as_line(report.chance.answer)})", "", percent(figures["accuracy"]), ""]
+            rows.append([*row, *(percent(figures[name]) for name in names), *[""] * len(paper)])
     return aligned(rows)
 
 
 def _value_table(report: TaskReport) -> str:
-    rows = [[f"{as_line(report.task.name)} (n = {report.count})", "", ""]]
+    mark = f" {CONSTANT_MARK}" if report.constant else ""
+    rows = [[f"{as_line(report.task.name)} (n = {report.count}){mark}", "", ""]]
+    if report.chance:
+        rows[0].append(f"{chance_name([report.task])} ({as_line(report.chance.answer)})")
     for name, figure in report.figures.items():
         shown = plain if name in NOT_SHARES else percent
-        rows.append([f"  {FIGURE_NAMES[name]}", shown(figure.value), f"[{shown(figure.low)}, {shown(figure.high)}]"])
+        row = [f"  {FIGURE_NAMES[name]}", shown(figure.value), bracketed(figure.low, figure.high, shown)]
+        rows.append(row + ([shown(report.chance.figures[name])] if report.chance else []))
     return aligned(rows)
+
+
+def bracketed(low: float, high: float, shown: Callable[[float], str]) -> str:
+    """An interval as tables show it; one without width says so."""
+    return f"[{shown(low)}, {shown(high)}]" if has_width(low, high) else NO_WIDTH
 
 
 def percent(share: float) -> str:
@@ -181,8 +220,10 @@ def plain(value: float) -> str:
 
 
 def _counted(report: TaskReport) -> str:
-    """``88 recordings``, or ``328 segments of 88 recordings``."""
-    recordings = f"{report.recordings:,} recording{'s' if report.recordings != 1 else ''}"
+    """``88 recordings``, ``328 segments of 88 recordings``, or ``180 recordings of 12 speakers``."""
+    recordings = counted_units("recording", report.recordings)
+    if report.unit != "recording":
+        recordings += f" of {counted_units(report.unit, report.units)}"
     if report.task.level == "recording":
         return recordings
     return f"{report.count:,} segment{'s' if report.count != 1 else ''} of {recordings}"
@@ -244,5 +285,5 @@ def _write_cell(axes, row: int, column: int, count: int, share: float, support: 
 
 def _title(report: TaskReport, task: str, split: str) -> str:
     accuracy: Figure = report.figures["accuracy"]
-    low, high = percent(accuracy.low), percent(accuracy.high)
-    return f"{task}, {split}, {_counted(report)}\naccuracy {percent(accuracy.value)}% [{low}, {high}]"
+    interval = bracketed(accuracy.low, accuracy.high, percent)
+    return f"{task}, {split}, {_counted(report)}\naccuracy {percent(accuracy.value)}% {interval}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +64,12 @@ class Scored:
     paper: str = ""
     """Name of the paper's row to show beside it; empty for none."""
 
+    chance: Mapping[str, float] = field(default_factory=dict)
+    """The training split's most frequent class, or mean value, of each task; without tasks of which it is not known."""
+
+    speakers: tuple[str, ...] | None = None
+    """(n,) who speaks in each item's recording, as ``units.speakers_of`` says it; None in files of earlier versions."""
+
     @property
     def items(self) -> tuple[str, ...]:
         """(n,) what tells the items apart: segments where the tasks are ones of segments, else recordings."""
@@ -85,8 +91,10 @@ def scored_from(
     command: str,
     times_scored: int,
     paper: str = "",
+    chance: Mapping[str, float] | None = None,
+    speakers: Sequence[str] | None = None,
 ) -> Scored:
-    """What to keep of a model's outputs; ``tasks``, ``labels`` and ``outputs`` as for ``metrics.evaluate``.
+    """What to keep of a model's outputs; ``tasks``, ``labels``, ``outputs`` and ``chance`` as for ``metrics.evaluate``.
 
     Tasks without any label on this split are left out. Raises RunError when an output is not a number.
     """
@@ -111,6 +119,8 @@ def scored_from(
         command=command,
         times_scored=int(times_scored),
         paper=paper,
+        chance={name: answer for name, answer in (chance or {}).items() if name in answers},
+        speakers=None if speakers is None else tuple(map(str, speakers)),
     )
 
 
@@ -128,6 +138,8 @@ def save(scored: Scored, path: Path) -> None:
         "command": scored.command,
         "times_scored": scored.times_scored,
         "paper": scored.paper,
+        "chance": dict(scored.chance),
+        "speakers": None if scored.speakers is None else list(scored.speakers),
         "tasks": [task.to_json() for task in scored.tasks],
         "recording_ids": list(scored.recording_ids),
         "segment_ids": None if scored.segment_ids is None else list(scored.segment_ids),
@@ -153,6 +165,7 @@ def load(path: Path) -> Scored:
         raise RunError(f"{path} does not hold scores of this version of msmt: score the run again")
     try:
         tasks = tuple(Task.from_json(task) for task in fields["tasks"])
+        speakers = fields.get("speakers")  # neither this nor chance is in files of earlier versions
         kinds = {task.name: np.float64 if task.is_value else np.int64 for task in tasks}
         return Scored(
             **{name: fields[name] for name in ("variant", "seed", "run", "split", "store", "fingerprint", "command")},
@@ -160,6 +173,8 @@ def load(path: Path) -> Scored:
             tasks=tasks,
             recording_ids=tuple(fields["recording_ids"]),
             segment_ids=None if fields["segment_ids"] is None else tuple(fields["segment_ids"]),
+            chance=dict(fields.get("chance") or {}),
+            speakers=None if speakers is None else tuple(speakers),
             labels={name: np.array(fields["labels"][name], kind) for name, kind in kinds.items()},
             predictions={name: np.array(fields["predictions"][name], kind) for name, kind in kinds.items()},
         )

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -23,6 +24,7 @@ from msmt.train.loop import train
 
 SMALL = ("--heads", "2", "--feed-forward", "16", "--complementary-layers", "1", "--bottleneck-layers", "1")
 SMALL += ("--gru-width", "4", "--head-width", "8", "--epochs", "2", "--batch-recordings", "4", "--device", "cpu")
+VARIANTS = ["full", "no-mtl", "text"]
 PLAN = "variants: {full: {}, no-mtl: {mtl: false, paper: 'MSMT-FN, no multi-task learning'}, text: {modalities: text}}"
 
 
@@ -48,7 +50,8 @@ def here(made, tmp_path, monkeypatch):
 def test_an_ablation_leaves_tables_and_a_picture(here):
     out = here / "ablations" / "plan"
     table = pd.read_csv(out / "ablation.csv")
-    assert table.columns[0] == "variant" and table["variant"].tolist() == ["full", "no-mtl", "text"]
+    assert table.columns[0] == "variant" and table["variant"].tolist() == [*VARIANTS, "most frequent class"]
+    table = table[:3]
     assert table["seeds"].tolist() == [2, 2, 2] and table["test_scored"].tolist() == [1, 1, 1]
     assert table["five_paper"].tolist()[1] == 0.5177 and table["fingerprint"].nunique() == 1
     markdown = (out / "ablation.md").read_text()
@@ -72,7 +75,7 @@ def test_a_further_seed_is_all_that_is_trained(here, monkeypatch, capsys):
     assert run(monkeypatch, "ablate", "plan.yaml", "--seeds", "0,1,7", *SMALL, "-v") == 0
     shown = capsys.readouterr().out
     assert shown.count("finished before") == 6 and "3 runs in one pass" in shown and "p (Holm)" in shown
-    assert pd.read_csv("ablations/plan/ablation.csv")["seeds"].tolist() == [3, 3, 3]
+    assert pd.read_csv("ablations/plan/ablation.csv")["seeds"].tolist() == [3, 3, 3, 0]
 
 
 def test_the_command_of_a_row_runs_its_run_again(here, monkeypatch):
@@ -100,7 +103,8 @@ def test_alike_variants_both_stand_in_the_table_of_any_split(here, monkeypatch):
     (here / "alike.yaml").write_text("variants: {full: {}, same: {}, text: {modalities: text}}")
     assert run(monkeypatch, "ablate", "alike.yaml", "--split", "val", *SMALL) == 0
     table = pd.read_csv("ablations/alike/ablation.csv")
-    assert table["variant"].tolist() == ["full", "same", "text"] and table["val_scored"].tolist() == [1, 1, 1]
+    assert table["variant"].tolist() == ["full", "same", "text", "most frequent class"]
+    assert table["val_scored"].tolist()[:3] == [1, 1, 1]
     assert table["runs"][0] == table["runs"][1] and table["five_difference"][1] == 0
 
 
@@ -168,7 +172,8 @@ class TestCompare:
         shown = capsys.readouterr().out
         assert "McNemar" in shown and all(name in shown for name in names)
         table = pd.read_csv("c/comparison.csv")
-        assert table["variant"].tolist() == names and table["test_scored"].tolist() == [1, 1, 1]
+        assert table["variant"].tolist() == [*names, "most frequent class"]
+        assert table["test_scored"].tolist()[:3] == [1, 1, 1]
         assert "recording_id" in pd.read_csv("c/comparison-disagreements.csv").columns
 
     def test_a_split_that_was_not_scored_is_scored(self, here, monkeypatch):
@@ -185,6 +190,65 @@ class TestCompare:
         first = here / "ablations/plan/runs" / self.names(here)[0]
         assert run(monkeypatch, "compare", "other", str(first)) == 2
         assert "store" in capsys.readouterr().err
+
+
+    def test_one_run_has_the_same_interval_as_in_an_evaluation(self, here, monkeypatch):
+        names = self.names(here)[:2]
+        assert run(monkeypatch, "compare", *names, "--runs", "ablations/plan/runs", "--out", "c") == 0
+        table = pd.read_csv("c/comparison.csv").set_index("variant")
+        for name in names:
+            metrics = json.loads((here / "ablations/plan/runs" / name / "metrics-test.json").read_text())
+            for figure, values in metrics["tasks"]["five"]["figures"].items():
+                ends = [table.loc[name, f"five_{figure}_{end}"] for end in ("low", "high")]
+                assert ends == pytest.approx([values["low"], values["high"]], rel=1e-5)
+
+
+class TestSpeakers:
+    """Two recordings of each speaker."""
+
+    @pytest.fixture
+    def spoken(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        splits = ["train"] * 42 + ["val"] * 12 + ["test"] * 16
+        segments = on_disk.table(len(splits), split=splits)
+        recordings = segments["recording_id"].drop_duplicates().tolist()
+        speaker = {recording: f"speaker-{number // 2}" for number, recording in enumerate(recordings)}
+        on_disk.make_store(
+            tmp_path / "cache" / "spoken.zarr", split=splits, speaker=[speaker[one] for one in segments["recording_id"]]
+        )
+        tested = segments[segments["split"] == "test"]["recording_id"].drop_duplicates()
+        return len(tested), len({speaker[recording] for recording in tested})
+
+    def test_eval_ablate_and_compare_resample_them(self, spoken, monkeypatch, capsys):
+        recordings, speakers = spoken
+        assert 2 <= speakers < recordings
+        counted = f"{recordings} recordings of {speakers} speakers"
+        Path("plan.yaml").write_text("variants: {full: {}, text: {modalities: text}}")
+        assert run(monkeypatch, "ablate", "plan.yaml", *SMALL, "--resample", "speaker") == 0
+        assert f"({counted})" in capsys.readouterr().out
+        runs = "ablations/plan/runs"
+        assert run(monkeypatch, "eval", "--runs", runs, "--resample", "speaker") == 0
+        assert f"test: {counted}, 95% intervals over speakers" in capsys.readouterr().out
+        names = [str(path) for path in sorted(Path(runs).glob("*-seed0"))]
+        assert run(monkeypatch, "compare", *names, "--resample", "speaker") == 0
+        assert f"({counted})" in capsys.readouterr().out
+
+
+def test_without_speakers_nothing_is_trained_or_scored(here, monkeypatch, capsys):
+    for command in (["ablate", "plan.yaml", "--out", "new"], ["eval", "--runs", "ablations/plan/runs"]):
+        assert run(monkeypatch, *command, "--resample", "speaker", *(SMALL if command[0] == "ablate" else ())) == 2
+        error = capsys.readouterr().err
+        assert "recordings of test have no speaker, the first is " in error and error.count("\n") == 1
+    assert not (here / "new").exists()
+
+
+def test_eval_shows_the_chance_line_of_the_training_split(here, monkeypatch, capsys):
+    assert run(monkeypatch, "eval", "--runs", "ablations/plan/runs") == 0
+    shown = re.search(r"most frequent class \((.)\) +(\d+\.\d)", capsys.readouterr().out)
+    segments = open_store(here / "cache/marketcalls.zarr").segments.drop_duplicates("recording_id")
+    trained, tested = (segments[segments["split"] == split]["label_five"] for split in ("train", "test"))
+    most = trained.value_counts().sort_index().idxmax()
+    assert shown[1] == "ABCDE"[most] and float(shown[2]) == pytest.approx(100 * (tested == most).mean(), abs=0.05)
 
 
 def test_eval_counts_how_often_a_split_was_scored(here, monkeypatch, capsys):

@@ -32,7 +32,7 @@ def small(**fields):
         for name, skill, published in (("full", 0.9, paper.MSMT_FN.name), ("no-mtl", 0.3, paper.NO_MTL.name))
         for seed in range(3)
     ]
-    return compare(runs, resamples=500)
+    return compare(runs)
 
 
 def opened(comparison, failed=None) -> pd.DataFrame:
@@ -72,7 +72,7 @@ def check_latex(text: str) -> list[list[str]]:
     cells = [[cell.strip() for cell in re.split(r"(?<!\\)&", row)] for row in rows]
     assert all(len(row) == columns for row in cells), "a row has another number of cells than there are columns"
     outside = re.sub(r"\\begin\{tabular\}.*?\\end\{tabular\}", "", re.sub(r"^%.*$", "", text, flags=re.M), flags=re.S)
-    assert not re.search(r"(?<!\\)[#%_&]", outside) and "^" not in outside.replace(r"$^\dagger$", "")
+    assert not re.search(r"(?<!\\)[#%_&]", outside) and "^" not in re.sub(r"\$\^\\d+agger\$", "", outside)
     return cells
 
 
@@ -97,7 +97,7 @@ class TestCsv:
         assert row["runs"] == "no-mtl-0; no-mtl-1; no-mtl-2"
 
     def test_the_reference_has_no_difference_and_one_seed_no_deviation(self):
-        frame = opened(compare(ablation(2, 1), 100))
+        frame = opened(compare(ablation(2, 1)))
         empty = ["five_difference", "five_p", "five_p_holm", "five_accuracy_std", "five_paper"]
         assert frame.loc["variant-0", empty].isna().all()
         assert frame["five_p_mcnemar"].isna().tolist() == [True, False]
@@ -108,19 +108,19 @@ class TestCsv:
 
     def test_real_values_have_their_own_columns(self):
         runs = [values_run(name, shift) for name, shift in (("full", 0.1), ("off", 2.0))]
-        frame = opened(compare(runs, 200))
+        frame = opened(compare(runs))
         assert {"sentiment_mae_mean", "sentiment_corr_low"} <= set(frame) and "sentiment_accuracy_mean" not in frame
         assert frame["sentiment_difference"]["off"] > 0
 
     def test_any_name_survives(self):
-        assert opened(compare([run_of(AWKWARD, LABELS, LABELS)], 20)).index.tolist() == [AWKWARD]
+        assert opened(compare([run_of(AWKWARD, LABELS, LABELS)])).index.tolist() == [AWKWARD]
 
 
-def values_run(name: str, shift: float):
+def values_run(name: str, shift: float, **fields):
     truth = np.linspace(-2, 2, 40)
     ids = [f"r{index // 2}" for index in range(40)], [f"s{index}" for index in range(40)]
     outputs = {"sentiment": truth[:, None] + shift * np.sin(np.arange(40))[:, None]}
-    return scored_from(name, 0, name, "test", [VALUE], {"sentiment": truth}, outputs, *ids, "s", "f", "c", 1)
+    return scored_from(name, 0, name, "test", [VALUE], {"sentiment": truth}, outputs, *ids, "s", "f", "c", 1, **fields)
 
 
 class TestMarkdown:
@@ -132,29 +132,31 @@ class TestMarkdown:
         assert re.fullmatch(r"\d\d\.\d ± \d\.\d †", other[2]) and other[3] == "51.77"
 
     def test_the_least_error_is_the_best(self):
-        table = markdown_tables(comparison_markdown(compare([values_run("off", 2.0), values_run("full", 0.1)], 50)))[0]
+        table = markdown_tables(comparison_markdown(compare([values_run("off", 2.0), values_run("full", 0.1)])))[0]
         assert table[0][2] == "sentiment (MAE)"
         assert "**" not in table[1][2] and table[2][2].startswith("**0.")
 
     def test_rows_that_look_equal_are_bold_together(self):
         runs = [run_of(name, LABELS, LABELS) for name in ("one", "other")]
-        assert all(row[2] == "**100.0**" for row in markdown_tables(comparison_markdown(compare(runs, 20)))[0][1:])
+        assert all(row[2] == "**100.0**" for row in markdown_tables(comparison_markdown(compare(runs)))[0][1:])
 
     def test_without_figures_of_the_paper_it_has_no_column(self):
-        text = comparison_markdown(compare(ablation(2), 100))
+        text = comparison_markdown(compare(ablation(2)))
         assert "paper" not in text
 
     def test_a_table_for_each_task_has_differences_and_their_p(self):
         header, full, other = markdown_tables(comparison_markdown(small()))[1]
-        assert header[:5] == ["five", "accuracy [95% interval]", "difference [95% interval]", "p", "p (Holm)"]
-        assert full[2:5] == ["–"] * 3
-        assert re.fullmatch(r"−\d\d\.\d \[−\d\d\.\d, −\d\d\.\d\]", other[2]) and float(other[4].strip("< ")) <= 0.01
+        expected = ["five", "accuracy [95% interval]", "difference [95% interval]", "over", "p", "p (Holm)"]
+        assert header[:6] == expected and full[2:6] == ["–"] * 4 and other[3] == "recordings and seeds"
+        assert re.fullmatch(r"−\d\d\.\d \[−\d\d\.\d, −\d\d\.\d\]", other[2]) and float(other[5].strip("< ")) <= 0.01
 
     def test_the_notes_say_what_a_reader_must_know(self):
         text = comparison_markdown(small(split="val", times_scored=4))
         for needed in (
             "on the split val (88 recordings), mean ± standard deviation over seeds",
-            "differs from the first row, full, with p < 0.05 (paired bootstrap over recordings, 500 resamples)",
+            "differs from the first row, full, with p < 0.05 over recordings and seeds",
+            "(t test of the paired difference)",
+            "95% intervals are over recordings and seeds.",
             "One run was scored on val 4 times",
             paper.caution("val", 88),
         ):
@@ -162,28 +164,83 @@ class TestMarkdown:
         assert "cannot be compared" not in comparison_markdown(small())
         assert "Each run was scored on test once." in comparison_markdown(small())
 
-    def test_a_mark_that_single_seeds_contradict_is_named(self):
-        right = LABELS
-        half = np.where(np.arange(len(LABELS)) % 2, LABELS, (LABELS + 1) % 5)
-        wrong = (LABELS + 1) % 5
+    def test_single_seeds_are_not_marked_and_their_p_says_what_it_is_over(self):
+        text = comparison_markdown(compare(ablation(2, 1, recordings=600)))
+        assert "No row is marked: a mark (†) needs 3 seeds or more of the row and of the first one." in text
+        assert "A p over recordings only does not account for seeds" in text
+        header, first, second = markdown_tables(text)[1]
+        at = header.index("over")
+        assert (first[at], second[at]) == ("–", "recordings only") and "†" not in markdown_tables(text)[0][2][2]
 
-        def text(other_seeds):
-            answers = {"full": [half, half, half], "other": other_seeds}
-            runs = [
-                run_of(name, guess, LABELS, seed, (FIVE,))
-                for name, of_seeds in answers.items()
-                for seed, guess in enumerate(of_seeds)
-            ]
-            table = comparison_markdown(compare(runs, 500))
-            assert "†" in markdown_tables(table)[0][2][2], "the row is not marked at all"
-            return table
+    def test_two_seeds_are_not_marked_but_accounted_for(self):
+        text = comparison_markdown(compare(ablation(2, 2)))
+        assert "No row is marked" in text and "does not account for seeds" not in text
+        assert "recordings and seeds" in markdown_tables(text)[1][2]
 
-        assert "more seeds may undo it: other (five)." in text([right, right, wrong])
-        assert "more seeds may undo it" not in text([right, right, right])
+    def test_rows_of_too_few_seeds_are_named(self):
+        runs = [run for run in ablation(3) if run.variant != "variant-2" or run.seed == 0]
+        assert "Not marked, whatever their p: variant-2: a mark (†) needs 3 seeds" in comparison_markdown(compare(runs))
+
+    def test_the_chance_line_is_the_last_row_of_each_table(self):
+        runs = [
+            run_of(name, guesses(LABELS, 0.6, 0), LABELS, tasks=(FIVE, TWO), chance={"five": 1, "two": 0})
+            for name in ("full", "new")
+        ]
+        text = comparison_markdown(compare(runs))
+        main, five, two = markdown_tables(text)
+        expected = f"{100 * (LABELS == 1).mean():.1f}"
+        assert main[-1] == ["most frequent class", "–", expected, f"{100 * (LABELS < 3).mean():.1f}"]
+        assert five[-1][:2] == ["most frequent class (B)", expected] and two[-1][0] == "most frequent class (A+B+C)"
+        assert "gives this answer of the training split to everything: B (five), A+B+C (two)." in text
+        assert opened(compare(runs)).loc["most frequent class", "five_accuracy_mean"] == pytest.approx(
+            (LABELS == 1).mean(), rel=1e-5
+        )
+
+    def test_the_chance_line_of_real_values_is_the_mean_of_training(self):
+        runs = [values_run(name, 0.1, chance={"sentiment": 0.5}) for name in ("full", "new")]
+        main, values = markdown_tables(comparison_markdown(compare(runs)))
+        assert main[-1][0] == "mean of training" and values[-1][0] == "mean of training (0.5)"
+
+    def test_one_answer_to_everything_is_marked_and_never_bold(self):
+        labels = np.array([0] * 60 + [1] * 40)
+        runs = [run_of("full", guesses(labels, 0.1, 0), labels), run_of("flat", np.zeros(100, int), labels)]
+        text = comparison_markdown(compare(runs))
+        full, flat = markdown_tables(text)[0][1:]
+        assert full[2].startswith("**") and flat[2] == "60.0 ‡"
+        assert "‡: answers one thing only, whatever it is given: flat (five: A)." in text
+        assert opened(compare(runs))["five_constant_seeds"].tolist() == [0, 1]
+        assert r"60.0$^\ddagger$" in comparison_latex(compare(runs))
+        assert "60.0 ‡" in table_text(compare(runs))
+
+    def test_if_all_rows_are_one_answer_the_best_of_them_is_bold(self):
+        labels = np.array([0] * 60 + [1] * 40)
+        runs = [run_of(f"flat-{answer}", np.full(100, answer), labels) for answer in (0, 1)]
+        table = markdown_tables(comparison_markdown(compare(runs)))[0]
+        assert [row[2] for row in table[1:]] == ["**60.0** ‡", "40.0 ‡"]
+
+    def test_how_many_seeds_give_one_answer_is_said(self):
+        answers = [np.full(88, 3), LABELS, guesses(LABELS, 0.5, 0)]
+        runs = [run_of("full", answer, LABELS, seed) for seed, answer in enumerate(answers)]
+        assert "full (five: D, 1 of 3 seeds)" in comparison_markdown(compare(runs))
+
+    def test_an_interval_without_width_says_so(self):
+        runs = [run_of(name, LABELS, LABELS) for name in ("full", "same")]
+        text = comparison_markdown(compare(runs))
+        assert "0.0 \\[no width\\]" in text or "0.0 [no width]" in text
+        assert "have no width and say nothing: same (five difference)." in text
+        assert "[no width]" in table_text(compare(runs))
+        assert opened(compare(runs))["without_width"].fillna("").tolist() == ["", "five difference"]
+
+    def test_speakers_are_counted_and_named(self):
+        speakers = [f"s{index % 12}" for index in range(88)]
+        runs = [run_of(name, guesses(LABELS, 0.6, 0), LABELS, speakers=speakers) for name in ("full", "new")]
+        text = comparison_markdown(compare(runs, unit="speaker"))
+        assert "(88 recordings of 12 speakers)" in text and "95% intervals are over speakers." in text
+        assert "speakers only" in text
 
     def test_seeds_and_variants_without_a_result_are_named(self):
         runs = [run for run in ablation(3) if (run.variant, run.seed) != ("variant-1", 2)]
-        text = comparison_markdown(compare(runs, 50), {"wide": "out of memory."})
+        text = comparison_markdown(compare(runs), {"wide": "out of memory."})
         assert "Without a result: variant-1 (seed 2)." in text
         assert "No seed of wide has a result: out of memory." in text
         assert markdown_tables(text)[0][-1] == ["wide", "0", "–", "–"]
@@ -196,7 +253,7 @@ class TestMarkdown:
 
     def test_awkward_names_keep_the_table_whole(self):
         runs = [run_of(name, LABELS, LABELS) for name in (AWKWARD, "plain_name")]
-        table = markdown_tables(comparison_markdown(compare(runs, 20)))[0]
+        table = markdown_tables(comparison_markdown(compare(runs)))[0]
         assert [len(row) for row in table] == [3, 3, 3]
         assert table[1][0] == r"50% of_it & \$x^2\$ {a} #1 ~ \\z \| \<b> \*静音\* \`q\`" and table[2][0] == "plain_name"
 
@@ -212,26 +269,34 @@ class TestLatex:
 
     def test_special_characters_are_escaped_and_chinese_stays(self):
         runs = [run_of(name, LABELS, LABELS, command=f"msmt train --name '{name}'") for name in (AWKWARD, "plain")]
-        text = comparison_latex(compare(runs, 20))
+        text = comparison_latex(compare(runs))
         name = check_latex(text)[1][0]
         assert r"50\% of\_it \& \$x\textasciicircum{}2\$ \{a\} \#1 \textasciitilde{} \textbackslash{}z" in name
         assert "静音" in name
-        assert r"\texttt{msmt train -{}-name \textquotesingle{}50\%" in text
+        assert "%   msmt train --name '50% of_it & $x^2$" in text  # a comment is what can be typed
 
     def test_a_name_cannot_be_taken_for_an_argument_of_the_line_before(self):
         runs = [run_of(name, LABELS, LABELS) for name in ("full", "[2cm]", "*")]
-        assert [row[0] for row in check_latex(comparison_latex(compare(runs, 20)))[2:]] == ["{[}2cm{]}", "{*}"]
+        assert [row[0] for row in check_latex(comparison_latex(compare(runs)))[2:]] == ["{[}2cm{]}", "{*}"]
 
     def test_it_says_the_same_as_the_markdown(self):
         text = comparison_latex(small(split="val"))
         assert "on the split val (88 recordings), mean $\\pm$ standard deviation over seeds" in text
-        assert "cannot be compared" in text and text.count("fingerprint f00d") == 2
+        assert "cannot be compared" in text
+
+    def test_how_to_rerun_a_row_stands_in_comments(self):
+        text = comparison_latex(small(command="msmt train --name 'a\nb' && msmt eval"))
+        lines = text.splitlines()
+        end = lines.index(r"\end{itemize}")
+        assert all(line.startswith("% ") for line in lines[end + 1 :])
+        assert "%   msmt train --name 'a b' && msmt eval" in lines and text.count("% full: store") == 1
+        assert r"\texttt" not in text and r"\raggedright" not in text
 
 
 class TestPicture:
     @pytest.mark.parametrize(("variants", "seeds"), [(1, 1), (3, 1), (20, 3)])
     def test_any_number_of_rows_gives_a_picture_without_warnings(self, variants, seeds):
-        comparison = compare(ablation(variants, seeds), 50)
+        comparison = compare(ablation(variants, seeds))
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert intervals_png(comparison).startswith(b"\x89PNG")
@@ -242,7 +307,7 @@ class TestPicture:
         runs = [run_of(name, LABELS, LABELS, tasks=tasks) for name in (AWKWARD, "静音", "a rather long name " * 5)]
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            assert intervals_png(compare(runs, 20)).startswith(b"\x89PNG")
+            assert intervals_png(compare(runs)).startswith(b"\x89PNG")
 
     def test_the_same_comparison_gives_the_same_bytes(self):
         comparison = small()
@@ -258,18 +323,18 @@ class TestScreen:
         assert "Each run was scored on test once." in lines
 
     def test_single_runs_have_mcnemars_test(self):
-        assert "McNemar p" in table_text(compare(ablation(2, 1), 50))
-        assert "McNemar" not in table_text(compare(ablation(2, 2), 50))
+        assert "McNemar p" in table_text(compare(ablation(2, 1)))
+        assert "McNemar" not in table_text(compare(ablation(2, 2)))
 
     def test_one_row_alone_has_no_difference(self):
-        text = table_text(compare(ablation(1), 50))
+        text = table_text(compare(ablation(1)))
         assert "difference" not in text and "†" not in text
 
 
 class TestFiles:
     def test_all_files_are_written_whole(self, tmp_path):
         runs = ablation(2, 1)
-        paths = write_comparison(tmp_path / "out", "ablation", compare(runs, 50), disagreements(runs))
+        paths = write_comparison(tmp_path / "out", "ablation", compare(runs), disagreements(runs))
         names = ["ablation.csv", "ablation.md", "ablation.tex", "ablation.png", "ablation-disagreements.csv"]
         assert [path.name for path in paths] == names
         assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(names)
@@ -278,4 +343,4 @@ class TestFiles:
         assert (frame["variant-0"] != frame["variant-1"]).all()
 
     def test_without_disagreements_there_are_four(self, tmp_path):
-        assert len(write_comparison(tmp_path, "table", compare(ablation(2, 1), 50))) == 4
+        assert len(write_comparison(tmp_path, "table", compare(ablation(2, 1)))) == 4

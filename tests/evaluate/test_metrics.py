@@ -3,10 +3,13 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from msmt.errors import RunError
+from msmt.evaluate.chance import constant_answers
 from msmt.evaluate.metrics import evaluate, figures_of_confusion, score, with_coarser
 from msmt.features.tasks import Task, merged
+from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 FIVE = Task("five", ("A", "B", "C", "D", "E"))
@@ -106,21 +109,29 @@ class TestClasses:
 
 
 class TestIntervals:
-    def test_the_interval_of_an_accuracy_is_that_of_a_binomial(self):
+    def test_the_interval_of_an_accuracy_is_wilsons_with_t(self):
         count, right = 100, 70
         labels = np.zeros(count, int)
         predicted = np.repeat([0, 1], [right, count - right])
-        report = evaluate([FIVE], {"five": labels}, {"five": certain(predicted, 5)}, resamples=20_000)["five"]
-        figure = report.figures["accuracy"]
-        # 2.5 % and 97.5 % quantiles of Binomial(100, 0.7) / 100
-        assert (figure.low, figure.high) == (pytest.approx(0.61, abs=0.005), pytest.approx(0.79, abs=0.005))
+        figure = evaluate([FIVE], {"five": labels}, {"five": certain(predicted, 5)})["five"].figures["accuracy"]
+        t = stats.t.ppf(0.975, count - 1)
+        for end in (figure.low, figure.high):  # both ends solve Wilson's equation
+            assert abs(0.7 - end) == pytest.approx(t * np.sqrt(end * (1 - end) / count))
 
-    def test_the_same_seed_gives_the_same_interval(self):
-        labels, outputs = random_case(5, 80)
-        first, second, other = (
-            evaluate([FIVE], {"five": labels}, {"five": outputs}, seed=seed)["five"] for seed in (1, 1, 2)
-        )
-        assert first.figures == second.figures != other.figures
+    @pytest.mark.parametrize("wrong", [0, 1, 16])
+    def test_shares_have_an_interval_that_stays_in_range_even_where_all_is_right_or_wrong(self, wrong):
+        labels, predicted = np.arange(16) % 2, np.arange(16) % 2
+        predicted[:wrong] = 1 - predicted[:wrong]
+        task = Task("mood", ("x", "y"))
+        figures = evaluate([task], {"mood": labels}, {"mood": certain(predicted, 2)})["mood"].figures
+        for figure in figures.values():
+            assert 0 <= figure.low <= figure.value <= figure.high <= 1 and 0.15 < figure.high - figure.low < 0.5
+
+    def test_a_mean_over_classes_is_no_surer_than_its_rarest_class(self):
+        labels = np.repeat([0, 1], [98, 2])  # all right, but of the second class there are two
+        task = Task("mood", ("x", "y"))
+        figures = evaluate([task], {"mood": labels}, {"mood": certain(labels, 2)})["mood"].figures
+        assert figures["accuracy"].low > 0.95 and figures["uar"].low < 0.75
 
     def test_segments_of_a_recording_are_drawn_together(self):
         # Ten recordings of ten segments, each all right or all wrong: ten independent cases, not a hundred.
@@ -130,15 +141,23 @@ class TestIntervals:
         together = evaluate([task], {"mood": labels}, {"mood": certain(predicted, 2)}, groups=groups)["mood"]
         apart = evaluate([task], {"mood": labels}, {"mood": certain(predicted, 2)})["mood"]
         assert (together.count, together.recordings) == (100, 10)
-        assert together.figures["accuracy"].low == pytest.approx(0.2) and together.figures[
-            "accuracy"
-        ].high == pytest.approx(0.8)
-        assert apart.figures["accuracy"].low == pytest.approx(0.4, abs=0.02)
+        ten = evaluate([task], {"mood": labels[::10]}, {"mood": certain(predicted[::10], 2)})["mood"]
+        found = [(report.figures["accuracy"].low, report.figures["accuracy"].high) for report in (together, ten, apart)]
+        assert found[0] == pytest.approx(found[1]) and found[2][0] == pytest.approx(0.404, abs=0.005)
+
+    def test_speakers_are_left_out_whole(self):
+        task = Task("mood", ("x", "y"))
+        labels, predicted = np.zeros(40, int), np.repeat([0, 1, 0, 0], 10)
+        speakers = np.repeat(list("abcd"), 10)
+        report = evaluate([task], {"mood": labels}, {"mood": certain(predicted, 2)}, units=speakers, unit="speaker")
+        assert (report["mood"].recordings, report["mood"].unit, report["mood"].units) == (40, "speaker", 4)
+        four = evaluate([task], {"mood": labels[:4]}, {"mood": certain([0, 1, 0, 0], 2)})["mood"]
+        assert report["mood"].figures["accuracy"].low == pytest.approx(four.figures["accuracy"].low)
 
     def test_one_recording_has_an_interval_without_width(self):
         report = evaluate([FIVE], {"five": np.array([1])}, {"five": certain([1], 5)})["five"]
         figure = report.figures["accuracy"]
-        assert (figure.value, figure.low, figure.high) == (1, 1, 1)
+        assert (figure.value, figure.low, figure.high) == (1, 1, 1) and not figure.has_width
 
     @pytest.mark.parametrize("size", [2, 5, 20])
     def test_resampled_figures_agree_with_sklearn(self, size):
@@ -184,9 +203,7 @@ class TestValues:
     def test_the_interval_of_a_mean_error_is_that_of_the_normal_distribution(self):
         random = np.random.default_rng(0)
         errors = random.normal(10, 2, 400)  # all positive, so their mean is the mean absolute error
-        report = evaluate([VALUE], {"sentiment": np.zeros(400)}, {"sentiment": errors[:, None]}, resamples=4000)[
-            "sentiment"
-        ]
+        report = evaluate([VALUE], {"sentiment": np.zeros(400)}, {"sentiment": errors[:, None]})["sentiment"]
         half = 1.96 * errors.std() / 20
         assert report.figures["mae"].low == pytest.approx(errors.mean() - half, abs=0.02)
         assert report.figures["mae"].high == pytest.approx(errors.mean() + half, abs=0.02)
@@ -198,6 +215,42 @@ class TestValues:
             "sentiment"
         ].figures
         assert figures["corr"].value == figures["corr"].low == figures["corr"].high == 0
+        assert not figures["corr"].has_width
+
+    def test_intervals_of_errors_and_correlations_stay_in_range(self):
+        random = np.random.default_rng(1)
+        labels = random.normal(size=5)
+        outputs = labels + 0.05 * random.normal(size=5)
+        figures = evaluate([VALUE], {"sentiment": labels}, {"sentiment": outputs[:, None]})["sentiment"].figures
+        assert 0 < figures["mae"].low < figures["mae"].value < figures["mae"].high
+        assert -1 < figures["corr"].low < figures["corr"].value < figures["corr"].high < 1
+
+
+class TestChance:
+    def test_the_line_gives_the_training_splits_answer_to_every_item(self):
+        labels = {"five": np.array([0, 1, 1, -1]), "sentiment": np.array([1.0, 2, 3, np.nan])}
+        outputs = {"five": certain([0, 1, 2, 3], 5), "sentiment": np.ones((4, 1))}
+        tasks = [FIVE, Task("sentiment")]
+        reports = evaluate(tasks, labels, outputs, chance={"five": 1, "sentiment": 2.5})
+        five, sentiment = reports["five"].chance, reports["sentiment"].chance
+        assert (five.answer, five.figures["accuracy"]) == ("B", pytest.approx(2 / 3))
+        assert (sentiment.answer, sentiment.figures["mae"]) == ("2.5", pytest.approx(2.5 / 3))
+        assert reports["sentiment"].constant == "1" and reports["five"].constant == ""
+
+    def test_it_comes_from_the_labels_of_the_training_split_a_recording_counting_once(self):
+        segments = pd.DataFrame(
+            {
+                "recording_id": list("aaabbcdde"),
+                "split": ["train"] * 6 + ["test"] * 3,
+                "view": [*["original"] * 5, "noise", *["original"] * 3],
+                "label_five": [0, 0, 0, 1, 1, 1, 4, 4, 4],
+                "label_mood": [0, 0, 1, 1, 1, 1, 0, 0, 0],
+                "label_sentiment": [1.0, 2, np.nan, 3, 4, 100, 0, 0, 0],
+            }
+        )
+        tasks = [FIVE, Task("mood", ("x", "y"), "segment"), VALUE]
+        assert constant_answers(tasks, segments, "train") == {"five": 0, "mood": 1, "sentiment": 2.5}
+        assert constant_answers(tasks, segments, "fold") == {}
 
 
 class TestScore:
@@ -205,7 +258,7 @@ class TestScore:
         labels, outputs = random_case(5, 40)
         labels = {"five": labels, "three": np.array([0, 1, 1, 2, 2])[labels]}
         scores = score([FIVE, THREE], labels, {"five": outputs})
-        reports = evaluate([FIVE, THREE], labels, {"five": outputs}, resamples=10)
+        reports = evaluate([FIVE, THREE], labels, {"five": outputs})
         assert scores == {
             f"{task}/{name}": figure.value
             for task, report in reports.items()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import warnings
 
 import numpy as np
@@ -20,7 +21,7 @@ RECORDINGS = ("r1", "r2", "r3", "r4")
 
 
 def small_reports():
-    return evaluate([FIVE, TWO], LABELS, OUTPUTS, resamples=100)
+    return evaluate([FIVE, TWO], LABELS, OUTPUTS)
 
 
 def case_of(task: Task, count: int = 60):
@@ -65,6 +66,14 @@ class TestMetrics:
         assert five["count"] == 3 and five["confusion"][1] == [0, 0, 1, 0, 0]
         assert five["classes"][0] == {"name": "A", "precision": 1, "recall": 1, "f1": 1, "support": 1}
         assert two["figures"]["accuracy"]["value"] == 1 and two["derived_from"] == "five"
+        assert (five["resampled"], five["resampled_units"], five["chance"]) == ("recording", 3, None)
+        assert five["figures"]["accuracy"]["interval_has_width"] is True
+
+    def test_chance_and_a_constant_answer_are_in_the_json(self):
+        reports = evaluate([FIVE], {"five": np.array([0, 1, 1])}, {"five": np.eye(5)[[2, 2, 2]]}, chance={"five": 1})
+        five = json.loads(metrics_json("test", reports, {}))["tasks"]["five"]
+        assert five["constant_answer"] == "C" and five["chance"]["answer"] == "B"
+        assert five["chance"]["figures"]["accuracy"] == pytest.approx(2 / 3)
 
 
 class TestConfusionPicture:
@@ -79,7 +88,7 @@ class TestConfusionPicture:
     )
     def test_any_number_and_spelling_of_classes_gives_a_picture_without_warnings(self, classes):
         task = Task("topic", classes)
-        report = evaluate([task], *case_of(task), resamples=10)["topic"]
+        report = evaluate([task], *case_of(task))["topic"]
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert confusion_png(report, "test").startswith(b"\x89PNG")
@@ -106,7 +115,7 @@ class TestFiles:
     def test_names_of_splits_and_tasks_make_no_folders(self, tmp_path):
         task = Task("情感", ("x", "y"))
         labels, outputs = case_of(task, 5)
-        reports = evaluate([task], labels, outputs, resamples=10)
+        reports = evaluate([task], labels, outputs)
         paths = write_report(tmp_path, "fold/1", [task], labels, outputs, reports, [str(i) for i in range(5)])
         names = ["metrics-fold_1.json", "predictions-fold_1.csv", "confusion-情感-fold_1.png"]
         assert [path.name for path in paths] == names
@@ -132,6 +141,34 @@ class TestScoreTable:
         five = lines[3].split()
         assert five[:3] == ["five", "3", "66.7"] and five[3].startswith("[")
         assert "two: from the prediction of five, made coarser" in lines
+        assert lines[0].endswith("95% intervals over recordings")
+
+    def test_the_chance_line_follows_each_task(self):
+        reports = evaluate([FIVE, TWO], LABELS, OUTPUTS, chance={"five": 4, "two": 0})
+        lines = score_table("test", reports, paper.BESIDE).splitlines()
+        assert re.fullmatch(r"  most frequent class \(E\) +33\.3 +16\.7 .*", lines[4])
+        assert re.fullmatch(r"  most frequent class \(A\+B\+C\) +66\.7 .*", lines[6])
+
+    def test_the_chance_line_of_real_values_is_a_column(self):
+        labels, outputs = {"v": np.array([1.0, 2, 6])}, {"v": np.array([[1.5], [2], [5]])}
+        lines = score_table("test", evaluate([Task("v")], labels, outputs, chance={"v": 3.0})).splitlines()
+        assert lines[2].endswith("mean of training (3)")
+        assert re.fullmatch(r"  MAE +0\.500 +\[.*\] +2\.000", lines[3])
+
+    def test_one_answer_to_everything_is_marked(self):
+        outputs = {"five": np.eye(5)[[2, 2, 2, 2]]}
+        text = score_table("test", evaluate([FIVE], {"five": LABELS["five"]}, outputs))
+        assert "\nfive ‡ " in text
+        assert "‡ five: the model answers C to each of 3 recordings, whatever it is given" in text
+
+    def test_an_interval_without_width_says_so(self):
+        text = score_table("test", evaluate([FIVE], {"five": np.array([1])}, {"five": np.eye(5)[[1]]}))
+        assert "[no width]: without any recording the figure is the same, so its interval says nothing" in text
+        assert "100.0  [no width]" in text and "no width" not in score_table("test", small_reports())
+
+    def test_speakers_are_counted(self):
+        reports = evaluate([FIVE], {"five": LABELS["five"]}, OUTPUTS, units=list("aabb"), unit="speaker")
+        assert score_table("test", reports).startswith("test: 3 recordings of 2 speakers, 95% intervals over speakers")
 
     def test_the_paper_stands_beside_with_a_caution_for_any_other_set(self):
         text = score_table("test", small_reports(), paper.BESIDE)
@@ -140,7 +177,7 @@ class TestScoreTable:
 
     def test_the_caution_is_absent_for_as_many_recordings_as_the_paper_had(self):
         labels, outputs = case_of(FIVE, paper.TEST_RECORDINGS)
-        reports = evaluate([FIVE], labels, outputs, resamples=10)
+        reports = evaluate([FIVE], labels, outputs)
         assert "cannot be compared" not in score_table("test", reports, paper.BESIDE)
         assert "cannot be compared" in score_table("val", reports, paper.BESIDE)
 

@@ -14,7 +14,9 @@ def values_run():
     outputs = {"sentiment": np.array([[0.2], [0.3], [1e-9]], np.float32)}
     ids = ["情感", "情感", "b"], ["s1", "s2", "s3"]
     return scored_from(
-        "full", 1, "run", "val", [VALUE], labels, outputs, *ids, "store", "f00d", "msmt train", 2, "MMML"
+        *("full", 1, "run", "val", [VALUE], labels, outputs, *ids, "store", "f00d", "msmt train", 2, "MMML"),
+        chance={"sentiment": -0.25, "gone": 1},
+        speakers=["anna", "", "安"],
     )
 
 
@@ -47,6 +49,17 @@ class TestFile:
             else:
                 assert getattr(again, name) == getattr(scored, name)
         assert [path.name for path in tmp_path.iterdir()] == ["scored.json"]
+
+    def test_chance_is_kept_of_the_tasks_that_have_answers(self):
+        assert values_run().chance == {"sentiment": -0.25}
+
+    def test_a_file_of_an_earlier_version_has_neither_chance_nor_speakers(self, tmp_path):
+        save(values_run(), tmp_path / "scored.json")
+        document = json.loads((tmp_path / "scored.json").read_text())
+        del document["chance"], document["speakers"]
+        (tmp_path / "scored.json").write_text(json.dumps(document))
+        earlier = load(tmp_path / "scored.json")
+        assert earlier.chance == {} and earlier.speakers is None and earlier.paper == "MMML"
 
     def test_the_file_is_strict_json(self, tmp_path):
         save(values_run(), tmp_path / "scored.json")

@@ -1,0 +1,80 @@
+"""The answers of several runs in one order; what was scored on other items, labels or stores is refused by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..errors import RunError
+from ..features.tasks import Task
+from .scored import Scored
+
+
+def on_the_same_items(scored: Sequence[Scored], same_store: bool) -> list[Scored]:
+    """The runs, each with its items in the order of the first one's. Raises RunError unless they can be compared."""
+    if not scored:
+        raise RunError("there is no scored run to compare: train and score one first")
+    first = scored[0]
+    ordered = [first]
+    for other in scored[1:]:
+        pair = f"runs {first.run} ({first.variant}) and {other.run} ({other.variant})"
+        if other.split != first.split:
+            raise RunError(
+                f"{pair} were scored on different splits, {first.split} and {other.split}: score both on one"
+            )
+        if same_store and other.fingerprint != first.fingerprint:
+            raise RunError(
+                f"{pair} were scored on different stores, {first.store} ({first.fingerprint}) and "
+                f"{other.store} ({other.fingerprint}): train and score both on one"
+            )
+        if (other.segment_ids is None) != (first.segment_ids is None):
+            raise RunError(f"{pair}: one predicts for recordings and one for segments; compare each with its like")
+        ordered.append(_reordered(other, first.items, pair))
+    known: dict[str, tuple[Task, Scored]] = {}
+    for one in ordered:
+        for task in one.tasks:
+            of, earlier = known.setdefault(task.name, (task, one))
+            _check_task(task, of, one, earlier)
+    return ordered
+
+
+def _reordered(scored: Scored, items: Sequence[str], pair: str) -> Scored:
+    if scored.items == tuple(items):
+        return scored
+    place = {item: index for index, item in enumerate(scored.items)}
+    kind = "recordings" if scored.segment_ids is None else "segments"
+    gone, added = [item for item in items if item not in place], set(place) - set(items)
+    if gone or added or len(items) != len(scored.items):
+        odd = gone[0] if gone else min(added, default="one that is there twice")
+        raise RunError(
+            f"{pair} were scored on different {kind} of {scored.split} ({len(items)} and {len(scored.items)}; only one"
+            f" has {odd}): extract what is missing and score again, or leave one of them out"
+        )
+    order = np.array([place[item] for item in items], int)
+    return replace(
+        scored,
+        recording_ids=tuple(scored.recording_ids[index] for index in order),
+        speakers=None if scored.speakers is None else tuple(scored.speakers[index] for index in order),
+        segment_ids=None if scored.segment_ids is None else tuple(items),
+        labels={name: values[order] for name, values in scored.labels.items()},
+        predictions={name: values[order] for name, values in scored.predictions.items()},
+    )
+
+
+def _check_task(task: Task, of: Task, one: Scored, earlier: Scored) -> None:
+    if task != of:
+        raise RunError(
+            f"runs {earlier.run} and {one.run} mean different things by task {task.name} (its classes or what it"
+            " merges): score both on stores of one corpus"
+        )
+    ours, theirs = one.labels[task.name], earlier.labels[task.name]
+    same = (ours == theirs) | ((ours != ours) & (theirs != theirs))  # NaN is no label, and not itself
+    same &= np.asarray(one.recording_ids, object) == np.asarray(earlier.recording_ids, object)
+    if not same.all():
+        at = one.items[int(np.argmin(same))]
+        raise RunError(
+            f"runs {earlier.run} and {one.run} were scored on different labels of task {task.name}, first at {at}:"
+            " extract both stores from one corpus and score again"
+        )
