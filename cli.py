@@ -128,7 +128,7 @@ def _corpus_and_store(console: Console, dataset: str, data: Path | None, store: 
     from .extract.corpora.registry import load_corpus
     from .features.store import SUFFIXES
 
-    corpus = load_corpus(dataset, data or Path("data") / dataset, generic)
+    corpus = load_corpus(dataset, data or Path("data") / dataset, generic, config.modalities)
     for note in corpus.notes:
         console.say(note)
     return corpus, store or Path("cache") / (dataset + SUFFIXES[config.format]), config
@@ -148,7 +148,7 @@ def doctor(console: Console, dataset: str, data: Path | None, store: Path | None
     corpus, store, config = _corpus_and_store(console, dataset, data, store, values)
     from .extract.doctor import examine, table_of
 
-    click.echo(table_of(examine(corpus, store, config, segments, silence)))
+    click.echo(table_of(examine(corpus, store, config, segments, silence, click.echo)))
 
 
 @msmt.command()

@@ -57,6 +57,7 @@ from .rate import choose_rate, remarks_on
 from .removed import SilenceLog
 from .silence import SilenceOptions, SilenceRemover
 from .sound import Input, load_input
+from .unusable import Failure, failure_of
 from .views import ViewOptions
 from .wanted import Wanted, rows_per_class, wanted_rows
 from .windows import by_block, windows
@@ -64,21 +65,6 @@ from .windows import by_block, windows
 _THREADS = 2  # that decode ahead of an encoder on the CPU, and hash files
 _MOST_PROCESSES = 8  # that decode ahead of an encoder on a GPU
 _PATIENCE = 60.0  # seconds that a share waits for another to prepare the store
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A segment that has no audio feature, and why."""
-
-    segment_id: str
-    recording_id: str
-    split: str
-    view: str
-    audio: str
-    origin: str
-    """File and row of the corpus that name the segment."""
-
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -465,7 +451,7 @@ class _Run:
         encode = self._encode_audio if is_audio else self._encode_text
         groups = windows(rows, self._companions(encoder, feature, rows))
         waits = self.summary.waits
-        with self._loaders(is_audio) as loaders, ThreadPoolExecutor(1) as committer:
+        with self._loaders(encoder) as loaders, ThreadPoolExecutor(1) as committer:
 
             def start(window: tuple[list[int], list[int]]) -> tuple[list[int], dict[int, Future]]:
                 wanted, together = window
@@ -546,14 +532,10 @@ class _Run:
         number, count = self.config.share
         return block_of(row) % count == number - 1 and self.writer.store.segments["split"].iloc[row] != REMOVED
 
-    def _loaders(self, is_audio: bool) -> Executor:
-        processes = self.config.workers
-        if is_audio and not processes and self.encoders.audio.device.type == "cuda":
-            processes = min(_MOST_PROCESSES, os.cpu_count() or 1)
-        if not is_audio or not processes:
-            return ThreadPoolExecutor(_THREADS)
+    def _loaders(self, encoder: AudioEncoder | TextEncoder) -> Executor:
+        count, are_processes = loaders_for(self.config, encoder)
         # Not forked: torch's threads, and CUDA, do not survive a fork.
-        return ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+        return ProcessPoolExecutor(count, mp_context=get_context("spawn")) if are_processes else ThreadPoolExecutor(count)
 
     def _loading(self, is_audio: bool, row: int) -> tuple:
         """What a loader calls, and with what, to load a row."""
@@ -627,13 +609,21 @@ class _Run:
 
     def _failed(self, row: int, reason: str) -> None:
         segment = self.writer.store.segments.iloc[row]
-        origin = self.corpus.origins[segment["segment_id"]]
-        columns = ("segment_id", "recording_id", "split", "view", "audio")
         if any(known.segment_id == segment["segment_id"] and known.reason == reason for known in self.summary.failures):
             return  # a segment whose audio cannot be used is named once, not for each of its views
-        self.summary.failures.append(Failure(*(segment[name] for name in columns), origin=origin, reason=reason))
+        self.summary.failures.append(failure_of(segment, self.corpus.origins, reason))
         allowed = self.config.failures_allowed(self.summary.segments)
         self.summary.stopped_early = len(self.summary.failures) > allowed
+
+
+def loaders_for(config: ExtractConfig, encoder: AudioEncoder | TextEncoder) -> tuple[int, bool]:
+    """How many threads load what an encoder is given, and whether they are processes instead."""
+    if not isinstance(encoder, AudioEncoder):
+        return _THREADS, False
+    processes = config.workers
+    if not processes and encoder.device.type == "cuda":
+        processes = min(_MOST_PROCESSES, os.cpu_count() or 1)
+    return (processes, True) if processes else (_THREADS, False)
 
 
 def tokenized(encoder: TextEncoder | None, table: pd.DataFrame) -> dict[str, list[int]]:

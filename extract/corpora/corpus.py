@@ -36,10 +36,13 @@ class Corpus:
     """One line for each thing a user should know before anything is computed."""
 
 
-def assembled(name: str, root: Path, rows: pd.DataFrame, tasks: Sequence[Task], notes: Sequence[str]) -> Corpus:
+def assembled(
+    name: str, root: Path, rows: pd.DataFrame, tasks: Sequence[Task], notes: Sequence[str], has_texts: bool = True
+) -> Corpus:
     """Check what concerns several rows at once, put the rows in order and name the segments.
 
-    ``rows`` has the columns of a segment table but ``segment_id``, and ``origin``.
+    ``rows`` has the columns of a segment table but ``segment_id``, and ``origin``; where nobody asked for texts it may
+    lack them.
     Raises CorpusError for a recording in two splits and for repeated segment numbers.
     """
     check_one_split(rows)
@@ -51,7 +54,7 @@ def assembled(name: str, root: Path, rows: pd.DataFrame, tasks: Sequence[Task], 
         .reset_index(drop=True)
     )
     rows["segment_id"] = _segment_ids(rows)
-    untranscribed = int((rows["text"] == "").sum())
+    untranscribed = int((rows["text"] == "").sum()) if has_texts else 0
     if untranscribed:
         notes = [*notes, f"{untranscribed} of {len(rows)} segments have an empty transcript"]
     origins = dict(zip(rows["segment_id"], rows["origin"], strict=True))
@@ -61,6 +64,6 @@ def assembled(name: str, root: Path, rows: pd.DataFrame, tasks: Sequence[Task], 
 def _segment_ids(rows: pd.DataFrame) -> list[str]:
     """The names of the audio files where these differ, else recordings with numbers, which always do."""
     stems = [stem(path) for path in rows["audio"]]
-    if len(set(stems)) == len(stems):
+    if len(set(stems)) == len(stems) and all(stems):
         return stems
     return [f"{recording}_{number}" for recording, number in zip(rows["recording_id"], rows["index"], strict=True)]

@@ -42,8 +42,11 @@ _OPTIONAL = {
 }
 
 
-def load(data_dir: Path, options: GenericOptions) -> Corpus:
-    """Read and check the corpus in ``data_dir`` as the options describe it. Raises CorpusError."""
+def load(data_dir: Path, options: GenericOptions, modalities: str = "both") -> Corpus:
+    """Read and check the corpus in ``data_dir`` as the options describe it. Raises CorpusError.
+
+    With ``modalities`` audio or text, the column of the other may be absent, and audio files too.
+    """
     check_folder(data_dir)
     path = _located(options.csv, data_dir, "segments.csv")
     if not path.is_file():
@@ -51,12 +54,16 @@ def load(data_dir: Path, options: GenericOptions) -> Corpus:
     audio_dir = _located(options.audio_dir, data_dir, "audio")
     # A folder of audio that the user named elsewhere is the data folder as far as paths go.
     root = data_dir if audio_dir.resolve().is_relative_to(data_dir.resolve()) else audio_dir
-    required = [options.audio_column, options.text_column, *options.labels]
-    required += [getattr(options, field) for field in _OPTIONAL.values() if options.is_renamed(field)]
+    optional = dict(_OPTIONAL)
+    required = list(options.labels)
+    for modality in ("audio", "text"):
+        optional[modality] = f"{modality}_column"
+        if modalities in ("both", modality):
+            required.append(getattr(options, optional[modality]))
+    required += [getattr(options, field) for field in optional.values() if options.is_renamed(field)]
     csv = read_csv(path, list(dict.fromkeys(required)))
-    columns = {"audio": options.audio_column, "text": options.text_column}
-    columns |= {
-        name: getattr(options, field) for name, field in _OPTIONAL.items() if getattr(options, field) in csv.rows
+    columns = {
+        name: getattr(options, field) for name, field in optional.items() if getattr(options, field) in csv.rows
     }
     # The csv's columns under the segment table's names; labels stay apart, as they may be called anything.
     rows = pd.DataFrame(
@@ -64,8 +71,11 @@ def load(data_dir: Path, options: GenericOptions) -> Corpus:
     )
     notes = list(csv.notes)
 
-    check_filled(rows, "audio", options.audio_column)
-    rows["audio"] = audio_paths(rows, root, audio_dir)
+    if "audio" in rows:
+        check_filled(rows, "audio", options.audio_column)
+        rows["audio"] = audio_paths(rows, root, audio_dir, are_needed=modalities != "text")
+    else:
+        rows["audio"] = ""
     _name_recordings(rows, options)
     _number_segments(rows, options)
     _place_in_files(rows, options)
@@ -85,7 +95,7 @@ def load(data_dir: Path, options: GenericOptions) -> Corpus:
             f"{path.name} has no column {options.split_column}:"
             f" recordings were split with seed {options.split_seed} into {counts}"
         )
-    return assembled(NAME, root, rows, tasks, notes)
+    return assembled(NAME, root, rows, tasks, notes, has_texts=modalities != "audio")
 
 
 def _located(given: str, data_dir: Path, default: str) -> Path:
@@ -99,6 +109,9 @@ def _located(given: str, data_dir: Path, default: str) -> Path:
 def _name_recordings(rows: pd.DataFrame, options: GenericOptions) -> None:
     if "recording_id" in rows:
         check_filled(rows, "recording_id", options.recording_column)
+        return
+    if not rows["audio"].any():
+        rows["recording_id"] = [f"row{origin.rpartition(' ')[2]}" for origin in rows["origin"]]
         return
     paths = [path.removesuffix(Path(path).suffix) for path in rows["audio"]]
     stems = [stem(path) for path in rows["audio"]]

@@ -27,6 +27,7 @@ from .tables import CsvTable, read_csv
 NAME = "marketcalls"
 SPLITS = ("train", "val", "test")
 COLUMNS = ("phone", "Audio_id", "Segment_number", "text", "label")
+_COLUMN_OF = {"audio": "Audio_id", "text": "text"}  # that only one modality needs
 ONE_FILE = "calls.csv"
 
 FIVE = Task("five", classes=("A", "B", "C", "D", "E"))
@@ -38,13 +39,18 @@ TASKS = (
 )
 
 
-def load(data_dir: Path) -> Corpus:
-    """Read and check the corpus in ``data_dir``. Raises CorpusError."""
+def load(data_dir: Path, modalities: str = "both") -> Corpus:
+    """Read and check the corpus in ``data_dir``. Raises CorpusError.
+
+    With ``modalities`` audio or text, the column of the other may be absent, and audio files too.
+    """
     check_folder(data_dir)
-    tables = _tables(data_dir)
+    optional = {column for modality, column in _COLUMN_OF.items() if modalities not in ("both", modality)}
+    tables = _tables(data_dir, tuple(column for column in COLUMNS if column not in optional))
     rows = pd.concat([_rows_of(table, split) for split, table in tables.items()], ignore_index=True)
     check_filled(rows, "recording_id", "phone")
-    check_filled(rows, "audio", "Audio_id")
+    if rows["audio"].any() or modalities != "text":
+        check_filled(rows, "audio", "Audio_id")
     _check_splits(rows, data_dir)
     rows["index"] = integers(rows, "index", "Segment_number")
     for label, origin in zip(rows["label"], rows["origin"], strict=True):
@@ -52,9 +58,11 @@ def load(data_dir: Path) -> Corpus:
             raise CorpusError(f"{origin}: label must be one of {', '.join(FIVE.classes)}, but is {label!r}")
     check_same_within_recording(rows, rows["label"], "label")
     check_several_classes(data_dir, "label", rows["label"])
-    rows["audio"] = audio_paths(rows, data_dir, data_dir / "audio")
+    if rows["audio"].any():
+        rows["audio"] = audio_paths(rows, data_dir, data_dir / "audio", are_needed=modalities != "text")
     rows = pd.concat([rows, labels_of(rows["label"])], axis=1)
-    return assembled(NAME, data_dir, rows, TASKS, [note for table in tables.values() for note in table.notes])
+    notes = [note for table in tables.values() for note in table.notes]
+    return assembled(NAME, data_dir, rows, TASKS, notes, has_texts=modalities != "audio")
 
 
 def labels_of(letters: pd.Series) -> pd.DataFrame:
@@ -66,18 +74,18 @@ def labels_of(letters: pd.Series) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _tables(data_dir: Path) -> dict[str, CsvTable]:
+def _tables(data_dir: Path, columns: tuple[str, ...]) -> dict[str, CsvTable]:
     """The csv files by split; under ``""`` if one file holds all."""
     present = [split for split in SPLITS if (data_dir / f"{split}.csv").exists()]
     if (data_dir / ONE_FILE).exists():
         if present:
             raise CorpusError(f"{data_dir}: holds {ONE_FILE} and {present[0]}.csv; keep one or the other")
-        return {"": read_csv(data_dir / ONE_FILE, (*COLUMNS, "split"))}
+        return {"": read_csv(data_dir / ONE_FILE, (*columns, "split"))}
     if not present:
         raise CorpusError(
             f"{data_dir}: holds neither train.csv, val.csv and test.csv nor {ONE_FILE}; name the corpus with --data"
         )
-    return {split: read_csv(data_dir / f"{split}.csv", COLUMNS) for split in SPLITS}
+    return {split: read_csv(data_dir / f"{split}.csv", columns) for split in SPLITS}
 
 
 def _rows_of(table: CsvTable, split: str) -> pd.DataFrame:
@@ -86,11 +94,14 @@ def _rows_of(table: CsvTable, split: str) -> pd.DataFrame:
         "recording_id": table.rows["phone"].tolist(),
         "index": table.rows["Segment_number"].tolist(),
         "split": [split] * len(table.rows) if split else table.rows["split"].tolist(),
-        "audio": table.rows["Audio_id"].tolist(),
-        "text": table.rows["text"].tolist(),
+        **{name: _optional(table, column) for name, column in _COLUMN_OF.items()},
         "label": table.rows["label"].tolist(),
     }
     return pd.DataFrame(columns, dtype=object)
+
+
+def _optional(table: CsvTable, column: str) -> list[str]:
+    return table.rows[column].tolist() if column in table.rows else [""] * len(table.rows)
 
 
 def _check_splits(rows: pd.DataFrame, data_dir: Path) -> None:
