@@ -54,6 +54,25 @@ def output_options(command):
     return click.option("-q", "--quiet", is_flag=True, help="Print errors and results only.")(with_console)
 
 
+def threads_option(command):
+    """Give a command --threads, which holds before anything is computed."""
+
+    def use(context: click.Context, parameter: click.Parameter, value: int) -> None:
+        from .threads import use_threads
+
+        use_threads(value)
+
+    return click.option(
+        "--threads",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        expose_value=False,
+        callback=use,
+        help="Threads that torch computes with; 0 leaves it to torch, which takes every core.",
+    )(command)
+
+
 def corpus_options(command):
     """Give a command the options that say which corpus and which store."""
     for option in (
@@ -88,6 +107,7 @@ def msmt() -> None:
 @options_of(corpora_config.GenericOptions, corpora_config.CHOICES)
 @click.option("--devices", metavar="LIST", help="Share the work among several GPUs, such as 0,1,2; Zarr only.")
 @click.option("--plan", is_flag=True, help="Compute nothing: say what would be done, and how long it would take.")
+@threads_option
 @config_option
 @output_options
 def extract(
@@ -140,6 +160,7 @@ def _corpus_and_store(console: Console, dataset: str, data: Path | None, store: 
 @options_of(extract_silence.SilenceOptions, extract_silence.CHOICES)
 @options_of(corpora_config.GenericOptions, corpora_config.CHOICES)
 @click.option("--segments", default=4, show_default=True, help="Segments to compare, spread over the corpus.")
+@threads_option
 @config_option
 @output_options
 def doctor(console: Console, dataset: str, data: Path | None, store: Path | None, segments: int, **values) -> None:
@@ -204,6 +225,16 @@ def verify(console: Console, store: Path, repair: bool) -> None:
 
 
 @msmt.command()
+@click.argument("store", type=PATH)
+@output_options
+def compact(console: Console, store: Path) -> None:
+    """Drop the rows of segments that have left the corpus, and their features."""
+    from .features.compacting import compact as run
+
+    console.say("\n".join(run(store, console.track()).lines()))
+
+
+@msmt.command()
 @click.argument("source", type=PATH)
 @click.argument("target", type=PATH)
 @output_options
@@ -227,6 +258,7 @@ def convert(console: Console, source: Path, target: Path) -> None:
 @click.option("--resume", metavar="RUN", help="Go on with a run, named or latest, under its own settings.")
 @options_of(train_config.ModelConfig, train_config.CHOICES)
 @options_of(train_config.TrainConfig, train_config.CHOICES)
+@threads_option
 @config_option
 @output_options
 def train(console: Console, store: Path | None, runs: Path, preset: str | None, resume: str | None, **values) -> None:
@@ -287,6 +319,7 @@ def train(console: Console, store: Path | None, runs: Path, preset: str | None, 
     show_default=True,
     help="Bootstrap samples for the intervals.",
 )
+@threads_option
 @config_option
 @output_options
 def evaluate(
@@ -318,6 +351,7 @@ def evaluate(
 )
 @options_of(train_config.ModelConfig, train_config.CHOICES)
 @options_of(train_config.TrainConfig, train_config.CHOICES, without=("seed", "name"))
+@threads_option
 @config_option
 @output_options
 def ablate(
@@ -408,6 +442,7 @@ def compare(
 @click.option("--out", type=PATH, default="sweep", show_default=True, help="Folder of the trials and the result.")
 @options_of(train_config.ModelConfig, train_config.CHOICES)
 @options_of(train_config.TrainConfig, train_config.CHOICES, without=("name",))
+@threads_option
 @config_option
 @output_options
 def sweep(

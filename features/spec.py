@@ -111,7 +111,7 @@ class FeatureSpec:
     @property
     def is_at_another_rate(self) -> bool:
         """Whether the encoder is given audio of another rate than it was trained at, as far as that is known."""
-        return self.sample_rate is not None and self.trained_rate not in (None, self.sample_rate)
+        return self.modality == "audio" and self.trained_rate not in (None, self.sample_rate)
 
     @property
     def of_originals(self) -> FeatureSpec:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ..errors import SettingError
 
 CHOICES: dict[str, tuple[str, ...]] = {
-    "modalities": ("both", "text", "audio"),
+    "modalities": ("auto", "both", "text", "audio"),
     "pooling": ("flatten", "cls", "mean", "attention"),
     "schedule": ("cosine", "linear", "constant"),
     "class_weights": ("none", "balanced"),
@@ -53,8 +53,8 @@ class ModelConfig:
     bottleneck: bool = True
     """Fuse the two streams through bottleneck tokens; without it they are only averaged."""
 
-    modalities: str = "both"
-    """Features the network sees."""
+    modalities: str = "auto"
+    """Features the network sees; auto is both, or those of the one modality that the store has."""
 
     pooling: str = "cls"
     """How a segment's stream becomes one vector; flatten has a weight for every position and value."""
@@ -114,7 +114,7 @@ class ModelConfig:
         """The switches that are not at their defaults, such as ``no-mtl-text``; ``full`` if all are."""
         switches = ("mtl", "bottleneck", "context")
         named = [f"no-{name}" for name in switches if not getattr(self, name)]
-        named += [self.modalities] if self.modalities != "both" else []
+        named += [self.modalities] if self.modalities in ("text", "audio") else []
         return "-".join(named) or "full"
 
 
