@@ -62,6 +62,7 @@ def estimated_seconds(
             if not is_warm:
                 encode(loaded)  # what is set up at the first call is no measure for the others
                 is_warm = True
+                started = time.perf_counter()
             began = time.perf_counter()
             made = sum(len(one.cpu()) for one in encode(loaded))
             trials.append(Trial(made, loading, time.perf_counter() - began))
