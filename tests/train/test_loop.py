@@ -423,6 +423,24 @@ def test_one_modality_needs_no_features_of_the_other(tmp_path, modalities):
     assert go(store, tmp_path, dataclasses.replace(MODEL, modalities=modalities), epochs=1).status == "finished"
 
 
+@pytest.mark.parametrize("modality", ["text", "audio"])
+def test_training_finds_the_only_modality_that_a_store_has_and_says_so(tmp_path, modality):
+    store = calls()
+    other = {"text": "hubert", "audio": "roberta"}[modality]
+    del store.specs[other], store.features[other]
+    said: list[str] = []
+    trained = go(store, tmp_path, epochs=1, say=said.append)
+    assert trained.run.settings.model.modalities == modality and list(trained.run.settings.features) == [modality]
+    assert any(f"has features of {modality} alone" in line for line in said)
+    with pytest.raises(StoreError, match="train without it"):
+        go(store, tmp_path, dataclasses.replace(MODEL, modalities="both"), epochs=1)
+
+
+def test_a_run_on_both_modalities_says_so_in_its_settings_whatever_auto_means_later(tmp_path):
+    trained = go(calls(), tmp_path, epochs=1)
+    assert trained.run.settings.model.modalities == "both" and trained.run.name.endswith("-full")
+
+
 def test_a_recording_of_many_segments_trains_whole(tmp_path):
     store = store_of([0, 3, 1, 4], ["train", "train", "val", "val"], segments=[33, 2, 31, 1])
     assert go(store, tmp_path, epochs=1, tasks="five").status == "finished"
