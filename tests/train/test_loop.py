@@ -352,7 +352,7 @@ def test_segments_left_out_are_listed_and_counted(tmp_path):
 @pytest.mark.parametrize(
     "spoil, settings, error, said",
     [
-        (lambda store: store.specs.pop("hubert"), {}, StoreError, "has no audio feature"),
+        (lambda store: store.specs.clear(), {}, StoreError, "has no text feature"),
         (lambda store: None, {"validation_split": "dev"}, StoreError, "has no segments in split dev"),
         (lambda store: None, {"tasks": "six"}, SettingError, "there is no task six"),
         (lambda store: None, {"select": "mae"}, SettingError, "select cannot be mae, for all tasks have classes"),
