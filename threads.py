@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-# One for each runtime that torch may have been built with: the OpenMP standard's, which oneDNN's threads follow as well,
+# One for each runtime that torch may have been built with: the OpenMP standard's, which oneDNN's threads follow too,
 # then what GNU's and LLVM's (also Intel's) take it to mean in numbers.
 PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
 _ALSO_OF_USERS = ("KMP_LIBRARY",)  # says the same; whoever sets any of them has settled how threads wait

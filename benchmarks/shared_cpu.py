@@ -5,8 +5,8 @@
 Extraction (encoders of the base size), training (the network's own sizes) and reading (batches of the stream) each run
 in a process of their own, with idle threads as the runtimes have them by themselves, spinning (OMP_WAIT_POLICY=ACTIVE),
 and sleeping, as msmt sets it; on a quiet machine, and beside a process that counts on one core. Printed are medians in
-seconds, how fast busy is of quiet, and how long quiet takes of what it takes by itself. The aims: sleeping is at most 3 %
-slower than that on a quiet machine, and busy at least 0.6 times as fast as quiet.
+seconds, how fast busy is of quiet, and how long quiet takes of what it takes by itself. The aims: sleeping is at most
+3 % slower than that on a quiet machine, and busy at least 0.6 times as fast as quiet.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pathlib import Path
 
 BY_ITSELF = "by itself"  # what the runtimes do unless told
 WAITING = {
-    BY_ITSELF: {"KMP_LIBRARY": "throughput"},  # LLVM's default, nothing to GNU's runtime; msmt leaves the rest alone then
+    BY_ITSELF: {"KMP_LIBRARY": "throughput"},  # LLVM's default, unknown to GNU's; msmt leaves the others alone then
     "spinning": {"OMP_WAIT_POLICY": "ACTIVE"},
     "sleeping": {},
 }

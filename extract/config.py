@@ -29,8 +29,8 @@ class ExtractConfig:
     """Features that are made: of both, or of audio or text alone, which needs nothing of the other."""
 
     sample_rate: int = 0
-    """Rate in hertz that the audio is resampled to before the encoder; 0 for the one that the encoder was trained at, or
-    8,000 as in the paper for marketcalls, or what the store's feature was made with."""
+    """Rate in hertz that the audio is resampled to before the encoder; 0 for the one that the encoder was trained at,
+    but 8,000 as in the paper for marketcalls, and what it was made with for a feature that the store has."""
 
     max_seconds: float = 40.0
     """Longest audio input in seconds; what goes beyond it is cut off, and counted."""

@@ -63,7 +63,8 @@ class AudioModel:
         module, revision, where = _load_model(source, "--audio-encoder")
         if not hasattr(module, "feature_extractor") or not hasattr(module, "_get_feat_extract_output_lengths"):
             raise EncoderError(
-                f"{source}: is a {type(module).__name__}, which takes no waveform; --audio-encoder wants a HuBERT, wav2vec2 or WavLM"
+                f"{source}: is a {type(module).__name__}, which takes no waveform;"
+                " --audio-encoder wants a HuBERT, wav2vec2 or WavLM"
             )
         stated = _stated_rate(source, where)
         rate = TrainedRate(stated or known_rate(type(module).__name__), is_stated=stated is not None)
@@ -348,7 +349,7 @@ def _stated_rate(source: str, where: dict) -> int | None:
     except (OSError, ValueError, AttributeError) as error:
         raise EncoderError(f"{source}: its {_PREPROCESSOR} cannot be read ({_first_line(error)})") from error
     if rate is not None and (type(rate) is not int or rate < 1000):
-        raise EncoderError(f"{source}: its {_PREPROCESSOR} names a sampling_rate of {rate!r}, which is no rate in hertz")
+        raise EncoderError(f"{source}: its {_PREPROCESSOR} names a sampling_rate of {rate!r}, which is none in hertz")
     return rate
 
 

@@ -82,8 +82,8 @@ def listen(store: FeatureStore, segment_id: str, view: str, out: Path | None, da
     except (AudioError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise AudioError(
-            f"{data / segment['audio']}: {reason}; name the folder of the corpus with --data, or its folder of audio where"
-            " msmt extract was given one outside (--audio-dir)"
+            f"{data / segment['audio']}: {reason}; name the folder of the corpus with --data,"
+            " or its folder of audio where msmt extract was given one outside (--audio-dir)"
         ) from error
     states, identity = store.states(name), audio_identity(spec.of_originals.fingerprint, spec.views, segment, digest)
     if states.length[row] != MISSING and states.identity[row] != identity:

@@ -36,7 +36,7 @@ def holders_of(rows: Sequence[int], identity: np.ndarray, states: RowStates) -> 
 
 
 def first_of_each(rows: Sequence[int], identity: np.ndarray) -> tuple[np.ndarray, dict[int, int]]:
-    """Which of the rows must be computed, and for each other one the row among them that is made from the same input."""
+    """Which of the rows must be computed, and for each other one the row among them that has the same input."""
     first: dict[int, int] = {}
     followers: dict[int, int] = {}
     for row in rows:

@@ -535,7 +535,9 @@ class _Run:
     def _loaders(self, encoder: AudioEncoder | TextEncoder) -> Executor:
         count, are_processes = loaders_for(self.config, encoder)
         # Not forked: torch's threads, and CUDA, do not survive a fork.
-        return ProcessPoolExecutor(count, mp_context=get_context("spawn")) if are_processes else ThreadPoolExecutor(count)
+        if are_processes:
+            return ProcessPoolExecutor(count, mp_context=get_context("spawn"))
+        return ThreadPoolExecutor(count)
 
     def _loading(self, is_audio: bool, row: int) -> tuple:
         """What a loader calls, and with what, to load a row."""

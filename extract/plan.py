@@ -89,7 +89,8 @@ class Plan:
         """The plan for the screen."""
         copies = f" and {self.copies} altered copies" if self.copies else ""
         hours = "" if self.hours is None else f", {self.hours:.2f} hours of audio"
-        lines = [*self.remarks, f"{self.store}: {self.segments} segments{copies}{hours}; nothing was computed or written"]
+        what = f"{self.segments} segments{copies}{hours}"
+        lines = [*self.remarks, f"{self.store}: {what}; nothing was computed or written"]
         if self.shard:
             lines.append(f"counted below are the rows of share {self.shard} alone; MB on disk are of all")
         width = max(16, 2 + max(len(plan.feature) for plan in self.features))

@@ -33,9 +33,14 @@ class ChosenRate:
 
 
 def choose_rate(
-    asked: int, dataset: str, source: str, trained: TrainedRate, specs: Mapping[str, FeatureSpec], names: tuple[str, ...]
+    asked: int,
+    dataset: str,
+    source: str,
+    trained: TrainedRate,
+    specs: Mapping[str, FeatureSpec],
+    names: tuple[str, ...],
 ) -> ChosenRate:
-    """The rate to give an encoder: the one asked for, else that of the feature as it is stored, else the dataset's, else its own.
+    """The rate to give an encoder: the one asked for, else the stored feature's, else the dataset's, else its own.
 
     ``specs`` are those of the store, ``names`` what the feature is called, and what the plain one of its encoder is.
     Raises EncoderError when nothing tells.
@@ -61,7 +66,7 @@ def choose_rate(
 def remarks_on(feature: str, source: str, encoder_class: str, trained: TrainedRate, chosen: ChosenRate) -> list[str]:
     """The line that a user must not overlook, where there is one: rates differ, or the encoder's own is a guess."""
     if trained.hertz is None:
-        return [f"RATE: the encoder of {feature} does not say its rate and is given {chosen.hertz:,} Hz, {chosen.reason}"]
+        return [f"RATE: the encoder of {feature} does not say its rate and gets {chosen.hertz:,} Hz, {chosen.reason}"]
     guess = "" if trained.is_stated else f" (by its class, {encoder_class}: it has no preprocessor_config.json)"
     if trained.hertz != chosen.hertz:
         return [

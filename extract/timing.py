@@ -43,8 +43,8 @@ def estimated_seconds(
     """Seconds that the rows of all views will take together; 0 for those of which none can be loaded.
 
     ``lengths`` (N,) are the frames or tokens expected of each row, ``load`` gives what ``encode`` takes of a row, or
-    None, ``most_rows`` is what fits in a batch, ``loaders`` how many rows are loaded at once. Where loading and encoding
-    share the processor's cores, their times add up; else the slower of them decides.
+    None, ``most_rows`` is what fits in a batch, ``loaders`` how many rows are loaded at once. Where loading and
+    encoding share the processor's cores, their times add up; else the slower of them decides.
     """
     total = 0.0
     is_warm = False
@@ -74,7 +74,7 @@ def estimated_seconds(
 
 
 def _tried(rows: Sequence[int], lengths: np.ndarray, most_rows: int) -> list[list[int]]:
-    """Some rows, each in the middle of an equal share of all by length; where batches are large, a batch of such rows."""
+    """Some rows, each in the middle of an equal share of all by length; where batches are large, one batch of them."""
     ordered = sorted(rows, key=lambda row: lengths[row])
     if most_rows <= 1:
         places = (np.arange(_TRIALS) + 0.5) / _TRIALS * len(ordered)

@@ -1,4 +1,4 @@
-"""Audio files that cannot be used, told by their names, sizes and headers alone: for what is said before a decoder runs."""
+"""Audio files that cannot be used, told by names, sizes and headers alone: for what is said before a decoder runs."""
 
 from __future__ import annotations
 

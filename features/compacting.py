@@ -105,7 +105,7 @@ def _row(store: FeatureStore, name: str, row: int) -> Row:
 
 
 def _check(store: FeatureStore, kept: np.ndarray, made: FeatureStore) -> None:
-    """The new store is to hold the kept rows and no damage. Raises StoreError otherwise; the old one is untouched then."""
+    """The new store is to hold the kept rows, undamaged. Raises StoreError otherwise; the old one is untouched then."""
     table = store.segments.iloc[kept].reset_index(drop=True)
     same = table_digest(table) == table_digest(made.segments) and dict(store.specs) == dict(made.specs)
     for name in store.specs:
@@ -116,7 +116,7 @@ def _check(store: FeatureStore, kept: np.ndarray, made: FeatureStore) -> None:
     damage = next(iter(made.damage()), None)
     if not same or damage:
         what = f"{damage.feature} row {damage.row}: {damage.reason}" if damage else "other rows than were to be kept"
-        raise StoreError(f"{store.path}: its copy came out wrong ({what}) and was not used; check the disk and try again")
+        raise StoreError(f"{store.path}: its copy came out wrong ({what}) and was not used; check the disk, try again")
 
 
 def _put_in_place(new: Path, path: Path, old: Path) -> None:

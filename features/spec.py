@@ -154,7 +154,7 @@ class FeatureSpec:
 
 
 def known_rate(encoder_class: str) -> int | None:
-    """Hertz that the encoders of a class, such as ``HubertModel``, were trained at; None where the class is not known."""
+    """Hertz that encoders of a class, such as ``HubertModel``, were trained at; None where the class is not known."""
     return SPEECH_RATE if encoder_class in _SPEECH_CLASSES else None
 
 

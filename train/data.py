@@ -117,7 +117,7 @@ class Batch:
 
 
 def modalities_of(store, asked: str) -> str:
-    """What ``auto`` means for a store: both modalities, or the only one that it has; any other choice is left as it is."""
+    """What ``auto`` means for a store: both modalities, or the only one it has; any other choice stays as it is."""
     there = {spec.modality for spec in store.specs.values()}
     if asked != "auto":
         return asked

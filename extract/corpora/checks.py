@@ -115,8 +115,8 @@ def audio_paths(rows: pd.DataFrame, root: Path, folder: Path, are_needed: bool =
     """Paths relative to ``root`` of the files that ``rows["audio"]`` names within ``folder``.
 
     A file that is not there keeps the path that the csv gives, and an extraction lists it as it lists one that is no
-    audio. Raises CorpusError for a name that leads out of ``root``, and when most files are not there, for then it is the
-    folder that is wrong; unless no file is needed.
+    audio. Raises CorpusError for a name that leads out of ``root``, and when most files are not there, for then it is
+    the folder that is wrong; unless no file is needed.
     """
     if are_needed and not folder.is_dir():
         raise CorpusError(f"{folder}: there is no such folder; it must hold the audio files")

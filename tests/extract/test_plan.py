@@ -55,7 +55,8 @@ class TestFilesThatCannotBeUsed:
         shown = "\n".join(plan.lines())
         assert "3 segments have files that cannot be used, more than --max-failures allows" in shown
         assert "train.csv row 2: audio/call0_1.wav: there is no such file" in shown
-        allowed = make_plan(load_corpus("marketcalls", spoilt), tmp_path / "a.zarr", settings(encoders, max_failures="3"))
+        config = settings(encoders, max_failures="3")
+        allowed = make_plan(load_corpus("marketcalls", spoilt), tmp_path / "a.zarr", config)
         assert "more than --max-failures" not in "\n".join(allowed.lines())
 
     @pytest.mark.parametrize("suffix", [".zarr", ".h5"])
@@ -100,7 +101,8 @@ def test_removed_rows_take_neither_bytes_nor_time(data, tmp_path, encoders):
 
 def test_a_share_says_that_it_counts_its_own_rows(data, tmp_path, encoders):
     config = settings(encoders, shard="1/2")
-    assert any("share 1/2 alone" in line for line in make_plan(load_corpus("marketcalls", data), tmp_path / "a.zarr", config).lines())
+    plan = make_plan(load_corpus("marketcalls", data), tmp_path / "a.zarr", config)
+    assert "of share 1/2 alone" in "\n".join(plan.lines())
     summary = extract(load_corpus("marketcalls", data), tmp_path / "a.zarr", config)
     assert "of share 1/2 alone" in summary.lines()[1]
 
