@@ -293,6 +293,31 @@ class TestBadInput:
         self.refuses("--epochs cannot be set", "train", "--resume", "latest", "--epochs", "9")
 
 
+def test_compact_drops_what_has_left_the_corpus(here, monkeypatch, capsys):
+    table = pd.read_csv("data/marketcalls/train.csv")
+    table[table["phone"] != "call0"].to_csv("data/marketcalls/train.csv", index=False)
+    assert run(monkeypatch, "extract", *ENCODERS) == 0
+    assert len(open_store("cache/marketcalls.zarr").segments) == 30
+    assert run(monkeypatch, "compact", "cache/marketcalls.zarr") == 0
+    assert "2 rows dropped, 28 kept" in capsys.readouterr().out
+    assert len(open_store("cache/marketcalls.zarr").segments) == 28
+    assert run(monkeypatch, "verify", "cache/marketcalls.zarr") == 0
+
+
+def test_audio_alone_is_extracted_learnt_and_scored_without_any_text(here, monkeypatch, capsys):
+    shutil.rmtree("encoders/text")
+    for split in ("train", "val", "test"):
+        pd.read_csv(f"data/marketcalls/{split}.csv").drop(columns="text").to_csv(
+            f"data/marketcalls/{split}.csv", index=False
+        )
+    audio_only = ("--modalities", "audio", "--store", "cache/heard.zarr")
+    assert run(monkeypatch, "extract", *audio_only, *ENCODERS) == 0
+    assert "RATE: the encoder of hubert was trained at 16,000 Hz" in capsys.readouterr().out
+    assert run(monkeypatch, "train", "--no-mtl", "--store", "cache/heard.zarr", *SMALL) == 0
+    assert "has features of audio alone" in capsys.readouterr().out
+    assert run(monkeypatch, "eval", "--store", "cache/heard.zarr") == 0
+
+
 def test_broken_audio_ends_with_status_1_and_a_list(here, monkeypatch, capsys):
     (here / "data/marketcalls/audio/call1_2.wav").write_bytes(b"no audio")
     assert run(monkeypatch, "extract", *ENCODERS) == 1
