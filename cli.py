@@ -71,6 +71,25 @@ resample_option = click.option(
 )
 
 
+def threads_option(command):
+    """Give a command --threads, which holds before anything is computed."""
+
+    def use(context: click.Context, parameter: click.Parameter, value: int) -> None:
+        from .threads import use_threads
+
+        use_threads(value)
+
+    return click.option(
+        "--threads",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        expose_value=False,
+        callback=use,
+        help="Threads that torch computes with; 0 leaves it to torch, which takes every core.",
+    )(command)
+
+
 def corpus_options(command):
     """Give a command the options that say which corpus and which store."""
     for option in (
@@ -105,6 +124,7 @@ def msmt() -> None:
 @options_of(corpora_config.GenericOptions, corpora_config.CHOICES)
 @click.option("--devices", metavar="LIST", help="Share the work among several GPUs, such as 0,1,2; Zarr only.")
 @click.option("--plan", is_flag=True, help="Compute nothing: say what would be done, and how long it would take.")
+@threads_option
 @config_option
 @output_options
 def extract(
@@ -148,7 +168,7 @@ def _corpus_and_store(console: Console, dataset: str, data: Path | None, store: 
     from .extract.corpora.registry import load_corpus
     from .features.store import SUFFIXES
 
-    corpus = load_corpus(dataset, data or Path("data") / dataset, generic)
+    corpus = load_corpus(dataset, data or Path("data") / dataset, generic, config.modalities)
     for note in corpus.notes:
         console.say(as_line(note))
     return corpus, store or Path("cache") / (dataset + SUFFIXES[config.format]), config
@@ -166,6 +186,7 @@ def _corpus_and_store(console: Console, dataset: str, data: Path | None, store: 
     show_default=True,
     help="Segments to compare, spread over the corpus.",
 )
+@threads_option
 @config_option
 @output_options
 def doctor(console: Console, dataset: str, data: Path | None, store: Path | None, segments: int, **values) -> None:
@@ -174,7 +195,7 @@ def doctor(console: Console, dataset: str, data: Path | None, store: Path | None
     corpus, store, config = _corpus_and_store(console, dataset, data, store, values)
     from .extract.doctor import examine, table_of
 
-    echo(table_of(examine(corpus, store, config, segments, silence)))
+    echo(table_of(examine(corpus, store, config, segments, silence, echo)))
 
 
 @msmt.command()
@@ -240,6 +261,16 @@ def damage_line(path: Path, store, damage) -> str:
 
 
 @msmt.command()
+@click.argument("store", type=PATH)
+@output_options
+def compact(console: Console, store: Path) -> None:
+    """Drop the rows of segments that have left the corpus, and their features."""
+    from .features.compacting import compact as run
+
+    console.say("\n".join(run(store, console.track()).lines()))
+
+
+@msmt.command()
 @click.argument("source", type=PATH)
 @click.argument("target", type=PATH)
 @output_options
@@ -263,6 +294,7 @@ def convert(console: Console, source: Path, target: Path) -> None:
 @click.option("--resume", metavar="RUN", help="Go on with a run, named or latest, under its own settings.")
 @options_of(train_config.ModelConfig, train_config.CHOICES)
 @options_of(train_config.TrainConfig, train_config.CHOICES)
+@threads_option
 @config_option
 @output_options
 def train(console: Console, store: Path | None, runs: Path, preset: str | None, resume: str | None, **values) -> None:
@@ -315,6 +347,7 @@ def train(console: Console, store: Path | None, runs: Path, preset: str | None, 
     help="Where the network runs. [default: as in training]",
 )
 @resample_option
+@threads_option
 @config_option
 @output_options
 def evaluate(
@@ -347,6 +380,7 @@ def evaluate(
 @resample_option
 @options_of(train_config.ModelConfig, train_config.CHOICES)
 @options_of(train_config.TrainConfig, train_config.CHOICES, without=("seed", "name"))
+@threads_option
 @config_option
 @output_options
 def ablate(
@@ -451,6 +485,7 @@ def compare(
 @click.option("--out", type=PATH, default="sweep", show_default=True, help="Folder of the trials and the result.")
 @options_of(train_config.ModelConfig, train_config.CHOICES)
 @options_of(train_config.TrainConfig, train_config.CHOICES, without=("name",))
+@threads_option
 @config_option
 @output_options
 def sweep(

@@ -95,6 +95,29 @@ def seconds_of(path: Path) -> float | None:
     return information.frames / information.samplerate if information.samplerate else None
 
 
+def problem_of(path: Path) -> str | None:
+    """Why a file cannot be used, as far as its name, size and header tell; None where they tell nothing."""
+    try:
+        if path.stat().st_size == 0:
+            return "the file is empty"
+        soundfile.info(str(path))
+        return None
+    except FileNotFoundError:
+        return "there is no such file"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    except soundfile.LibsndfileError as error:
+        if error.code not in _UNKNOWN_TO_LIBSNDFILE:
+            return f"cannot be decoded ({error.error_string.strip().rstrip('.')})"
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            return None if container.streams.audio else "holds no audio stream"
+    except (av.error.FFmpegError, OSError) as error:
+        return f"is not audio that can be decoded ({error.strerror})"
+
+
 def wav_of(samples: np.ndarray, rate: int) -> bytes:
     """A WAV file of (n,) samples as they are: 32-bit float, so that none is cut off or rounded."""
     file = io.BytesIO()

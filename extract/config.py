@@ -12,6 +12,7 @@ CHOICES = {
     "format": ("zarr", "hdf5"),
     "device": ("auto", "cpu", "cuda"),
     "precision": ("auto", "float32", "bfloat16"),
+    "modalities": ("both", "audio", "text"),
 }
 
 _MOST = {"sample_rate": 768_000, "max_tokens": 100_000, "workers": 1024}  # beyond is a slip of the keyboard
@@ -27,8 +28,12 @@ class ExtractConfig:
     text_encoder: str = "hfl/chinese-roberta-wwm-ext"
     """Text encoder: a hub id, or a folder that holds config.json, weights and tokenizer."""
 
-    sample_rate: int = 8000
-    """Rate in hertz that the audio is resampled to before the encoder."""
+    modalities: str = "both"
+    """Features that are made: of both, or of audio or text alone, which needs nothing of the other."""
+
+    sample_rate: int = 0
+    """Rate in hertz that the audio is resampled to before the encoder; 0 for the one that the encoder was trained at,
+    but 8,000 as in the paper for marketcalls, and what it was made with for a feature that the store has."""
 
     max_seconds: float = 40.0
     """Longest audio input in seconds; what goes beyond it is cut off, and counted."""
@@ -82,8 +87,10 @@ class ExtractConfig:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise SettingError(f"{name} must be {' or '.join(choices)}, but is {shown(getattr(self, name))}")
-        if self.sample_rate < 1000:
-            raise SettingError(f"sample rate must be at least 1000 Hz, but is {self.sample_rate}")
+        if self.sample_rate and self.sample_rate < 1000:
+            raise SettingError(
+                f"sample rate must be at least 1000 Hz, or 0 for the encoder's own, but is {self.sample_rate}"
+            )
         if not 0 < self.max_seconds <= 3600:
             raise SettingError(f"max seconds must be between 0 and 3600, but is {self.max_seconds}")
         if self.max_tokens < 3:
@@ -105,6 +112,16 @@ class ExtractConfig:
         if not 1 <= number <= count:
             raise SettingError(f"shard must be one of its count, such as 2/3, but is {shown(self.shard)}")
         self.failures_allowed(100)
+
+    @property
+    def makes_audio(self) -> bool:
+        """Whether an audio feature is made."""
+        return self.modalities != "text"
+
+    @property
+    def makes_text(self) -> bool:
+        """Whether a text feature is made."""
+        return self.modalities != "audio"
 
     @property
     def one_channel(self) -> int | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from ..features.segments import ORIGINAL
 from ..features.store import MISSING, open_store
 from .config import ExtractConfig
 from .corpora.corpus import Corpus
-from .pipeline import load_encoders, tokenized
+from .pipeline import Encoders, load_encoders, tokenized
 from .silence import SilenceOptions
 from .sound import load_input
 from .wanted import check_channel
@@ -43,6 +44,7 @@ def examine(
     config: ExtractConfig,
     segments: int = 4,
     silence: SilenceOptions = SilenceOptions(),  # noqa: B008  frozen
+    say: Callable[[str], None] = lambda line: None,
 ) -> list[Distance]:
     """Compare, on some segments spread over the corpus: the definition (each alone, padded, float32), the
     computation of valid rows in a batch (float32), the chosen precision, and what the store holds.
@@ -50,20 +52,35 @@ def examine(
     Raises AudioError when none of the segments can be decoded.
     """
     check_channel(corpus, config)
-    chosen = load_encoders(config, store, silence)
-    exact = load_encoders(replace(config, precision="float32"), store, silence)
+    chosen = load_encoders(config, store, silence, dataset=corpus.name)
+    exact = load_encoders(replace(config, precision="float32"), store, silence, dataset=corpus.name)
+    for remark in chosen.remarks:
+        say(remark)
     picked = corpus.table.iloc[np.unique(np.linspace(0, len(corpus.table) - 1, segments).astype(int))]
+    distances = []
+    if exact.audio:
+        samples = _samples_of(corpus, picked, exact)
+        ways = exact.audio.encode_padded, exact.audio, chosen.audio
+        distances += _compare(chosen.audio_feature, samples, *ways, store)
+    if exact.text:
+        ids = tokenized(exact.text, picked)
+        texts = zip(picked["segment_id"], picked["text"], strict=True)
+        tokens = {name: exact.text.cut(ids[text]) for name, text in texts}
+        distances += _compare(chosen.text_feature, tokens, exact.text.encode_alone, exact.text, chosen.text, store)
+    return distances
+
+
+def _samples_of(corpus: Corpus, picked: pd.DataFrame, encoders: Encoders) -> dict[str, np.ndarray]:
+    """What the encoder is given of each of the segments that can be decoded, by segment id."""
+    audio = encoders.audio
     loaded = {
-        row["segment_id"]: load_input(corpus.root, row, exact.audio.spec, exact.remover) for _, row in picked.iterrows()
+        row["segment_id"]: load_input(corpus.root, row, audio.spec, encoders.remover) for _, row in picked.iterrows()
     }
     samples = {name: one.samples for name, one in loaded.items() if not isinstance(one, AudioError)}
-    samples = {name: one for name, one in samples.items() if exact.audio.frames(len(one))}
+    samples = {name: one for name, one in samples.items() if audio.frames(len(one))}
     if not samples:
         raise AudioError(f"none of {len(picked)} segments picked from the corpus can be decoded; msmt extract says why")
-    ids = tokenized(exact.text, picked)
-    tokens = {name: exact.text.cut(ids[text]) for name, text in zip(picked["segment_id"], picked["text"], strict=True)}
-    distances = _compare(chosen.audio_feature, samples, exact.audio.encode_padded, exact.audio, chosen.audio, store)
-    return distances + _compare(chosen.text_feature, tokens, exact.text.encode_alone, exact.text, chosen.text, store)
+    return samples
 
 
 def table_of(distances: Sequence[Distance]) -> str:

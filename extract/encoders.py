@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ import torch
 from torch import nn
 
 from ..errors import AudioError, EncoderError
-from ..features.spec import FeatureSpec
+from ..features.spec import FeatureSpec, known_rate
 from .audio import NORMALISATION
+from .rate import TrainedRate
 from .valid import valid_frames, valid_tokens
 
 PADDING = "zeros to the longest input, attention mask, valid frames kept"
@@ -30,10 +32,43 @@ _FEATURE_NAMES = {"bert": "roberta", "xlm-roberta": "roberta", "xlm-roberta-xl":
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
+_PREPROCESSOR = "preprocessor_config.json"
 _HUB_ID = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
 
 # Parameters that AutoModel may lack without any effect on hidden states.
 _UNUSED_PARAMETERS = ("masked_spec_embed", "pooler.", "position_ids")
+
+
+@dataclass(frozen=True)
+class AudioModel:
+    """A model for waveforms, as it was loaded."""
+
+    source: str
+    """Hub id or folder, as the user gave it."""
+
+    module: nn.Module
+
+    revision: str | None
+    """The commit it came from if it came from the hub."""
+
+    rate: TrainedRate
+    """At which it was trained."""
+
+    @classmethod
+    def load(cls, source: str) -> AudioModel:
+        """Load from a hub id or a folder.
+
+        Raises EncoderError when it is neither, is no audio encoder, or lacks weights.
+        """
+        module, revision, where = _load_model(source, "--audio-encoder")
+        if not hasattr(module, "feature_extractor") or not hasattr(module, "_get_feat_extract_output_lengths"):
+            raise EncoderError(
+                f"{source}: is a {type(module).__name__}, which takes no waveform;"
+                " --audio-encoder wants a HuBERT, wav2vec2 or WavLM"
+            )
+        stated = _stated_rate(source, where)
+        rate = TrainedRate(stated or known_rate(type(module).__name__), is_stated=stated is not None)
+        return cls(source, module, revision, rate)
 
 
 class AudioEncoder:
@@ -60,15 +95,24 @@ class AudioEncoder:
     def load(
         cls, source: str, *, sample_rate: int, max_seconds: float, device: torch.device, precision: str
     ) -> AudioEncoder:
-        """Load from a hub id or a folder.
+        """Load from a hub id or a folder, to be given audio of ``sample_rate`` hertz.
 
         Raises EncoderError when it is neither, is no audio encoder, or lacks weights.
         """
-        model, revision = _load_model(source, "--audio-encoder")
-        if not hasattr(model, "feature_extractor") or not hasattr(model, "_get_feat_extract_output_lengths"):
-            raise EncoderError(
-                f"{source}: is a {type(model).__name__}, which takes no waveform; --audio-encoder wants a HuBERT, wav2vec2 or WavLM"
-            )
+        return cls.of(
+            AudioModel.load(source),
+            sample_rate=sample_rate,
+            max_seconds=max_seconds,
+            device=device,
+            precision=precision,
+        )
+
+    @classmethod
+    def of(
+        cls, loaded: AudioModel, *, sample_rate: int, max_seconds: float, device: torch.device, precision: str
+    ) -> AudioEncoder:
+        """The encoder that a loaded model is. Raises EncoderError when the longest input is too short for a frame."""
+        model, source = loaded.module, loaded.source
         max_samples = round(max_seconds * sample_rate)
         max_rows = int(model._get_feat_extract_output_lengths(max_samples))
         if max_rows < 1:
@@ -79,7 +123,7 @@ class AudioEncoder:
             modality="audio",
             encoder=str(source),
             encoder_class=type(model).__name__,
-            revision=revision,
+            revision=loaded.revision,
             weights=_digest(model),
             width=model.config.hidden_size,
             max_rows=max_rows,
@@ -88,6 +132,7 @@ class AudioEncoder:
             normalisation=NORMALISATION,
             padding=PADDING,
             precision=precision,
+            encoder_rate=loaded.rate.hertz,
         )
         return cls(model, spec, device)
 
@@ -144,12 +189,12 @@ class TextEncoder:
 
         Raises EncoderError when it is neither, is no text encoder, lacks weights or a tokenizer, or takes fewer tokens.
         """
-        model, revision = _load_model(source, "--text-encoder")
+        model, revision, where = _load_model(source, "--text-encoder")
         if hasattr(model, "feature_extractor") or not hasattr(model.config, "vocab_size"):
             raise EncoderError(
                 f"{source}: is a {type(model).__name__}, which takes no tokens; --text-encoder wants a BERT or RoBERTa"
             )
-        tokenizer = _load_tokenizer(source)
+        tokenizer = _load_tokenizer(source, where)
         if len(tokenizer) > model.config.vocab_size:
             raise EncoderError(
                 f"{source}: the tokenizer has {len(tokenizer)} tokens, the model knows {model.config.vocab_size};"
@@ -263,8 +308,8 @@ def _batch_rows(device: torch.device) -> int:
     return 1 if device.type == "cpu" else 32_000
 
 
-def _load_model(source: str, option: str) -> tuple[nn.Module, str | None]:
-    """The model in float32, and the commit it came from if it came from the hub."""
+def _load_model(source: str, option: str) -> tuple[nn.Module, str | None, dict]:
+    """The model in float32, the commit it came from if it came from the hub, and the arguments that load just that."""
     from transformers import AutoModel
     from transformers.utils import logging
 
@@ -285,16 +330,34 @@ def _load_model(source: str, option: str) -> tuple[nn.Module, str | None]:
         raise EncoderError(
             f"{source}: the weights lack or misfit {names}, …; they would be random, so the encoder is not used"
         )
-    return model, revision
+    return model, revision, where
 
 
-def _load_tokenizer(source: str):
+def _stated_rate(source: str, where: dict) -> int | None:
+    """Hertz that the encoder's preprocessor_config.json names; None without one."""
+    from transformers.utils import cached_file
+
+    try:
+        path = cached_file(
+            source,
+            _PREPROCESSOR,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
+            **where,
+        )
+        rate = json.loads(Path(path).read_text(encoding="utf-8")).get("sampling_rate") if path else None
+    except (OSError, ValueError, AttributeError) as error:
+        raise EncoderError(f"{source}: its {_PREPROCESSOR} cannot be read ({_first_line(error)})") from error
+    if rate is not None and (type(rate) is not int or rate < 1000):
+        raise EncoderError(f"{source}: its {_PREPROCESSOR} names a sampling_rate of {rate!r}, which is none in hertz")
+    return rate
+
+
+def _load_tokenizer(source: str, where: dict):
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(
-            source, trust_remote_code=False, use_fast=True, **_locate(source, "--text-encoder")[1]
-        )
+        return AutoTokenizer.from_pretrained(source, trust_remote_code=False, use_fast=True, **where)
     except (OSError, ValueError, KeyError) as error:
         raise EncoderError(f"{source}: has no usable tokenizer ({_first_line(error)})") from error
 

@@ -12,21 +12,26 @@ from torch import Tensor
 from torch.nn import functional
 
 _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-
+_BFLOAT16_TOO = _HAS_ONEDNN and torch.ops.mkldnn._is_mkldnn_bf16_supported()  # not on CPUs without AVX-512
 
 _TYPICAL_ROWS = 512  # of one product; decides how oneDNN lays a weight out
 
 
+def _by_onednn(tensor: Tensor) -> bool:
+    """Whether oneDNN serves for a tensor of this type on this device."""
+    return _HAS_ONEDNN and tensor.device.type == "cpu" and (_BFLOAT16_TOO or tensor.dtype != torch.bfloat16)
+
+
 def laid_out(weight: Tensor) -> Tensor:
     """An (o, i) weight as ``linear`` reads it fastest: on a CPU in oneDNN's own layout, found once instead of in each product."""
-    if _HAS_ONEDNN and weight.device.type == "cpu":
+    if _by_onednn(weight):
         return torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _TYPICAL_ROWS)
     return weight
 
 
 def linear(rows: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool = False) -> Tensor:
     """(N, i) rows times (o, i) weight, laid out or not, plus (o,) bias, through GELU if asked: (N, o)."""
-    if _HAS_ONEDNN and rows.device.type == "cpu":
+    if _by_onednn(rows):
         return torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "gelu" if gelu else "none", [], "none")
     out = functional.linear(rows, weight, bias)
     return functional.gelu(out) if gelu else out
@@ -36,7 +41,7 @@ def convolve(rows: Tensor, weight: Tensor, bias: Tensor | None, stride: int, gel
     """A convolution over time: (N, i) rows and (o, i, 1, k) weight, channels last -> (N', o), no padding."""
     length, width = rows.shape
     image = rows.view(1, 1, length, width).permute(0, 3, 1, 2)  # (N, i) -> (1, i, 1, N) without a copy
-    if _HAS_ONEDNN and rows.device.type == "cpu":
+    if _by_onednn(rows):
         activation = "gelu" if gelu else "none"
         out = torch.ops.mkldnn._convolution_pointwise(
             image, weight, bias, [0, 0], [1, stride], [1, 1], 1, activation, [], "none"

@@ -18,11 +18,12 @@ from ..features.spec import FeatureSpec
 from ..features.store import MISSING, FeatureStore
 from ..shown import as_line
 from .audio import wav_of
+from .corpora.checks import leads_out
 from .digests import file_digest
 from .pipeline import audio_identity
 from .silence import SilenceOptions, SilenceRemover
 from .sound import sound_of
-from .views import AUDIO_VIEWS, kind_of
+from .views import AUDIO_VIEWS, drawn_for, kind_of
 from .wanted import check_installed
 
 _WINDOW_SECONDS, _HOP_SECONDS = 0.032, 0.008
@@ -68,6 +69,10 @@ def listen(store: FeatureStore, segment_id: str, view: str, out: Path | None, da
         check_installed(store.path, view, spec.views[view])
     elif view != ORIGINAL:
         raise StoreError(f"{store.path}: {name} has no view {view} yet; run msmt extract to make it")
+    original = store.segments.iloc[_row_of(store, segment_id, ORIGINAL)]
+    for path in (segment["audio"], original["audio"]):
+        if leads_out(path):
+            raise StoreError(f"{store.path}: segment {segment_id} names audio outside the data folder: {path!r}")
     out = Path(out or re.sub(r"[^\w.-]+", "_", f"{segment_id}-{view}.wav"))
     if out.suffix != ".wav":
         raise SettingError(f"{out}: must end in .wav")
@@ -75,10 +80,13 @@ def listen(store: FeatureStore, segment_id: str, view: str, out: Path | None, da
     try:
         digest = file_digest(data / segment["audio"])
         heard = sound_of(data, segment, spec, remover).samples[: spec.max_samples]
-        beside = _beside(data, store.segments.iloc[_row_of(store, segment_id, ORIGINAL)], view, spec, remover)
+        beside = _beside(data, original, view, spec, remover)
     except (AudioError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise AudioError(f"{data / segment['audio']}: {reason}; name the folder of the corpus with --data") from error
+        raise AudioError(
+            f"{data / segment['audio']}: {reason}; name the folder of the corpus with --data,"
+            " or its folder of audio where msmt extract was given one outside (--audio-dir)"
+        ) from error
     states, identity = store.states(name), audio_identity(spec.of_originals.fingerprint, spec.views, segment, digest)
     if states.length[row] != MISSING and states.identity[row] != identity:
         raise StoreError(
@@ -89,7 +97,8 @@ def listen(store: FeatureStore, segment_id: str, view: str, out: Path | None, da
     write_whole(out, [wav_of(heard, spec.sample_rate)])
     write_whole(picture, [_picture(panels, spec.sample_rate, segment_id)])
     seconds = len(heard) / spec.sample_rate
-    lines = [f"{out}: {seconds:.2f} s at {spec.sample_rate} Hz, what {name} was made from", str(picture)]
+    drawn = f", {drawn_for(spec.views[view], segment_id, view)}" if view in spec.views else ""
+    lines = [f"{out}: {seconds:.2f} s at {spec.sample_rate} Hz{drawn}, what {name} was made from", str(picture)]
     if states.length[row] == MISSING:
         lines.append(f"the row itself is missing from {store.path}; run msmt extract to fill it")
     return Heard(tuple(lines), (out, picture))

@@ -44,33 +44,30 @@ from . import audio
 from .config import ExtractConfig
 from .corpora.registry import Corpus
 from .digests import file_digest
-from .encoders import AudioEncoder, TextEncoder, as_stored, choose_device, feature_name, in_halves, native_precision
+from .encoders import (
+    AudioEncoder,
+    AudioModel,
+    TextEncoder,
+    as_stored,
+    choose_device,
+    feature_name,
+    in_halves,
+    native_precision,
+)
+from .moving import first_of_each, holders_of, move_rows
+from .rate import choose_rate, remarks_on
 from .removed import SilenceLog
 from .review import announced, reviewed
 from .silence import SilenceOptions, SilenceRemover
 from .sound import Input, load_input
+from .unusable import Failure, failure_of
 from .views import ViewOptions
 from .wanted import Wanted, rows_per_class, wanted_rows
+from .windows import by_block, windows
 
-WINDOW_BLOCKS = 4  # blocks whose rows are held in memory at once, and sorted by length together
 _THREADS = 2  # that decode ahead of an encoder on the CPU, and hash files
 _MOST_PROCESSES = 8  # that decode ahead of an encoder on a GPU
 _PATIENCE = 60.0  # seconds that a share waits for another to prepare the store
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A segment that has no audio feature, and why."""
-
-    segment_id: str
-    recording_id: str
-    split: str
-    view: str
-    audio: str
-    origin: str
-    """File and row of the corpus that name the segment."""
-
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -115,8 +112,11 @@ class Summary:
     copies: int = 0
     """Rows of altered views."""
 
+    shard: str = ""
+    """The share of the row blocks that was worked on, such as ``2/3``; empty for all."""
+
     computed: dict[str, int] = field(default_factory=dict)
-    """Rows committed, by feature."""
+    """Rows committed, by feature, those included that were copied."""
 
     copied: dict[str, int] = field(default_factory=dict)
     """How many of these were copied from rows made from the same input."""
@@ -157,12 +157,14 @@ class Summary:
         """The summary for the screen."""
         views = f" and {self.copies} altered copies" if self.copies else ""
         lines = [f"{self.store}: {self.segments} segments{views}"]
+        if self.shard:
+            lines.append(f"  of these, counted below are the rows of share {self.shard} alone")
         for work in self.works:
-            computed, copied = self.computed.get(work.feature, 0), self.copied.get(work.feature, 0)
-            alike = f" ({copied} of them copied from rows of the same input)" if copied else ""
+            committed, copied = self.computed.get(work.feature, 0), self.copied.get(work.feature, 0)
+            alike = f"{copied} copied from rows of the same input, " if copied else ""
             lines.append(
-                f"  {work.feature}: {computed} computed{alike}, {work.done} were complete,"
-                f" {len(work.rows) - computed} missing"
+                f"  {work.feature}: {committed - copied} computed, {alike}{work.done} were complete,"
+                f" {len(work.rows) - committed} missing"
             )
         if self.classes_after:
             for when, counts in (("without", self.classes_before), ("with", self.classes_after)):
@@ -198,19 +200,27 @@ class Summary:
 
 @dataclass(frozen=True)
 class Encoders:
-    """The two encoders of a store, and the names of their features."""
+    """The encoders of a store, and the names of their features."""
 
-    audio: AudioEncoder
-    text: TextEncoder
-    audio_feature: str
-    text_feature: str
+    audio: AudioEncoder | None
+    """None where no audio feature is made."""
+
+    text: TextEncoder | None
+    """None where no text feature is made."""
+
+    audio_feature: str = ""
+    text_feature: str = ""
     remover: SilenceRemover | None = None
     """What removes silence, where the audio's spec has it removed."""
+
+    remarks: tuple[str, ...] = ()
+    """Lines that a user must not overlook, as on the rate at which audio is heard."""
 
     @property
     def specs(self) -> dict[str, FeatureSpec]:
         """The spec of each feature, by name."""
-        return {self.audio_feature: self.audio.spec, self.text_feature: self.text.spec}
+        made = ((self.audio_feature, self.audio), (self.text_feature, self.text))
+        return {name: encoder.spec for name, encoder in made if encoder}
 
     def check(self, store: FeatureStore, overwrite: bool) -> None:
         """Raise SpecMismatchError when the store holds these features made in another way, unless ``overwrite``."""
@@ -224,42 +234,61 @@ def load_encoders(
     store: Path,
     silence: SilenceOptions = SilenceOptions(),  # noqa: B008  frozen
     wanted: Wanted | None = None,
+    dataset: str = "",
 ) -> Encoders:
-    """Load both encoders as the settings ask; precision ``auto`` follows a store that exists.
+    """Load the encoders that the settings ask for; precision ``auto`` follows a store that exists.
 
-    The recipes of the views that are ``wanted`` become part of the specs.
+    The recipes of the views that are ``wanted`` become part of the specs. Rates may follow from the ``dataset``.
     """
     device = choose_device(config.device)
     precision = config.precision
+    there = open_store(store).specs if store.exists() and not config.overwrite else {}
     if precision == "auto":
-        known = {spec.precision for spec in open_store(store).specs.values()} if store.exists() else set()
-        precision = known.pop() if len(known) == 1 and not config.overwrite else native_precision(device)
-    audio_encoder = AudioEncoder.load(
-        config.audio_encoder,
-        sample_rate=config.sample_rate,
-        max_seconds=config.max_seconds,
-        device=device,
-        precision=precision,
-    )
-    text_encoder = TextEncoder.load(
-        config.text_encoder, max_tokens=config.max_tokens, device=device, precision=precision
-    )
-    audio_name = config.audio_feature or feature_name(audio_encoder.model)
-    text_name = config.text_feature or feature_name(text_encoder.model)
-    remover, channel = SilenceRemover(silence) if silence.removes else None, config.one_channel
-    audio_name += "" if channel is None else f"-channel{channel}"
-    audio_name += "-nosilence" if remover else ""
+        known = {spec.precision for spec in there.values()}
+        precision = known.pop() if len(known) == 1 else native_precision(device)
+    audio_encoder = text_encoder = remover = None
+    audio_name = text_name = ""
+    remarks: list[str] = []
+    if config.makes_audio:
+        loaded = AudioModel.load(config.audio_encoder)
+        remover, channel = SilenceRemover(silence) if silence.removes else None, config.one_channel
+        plain_name = config.audio_feature or feature_name(loaded.module)
+        audio_name = plain_name + ("" if channel is None else f"-channel{channel}") + ("-nosilence" if remover else "")
+        rate = choose_rate(
+            config.sample_rate, dataset, config.audio_encoder, loaded.rate, there, (audio_name, plain_name)
+        )
+        audio_encoder = AudioEncoder.of(
+            loaded, sample_rate=rate.hertz, max_seconds=config.max_seconds, device=device, precision=precision
+        )
+        remarks += remarks_on(audio_name, config.audio_encoder, audio_encoder.spec.encoder_class, loaded.rate, rate)
+        audio_encoder.spec = replace(
+            audio_encoder.spec,
+            channel=channel,
+            silence=remover.recipe() if remover else None,
+            views=wanted.recipes_of("audio") if wanted else {},
+        )
+    if config.makes_text:
+        text_encoder = TextEncoder.load(
+            config.text_encoder, max_tokens=config.max_tokens, device=device, precision=precision
+        )
+        text_name = config.text_feature or feature_name(text_encoder.model)
+        text_encoder.spec = replace(text_encoder.spec, views=wanted.recipes_of("text") if wanted else {})
     if audio_name == text_name:
         raise StoreError(f"audio and text features are both called {audio_name}; name one with --audio-feature")
-    recipes = {modality: wanted.recipes_of(modality) if wanted else {} for modality in ("audio", "text")}
-    audio_encoder.spec = replace(
-        audio_encoder.spec,
-        channel=channel,
-        silence=remover.recipe() if remover else None,
-        views=recipes["audio"],
-    )
-    text_encoder.spec = replace(text_encoder.spec, views=recipes["text"])
-    return Encoders(audio_encoder, text_encoder, audio_name, text_name, remover)
+    return Encoders(audio_encoder, text_encoder, audio_name, text_name, remover, tuple(remarks))
+
+
+def expected_lengths(encoders: Encoders, seconds: np.ndarray, texts: Sequence[str], tokens: Mapping[str, list[int]]):
+    """For each feature (N,) the frames or tokens of segments that last so many ``seconds`` and have these texts."""
+    lengths = {}
+    if encoders.audio:
+        rate = encoders.audio.spec.sample_rate
+        frames = [encoders.audio.frames(int(length * rate)) for length in np.nan_to_num(seconds)]
+        lengths[encoders.audio_feature] = np.array(frames, int)
+    if encoders.text:
+        most = encoders.text.spec.max_rows
+        lengths[encoders.text_feature] = np.array([min(len(tokens[text]), most) for text in texts], int)
+    return lengths
 
 
 def extract(
@@ -273,27 +302,22 @@ def extract(
 ) -> Summary:
     """Make the store at ``store`` hold every feature of every segment of the corpus, and of the views asked for.
 
-    Rows that are complete and unchanged are left alone. Segments whose audio cannot be used are
-    listed in ``<store>.failures.csv`` and in the summary.
+    Rows that are complete and unchanged are left alone, and those whose input another row had are copied from there.
+    Segments whose audio cannot be used are listed in ``<store>.failures.csv`` and in the summary.
     """
     for line in recover(store, corpus.tasks, corpus.table):
         say(line)
     corpus = reviewed(corpus, config.allow_shared_audio, track)
     if config.share[0] == 1:
-        for line in announced(corpus, store):
+        for line in announced(corpus, store, config.makes_text):
             say(line)
     wanted = wanted_rows(corpus, store, config, views)
-    encoders = load_encoders(config, store, silence, wanted)
+    encoders = load_encoders(config, store, silence, wanted, corpus.name)
+    for remark in encoders.remarks:
+        say(remark)
     tokens = tokenized(encoders.text, wanted.table)
-    seconds = seconds_of_segments(corpus.root, wanted.table)
-    expected = {
-        encoders.audio_feature: np.array(
-            [encoders.audio.frames(int(length * config.sample_rate)) for length in np.nan_to_num(seconds)]
-        ),
-        encoders.text_feature: np.array(
-            [min(len(tokens[text]), encoders.text.spec.max_rows) for text in wanted.table["text"]]
-        ),
-    }
+    seconds = seconds_of_segments(corpus.root, wanted.table) if encoders.audio else np.zeros(len(wanted.table))
+    expected = expected_lengths(encoders, seconds, wanted.table["text"], tokens)
     with _prepared(store, corpus, wanted.table, encoders.specs, expected, config) as writer:
         identities = identities_of(corpus.root, writer.store.segments, encoders, track)
         summary = _summary(corpus, writer.store, encoders, wanted, tokens, seconds, identities, config)
@@ -386,18 +410,6 @@ def no_states(rows: int) -> RowStates:
     return RowStates(np.full(rows, MISSING, np.int32), np.zeros(rows, np.uint64), np.zeros(rows, np.uint64))
 
 
-def alike(rows: Sequence[int], identity: np.ndarray, states: RowStates) -> tuple[np.ndarray, dict[int, int]]:
-    """Which of the rows must be computed, and for each other one the row that is made from the same input."""
-    complete = np.flatnonzero((states.length != MISSING) & (states.identity == identity))
-    first = {int(identity[row]): int(row) for row in complete[::-1]}
-    followers: dict[int, int] = {}
-    for row in rows:
-        leader = first.setdefault(int(identity[row]), int(row))
-        if leader != row:
-            followers[int(row)] = leader
-    return np.array([row for row in rows if row not in followers], int), followers
-
-
 @dataclass
 class _Run:
     """What the steps of one extraction share."""
@@ -416,11 +428,28 @@ class _Run:
         Three things go on at once: the segments of the next window are decoded, those of this one
         are encoded, and those of the last one are committed.
         """
-        states = self.writer.store.states(work.feature)
-        leaders, followers = alike(work.rows.tolist(), self.identities[work.feature], states)
+        rows, identity = work.rows.tolist(), self.identities[work.feature]
+        holders = holders_of(rows, identity, self.writer.store.states(work.feature))
+        moved = self._move(work.feature, holders, advance)
+        leaders, followers = first_of_each([row for row in rows if row not in moved], identity)
         self._compute(work.feature, leaders, followers, advance)
         with self.summary.waits.measured("committing"):
             self._copy(work.feature, followers, advance)
+
+    def _move(self, feature: str, holders: Mapping[int, int], advance: Callable[[int], None]) -> set[int]:
+        """Copy what the store holds already of rows made from the same input; returns the rows that have it now."""
+
+        def commit(results: Mapping[int, Row]) -> None:
+            self._commit(feature, results)
+            self._note_copied(feature, len(results))
+            advance(len(results))
+
+        with self.summary.waits.measured("committing"):
+            aside = moving_path(self.writer.store.path, self.config.shard)
+            return move_rows(self.writer, feature, holders, self.identities[feature], commit, aside)
+
+    def _note_copied(self, feature: str, rows: int) -> None:
+        self.summary.copied[feature] = self.summary.copied.get(feature, 0) + rows
 
     def _compute(
         self, feature: str, rows: np.ndarray, followers: dict[int, int], advance: Callable[[int], None]
@@ -429,16 +458,16 @@ class _Run:
         is_audio = feature == self.encoders.audio_feature
         encoder = self.encoders.audio if is_audio else self.encoders.text
         encode = self._encode_audio if is_audio else self._encode_text
-        windows = _windows(rows, self._companions(encoder, feature, rows))
+        groups = windows(rows, self._companions(encoder, feature, rows))
         waits = self.summary.waits
-        with self._loaders(is_audio) as loaders, ThreadPoolExecutor(1) as committer:
+        with self._loaders(encoder) as loaders, ThreadPoolExecutor(1) as committer:
 
             def start(window: tuple[list[int], list[int]]) -> tuple[list[int], dict[int, Future]]:
                 wanted, together = window
                 return wanted, {row: loaders.submit(*self._loading(is_audio, row)) for row in together}
 
             committing: Future | None = None
-            for wanted, loading in _ahead(windows, start):
+            for wanted, loading in _ahead(groups, start):
                 with waits.measured("loading"):
                     loaded = {row: future.result() for row, future in loading.items()}
                 with waits.measured("encoding"):
@@ -460,7 +489,7 @@ class _Run:
         # A kill may have left the identity of a row that it had marked missing; only a blank row needs no commit.
         blank = (states.length == MISSING) & (states.identity == 0)
         news = {row: new for row, new in results.items() if new is not None or not blank[row]}
-        for block, rows in _by_block(news).items():
+        for block, rows in by_block(news).items():
             self.writer.commit(feature, block, rows)
             computed = sum(new is not None for new in rows.values())
             self.summary.computed[feature] = self.summary.computed.get(feature, 0) + computed
@@ -478,12 +507,12 @@ class _Run:
         for row, leader in joined.items():
             results[row] = results[leader]
             del followers[row]
-        self.summary.copied[feature] = self.summary.copied.get(feature, 0) + len(joined)
+        self._note_copied(feature, len(joined))
         advance(len(joined))
 
     def _copy(self, feature: str, followers: Mapping[int, int], advance: Callable[[int], None]) -> None:
         """Give rows the values of those made from the same input; where these failed, so do the rows."""
-        for window, _ in _windows(np.array(sorted(followers), int)):
+        for window, _ in windows(np.array(sorted(followers), int)):
             results: dict[int, Row | None] = {}
             reasons = {failure.segment_id: failure.reason for failure in self.summary.failures}
             for row in window:
@@ -493,8 +522,7 @@ class _Run:
                 elif not self.summary.stopped_early:
                     segment_id = self.writer.store.segments["segment_id"].iloc[leader]
                     results[row] = self._failed(row, reasons[segment_id])
-            copied = sum(new is not None for new in results.values())
-            self.summary.copied[feature] = self.summary.copied.get(feature, 0) + copied
+            self._note_copied(feature, sum(new is not None for new in results.values()))
             self._commit(feature, results)
             advance(len(window))
 
@@ -513,14 +541,12 @@ class _Run:
         number, count = self.config.share
         return block_of(row) % count == number - 1 and self.writer.store.segments["split"].iloc[row] != REMOVED
 
-    def _loaders(self, is_audio: bool) -> Executor:
-        processes = self.config.workers
-        if not processes and self.encoders.audio.device.type == "cuda":
-            processes = min(_MOST_PROCESSES, os.cpu_count() or 1)
-        if not is_audio or not processes:
-            return ThreadPoolExecutor(_THREADS)
+    def _loaders(self, encoder: AudioEncoder | TextEncoder) -> Executor:
+        count, are_processes = loaders_for(self.config, encoder)
         # Not forked: torch's threads, and CUDA, do not survive a fork.
-        return ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+        if are_processes:
+            return ProcessPoolExecutor(count, mp_context=get_context("spawn"))
+        return ThreadPoolExecutor(count)
 
     def _loading(self, is_audio: bool, row: int) -> tuple:
         """What a loader calls, and with what, to load a row."""
@@ -594,17 +620,27 @@ class _Run:
 
     def _failed(self, row: int, reason: str) -> None:
         segment = self.writer.store.segments.iloc[row]
-        origin = self.corpus.origins[segment["segment_id"]]
-        columns = ("segment_id", "recording_id", "split", "view", "audio")
         if any(known.segment_id == segment["segment_id"] and known.reason == reason for known in self.summary.failures):
             return  # a segment whose audio cannot be used is named once, not for each of its views
-        self.summary.failures.append(Failure(*(segment[name] for name in columns), origin=origin, reason=reason))
+        self.summary.failures.append(failure_of(segment, self.corpus.origins, reason))
         allowed = self.config.failures_allowed(self.summary.segments)
         self.summary.stopped_early = len(self.summary.failures) > allowed
 
 
-def tokenized(encoder: TextEncoder, table: pd.DataFrame) -> dict[str, list[int]]:
-    """Token ids, not yet cut, by text."""
+def loaders_for(config: ExtractConfig, encoder: AudioEncoder | TextEncoder) -> tuple[int, bool]:
+    """How many threads load what an encoder is given, and whether they are processes instead."""
+    if not isinstance(encoder, AudioEncoder):
+        return _THREADS, False
+    processes = config.workers
+    if not processes and encoder.device.type == "cuda":
+        processes = min(_MOST_PROCESSES, os.cpu_count() or 1)
+    return (processes, True) if processes else (_THREADS, False)
+
+
+def tokenized(encoder: TextEncoder | None, table: pd.DataFrame) -> dict[str, list[int]]:
+    """Token ids, not yet cut, by text; none without an encoder."""
+    if encoder is None:
+        return {}
     texts = list(dict.fromkeys(table["text"]))
     return dict(zip(texts, encoder.tokenize(texts), strict=True))
 
@@ -618,21 +654,39 @@ def seconds_of_segments(root: Path, table: pd.DataFrame) -> np.ndarray:
 
 def identities_of(root: Path, segments: pd.DataFrame, encoders: Encoders, track: Track) -> dict[str, np.ndarray]:
     """(N,) uint64 for each feature: the hash of what each row of the store should be made from."""
-    present = (segments["split"] != REMOVED).to_numpy()
-    files = sorted(set(segments["audio"][present]))
+    present = np.flatnonzero((segments["split"] != REMOVED).to_numpy())
+    identities = {}
+    if encoders.audio:
+        digests = _digests_of(root, sorted(set(segments["audio"].iloc[present])), track)
+        spec, from_audio = encoders.audio.spec, np.zeros(len(segments), np.uint64)
+        made_by = spec.of_originals.fingerprint
+        for row in present:
+            segment = segments.iloc[row]
+            from_audio[row] = audio_identity(made_by, spec.views, segment, digests[segment["audio"]])
+        identities[encoders.audio_feature] = from_audio
+    if encoders.text:
+        made_by, from_text = encoders.text.spec.of_originals.fingerprint, np.zeros(len(segments), np.uint64)
+        for row in present:
+            from_text[row] = identity_of(made_by, segments["text"].iloc[row])
+        identities[encoders.text_feature] = from_text
+    return identities
+
+
+def _digests_of(root: Path, files: Sequence[str], track: Track) -> dict[str, str]:
+    """The digest of each file; one that cannot be read has one of its own, which no row was ever made from."""
+
+    def digest_of(path: str) -> str:
+        try:
+            return file_digest(root / path)
+        except OSError:
+            return f"unreadable: {path}"
+
     digests = {}
     with track("checking audio files", total=len(files), unit="files") as advance, ThreadPoolExecutor(_THREADS) as pool:
-        for path, digest in zip(files, pool.map(lambda path: file_digest(root / path), files), strict=True):
+        for path, digest in zip(files, pool.map(digest_of, files), strict=True):
             digests[path] = digest
             advance(1)
-    audio_spec, text_spec = encoders.audio.spec, encoders.text.spec
-    audio_print, text_print = audio_spec.of_originals.fingerprint, text_spec.of_originals.fingerprint
-    from_audio, from_text = np.zeros(len(segments), np.uint64), np.zeros(len(segments), np.uint64)
-    for row in np.flatnonzero(present):
-        segment = segments.iloc[row]
-        from_audio[row] = audio_identity(audio_print, audio_spec.views, segment, digests[segment["audio"]])
-        from_text[row] = identity_of(text_print, segment["text"])
-    return {encoders.audio_feature: from_audio, encoders.text_feature: from_text}
+    return digests
 
 
 def audio_identity(made_by: str, recipes: Mapping[str, Mapping], segment: pd.Series, digest: str) -> int:
@@ -658,7 +712,7 @@ def _summary(
     identities: Mapping[str, np.ndarray],
     config: ExtractConfig,
 ) -> Summary:
-    spec, rows = encoders.audio.spec, store.segments
+    rows = store.segments
     originals = (wanted.table["view"] == ORIGINAL).to_numpy()
     is_removed, of_views = rows["split"] == REMOVED, rows["view"] != ORIGINAL
     left = is_removed & ~of_views
@@ -666,40 +720,27 @@ def _summary(
         store=store.path,
         segments=int(originals.sum()),
         copies=int((~originals).sum()),
+        shard=config.shard,
         works=find_work(store, identities, config.share),
-        cut_text=sum(len(tokens[text]) > encoders.text.spec.max_rows for text in corpus.table["text"]),
-        empty_texts=int((corpus.table["text"] == "").sum()),
         removed=int(left.sum()),
         removed_views=rows["segment_id"][is_removed & of_views].nunique(),
         split=wanted.split,
     )
-    if spec.silence:
+    if encoders.text:
+        most = encoders.text.spec.max_rows
+        summary.cut_text = sum(len(tokens[text]) > most for text in corpus.table["text"])
+        summary.empty_texts = int((corpus.table["text"] == "").sum())
+    spec = encoders.audio.spec if encoders.audio else None
+    if spec and spec.silence:
         # How much is left of a segment is known once it is loaded; what is longer than the longest input counts then.
         mine = rows[~is_removed & ~of_views]
         path = silence_path(store.path, encoders.audio_feature, config.shard)
         summary.silence = SilenceLog(path, mine, identities[encoders.audio_feature][mine.index])
-    else:
+    elif spec:
         summary.cut_audio = int((seconds[originals] > spec.max_samples / spec.sample_rate).sum())
     if not originals.all():
         summary.classes_before, summary.classes_after = rows_per_class(wanted.table, corpus, wanted.split)
     return summary
-
-
-def _windows(rows: np.ndarray, companions: np.ndarray | None = None) -> Iterator[tuple[list[int], list[int]]]:
-    """Rows in groups of WINDOW_BLOCKS blocks, each group with its companions; groups without a row are left out.
-
-    A group is made of the blocks that the companions cover, so it is the same whichever of them are wanted.
-    """
-    together = rows if companions is None else companions
-    wanted = set(rows.tolist())
-    order = {block: place for place, block in enumerate(dict.fromkeys((together // BLOCK_ROWS).tolist()))}
-    groups: dict[int, list[int]] = {}
-    for row in together.tolist():
-        groups.setdefault(order[block_of(row)] // WINDOW_BLOCKS, []).append(row)
-    for group in groups.values():
-        chosen = [row for row in group if row in wanted]
-        if chosen:
-            yield chosen, group
 
 
 def _ahead(items: Iterator, start: Callable) -> Iterator:
@@ -728,13 +769,6 @@ def batches_of(lengths: Mapping[int, int], most_rows: int) -> Iterator[list[int]
         yield batch
 
 
-def _by_block(results: Mapping[int, Row | None]) -> dict[int, dict[int, Row | None]]:
-    blocks: dict[int, dict[int, Row | None]] = {}
-    for row in sorted(results):
-        blocks.setdefault(block_of(row), {})[row] = results[row]
-    return blocks
-
-
 def _plan_line(work: FeatureWork) -> str:
     parts = [f"{len(work.missing)} to compute"]
     if len(work.stale):
@@ -746,14 +780,21 @@ def _plan_line(work: FeatureWork) -> str:
 
 def failures_path(store: Path, shard: str = "") -> Path:
     """Where the segments that could not be used are listed; each share of an extraction has its own list."""
-    share = f".{shard.replace('/', '-of-')}" if shard else ""
-    return store.with_name(f"{store.stem}.failures{share}.csv")
+    return store.with_name(f"{store.name}.failures{_of_share(shard)}.csv")
 
 
 def silence_path(store: Path, feature: str, shard: str = "") -> Path:
     """Where is listed what was removed of each segment."""
-    share = f".{shard.replace('/', '-of-')}" if shard else ""
-    return store.with_name(f"{store.stem}.{feature}.silence{share}.csv")
+    return store.with_name(f"{store.stem}.{feature}.silence{_of_share(shard)}.csv")
+
+
+def moving_path(store: Path, shard: str = "") -> Path:
+    """Where values wait that are overwritten before all that need them have them."""
+    return store.with_name(f".{store.name}.moving{_of_share(shard)}")
+
+
+def _of_share(shard: str) -> str:
+    return f".{shard.replace('/', '-of-')}" if shard else ""
 
 
 def _write_failures(path: Path, failures: Sequence[Failure]) -> Path | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +15,15 @@ from ..features.store import BLOCK_ROWS, chunk_rows_for, merged_table, open_stor
 from ..progress import Track, silent
 from .config import ExtractConfig
 from .corpora.corpus import Corpus
+from .encoders import in_halves
+from .moving import first_of_each, holders_of
 from .pipeline import (
     Encoders,
-    alike,
+    expected_lengths,
     find_work,
     identities_of,
     load_encoders,
+    loaders_for,
     no_states,
     seconds_of_segments,
     states_of,
@@ -29,10 +32,12 @@ from .pipeline import (
 from .review import announced, reviewed
 from .silence import SilenceOptions
 from .sound import load_input
+from .timing import estimated_seconds
+from .unusable import Failure, unusable
 from .views import ViewOptions
 from .wanted import wanted_rows
 
-_CALIBRATION_RUNS = 2  # timed encodings, after one that is not
+_FAILURES_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -43,14 +48,17 @@ class FeaturePlan:
     missing: int
     stale: int
     done: int
+    copied: int
+    """Segments among the missing and stale that are copied from rows of the same input."""
+
     rows_to_compute: int
-    """Valid frames or tokens of the segments to compute; what is copied from a row of the same input is not counted."""
+    """Valid frames or tokens of the segments to compute; what is copied is not counted."""
 
     bytes_on_disk: int
-    """Of the whole feature once it is complete, the rest of each last chunk counted."""
+    """Of all segments of the corpus once they are complete, the rest of each last chunk counted."""
 
     seconds: float
-    """Estimated from encoding a few of the segments here."""
+    """Estimated from encoding some of the segments of each view here."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +70,21 @@ class Plan:
     copies: int
     """Rows of altered views."""
 
-    hours: float
-    """Of audio, as far as file headers tell; views not counted."""
+    hours: float | None
+    """Of audio, as far as file headers tell; views not counted. None where no audio feature is made."""
 
     features: tuple[FeaturePlan, ...]
+    remarks: tuple[str, ...] = ()
+    """Lines that a user must not overlook, as on the rate at which audio is heard."""
+
+    failures: tuple[Failure, ...] = ()
+    """Segments whose files are missing, empty or no audio, as far as their headers tell."""
+
+    failures_allowed: float = 0.0
+    """How many segments may fail before the extraction stops."""
+
+    shard: str = ""
+    """The share of the row blocks that is counted, such as ``2/3``; empty for all."""
 
     about: tuple[str, ...] = ()
     """Lines on what was read of the corpus."""
@@ -73,17 +92,30 @@ class Plan:
     def lines(self) -> list[str]:
         """The plan for the screen."""
         copies = f" and {self.copies} altered copies" if self.copies else ""
-        lines = [
-            f"{self.store}: {self.segments} segments{copies}, {self.hours:.2f} hours of audio; nothing was computed or written"
-        ]
+        hours = "" if self.hours is None else f", {self.hours:.2f} hours of audio"
+        what = f"{self.segments} segments{copies}{hours}"
+        lines = [*self.remarks, f"{self.store}: {what}; nothing was computed or written"]
+        if self.shard:
+            lines.append(f"counted below are the rows of share {self.shard} alone; MB on disk are of all")
         width = max(16, 2 + max(len(plan.feature) for plan in self.features))
-        columns = f"{'missing':>9}{'changed':>9}{'complete':>10}{'rows to compute':>17}{'MB on disk':>12}{'minutes':>9}"
-        lines.append(f"{'feature':<{width}}{columns}")
+        columns = f"{'missing':>9}{'changed':>9}{'complete':>10}{'copied':>8}{'rows to compute':>17}{'MB on disk':>12}"
+        lines.append(f"{'feature':<{width}}{columns}{'minutes':>9}")
         for plan in self.features:
             lines.append(
-                f"{plan.feature:<{width}}{plan.missing:>9}{plan.stale:>9}{plan.done:>10}{plan.rows_to_compute:>17}"
-                f"{plan.bytes_on_disk / 1e6:>12.1f}{plan.seconds / 60:>9.1f}"
+                f"{plan.feature:<{width}}{plan.missing:>9}{plan.stale:>9}{plan.done:>10}{plan.copied:>8}"
+                f"{plan.rows_to_compute:>17}{plan.bytes_on_disk / 1e6:>12.1f}{plan.seconds / 60:>9.1f}"
             )
+        return lines + self._lines_of_failures()
+
+    def _lines_of_failures(self) -> list[str]:
+        if not self.failures:
+            return []
+        stops = len(self.failures) > self.failures_allowed
+        after = ", more than --max-failures allows, so that extract would stop early" if stops else ""
+        lines = [f"{len(self.failures)} segments have files that cannot be used{after}:"]
+        lines += [f"  {one.origin}: {one.audio}: {one.reason}" for one in self.failures[:_FAILURES_SHOWN]]
+        if len(self.failures) > _FAILURES_SHOWN:
+            lines.append(f"  and {len(self.failures) - _FAILURES_SHOWN} more")
         return lines
 
 
@@ -100,60 +132,72 @@ def make_plan(
     Raises SpecMismatchError as the extraction would.
     """
     corpus = reviewed(corpus, config.allow_shared_audio, track)
-    about = announced(corpus, store)
+    about = announced(corpus, store, config.makes_text)
     wanted = wanted_rows(corpus, store, config, views)
-    encoders = load_encoders(config, store, silence, wanted)
+    encoders = load_encoders(config, store, silence, wanted, corpus.name)
     table = wanted.table
     if store.exists():
         there = open_store(store)
         encoders.check(there, config.overwrite)
         table = merged_table(there.segments, there.tasks, table, corpus.tasks)
-    seconds = np.nan_to_num(seconds_of_segments(corpus.root, wanted.table))
-    by_row = dict(zip(_keys(wanted.table), seconds.tolist(), strict=True))
-    durations = [by_row.get(key, 0.0) for key in _keys(table)]
-    tokens = tokenized(encoders.text, table)
-    lengths = {
-        encoders.audio_feature: np.array([encoders.audio.frames(int(one * config.sample_rate)) for one in durations]),
-        encoders.text_feature: np.array([len(encoders.text.cut(tokens[text])) for text in table["text"]]),
-    }
-    timed = {
-        encoders.audio_feature: lambda rows: _time_audio(corpus, encoders, table, rows),
-        encoders.text_feature: lambda rows: _time_text(encoders, tokens, table, rows),
-    }
+    present = (table["split"] != REMOVED).to_numpy()
+    originals = (table["view"] == ORIGINAL).to_numpy() & present
+    failures: Sequence[Failure] = ()
+    seconds = np.zeros(len(table))
+    if encoders.audio:
+        failures = unusable(corpus.root, table[originals], corpus.origins)
+        seconds[present] = np.nan_to_num(seconds_of_segments(corpus.root, table[present]))
+        seconds[table["segment_id"].isin([failure.segment_id for failure in failures])] = 0.0
+    tokens = tokenized(encoders.text, table[present])
+    lengths = {name: np.zeros(len(table), int) for name in encoders.specs}
+    for name, values in expected_lengths(encoders, seconds[present], table["text"][present], tokens).items():
+        lengths[name][present] = values
     features = []
-    for name, (to_compute, counts) in _to_do(corpus, store, encoders, table, config, track).items():
+    for name, work in _to_do(corpus, store, encoders, table, config, track).items():
         spec, rows = encoders.specs[name], lengths[name]
         chunk = chunk_rows_for(spec, rows)
-        rows_to_compute = int(rows[to_compute].sum())
-        typical = _typical(to_compute.tolist(), rows)
         features.append(
             FeaturePlan(
                 name,
-                *counts,
-                rows_to_compute=rows_to_compute,
+                work.missing,
+                work.stale,
+                work.done,
+                work.copied,
+                rows_to_compute=int(rows[work.to_compute].sum()),
                 bytes_on_disk=int((-(-rows // chunk)).sum()) * chunk * spec.width * 2,
-                seconds=timed[name](typical) * rows_to_compute if rows_to_compute else 0.0,
+                seconds=_seconds(corpus, encoders, tokens, table, config, name, work.to_compute, rows),
             )
         )
-    originals = (wanted.table["view"] == ORIGINAL).to_numpy()
     return Plan(
         store,
         int(originals.sum()),
-        int((~originals).sum()),
-        float(seconds[originals].sum()) / 3600,
+        int((present & ~originals).sum()),
+        float(seconds[originals].sum()) / 3600 if encoders.audio else None,
         tuple(features),
+        encoders.remarks,
+        tuple(failures),
+        config.failures_allowed(int(originals.sum())),
+        config.shard,
         tuple(about),
     )
 
 
-def _keys(table: pd.DataFrame) -> list[tuple[str, str]]:
-    return list(zip(table["segment_id"], table["view"], strict=True))
+@dataclass(frozen=True)
+class _Work:
+    """What there is to do for one feature."""
+
+    missing: int
+    stale: int
+    done: int
+    copied: int
+    to_compute: np.ndarray
+    """Row numbers."""
 
 
 def _to_do(
     corpus: Corpus, store: Path, encoders: Encoders, table: pd.DataFrame, config: ExtractConfig, track: Track
-) -> dict[str, tuple[np.ndarray, tuple[int, int, int]]]:
-    """For each feature the rows to compute, and how many are missing, stale and done."""
+) -> dict[str, _Work]:
+    """What there is to do for each feature."""
     number, count = config.share
     there = open_store(store) if store.exists() else None
     to_do = {}
@@ -166,32 +210,39 @@ def _to_do(
             mine = np.arange(len(table)) // BLOCK_ROWS % count == number - 1
             rows = np.flatnonzero(mine & (table["split"] != REMOVED).to_numpy())
             states, counts = no_states(len(table)), (len(rows), 0, 0)
-        to_do[name] = alike(rows.tolist(), identity, states)[0], counts
+        held = holders_of(rows.tolist(), identity, states)
+        to_compute, followers = first_of_each([row for row in rows.tolist() if row not in held], identity)
+        to_do[name] = _Work(*counts, len(held) + len(followers), to_compute)
     return to_do
 
 
-def _typical(rows: list[int], lengths: np.ndarray) -> list[int]:
-    """A few rows of middling length, the first of them to warm up."""
-    ordered = sorted(rows, key=lambda row: lengths[row])
-    middle = len(ordered) // 2
-    return ordered[middle : middle + _CALIBRATION_RUNS + 1] or ordered
+def _seconds(
+    corpus: Corpus,
+    encoders: Encoders,
+    tokens: dict[str, list[int]],
+    table: pd.DataFrame,
+    config: ExtractConfig,
+    feature: str,
+    to_compute: np.ndarray,
+    lengths: np.ndarray,
+) -> float:
+    """How long the rows to compute of one feature will take."""
+    is_audio = feature == encoders.audio_feature
+    encoder = encoders.audio if is_audio else encoders.text
 
+    def load(row: int):
+        if not is_audio:
+            return encoder.cut(tokens[table["text"].iloc[row]])
+        got = load_input(corpus.root, table.iloc[row], encoder.spec, encoders.remover)
+        return None if isinstance(got, AudioError) or not encoder.frames(len(got.samples)) else got.samples
 
-def _time_audio(corpus: Corpus, encoders: Encoders, table: pd.DataFrame, rows: list[int]) -> float:
-    """Seconds per frame; 0 when none of the segments can be decoded."""
-    loaded = [load_input(corpus.root, table.iloc[row], encoders.audio.spec, encoders.remover) for row in rows]
-    samples = [one.samples for one in loaded if not isinstance(one, AudioError)]
-    return _seconds_per_row(encoders.audio.encode, [one for one in samples if encoders.audio.frames(len(one))])
-
-
-def _time_text(encoders: Encoders, tokens: dict[str, list[int]], table: pd.DataFrame, rows: list[int]) -> float:
-    return _seconds_per_row(encoders.text.encode, [encoders.text.cut(tokens[table["text"].iloc[row]]) for row in rows])
-
-
-def _seconds_per_row(encode, inputs: list) -> float:
-    if not inputs:
-        return 0.0
-    encode(inputs[:1])
-    started = time.perf_counter()
-    rows = sum(len(encode([one])[0]) for one in inputs)
-    return (time.perf_counter() - started) / rows
+    usable = to_compute[lengths[to_compute] > 0]
+    return estimated_seconds(
+        {view: usable[(table["view"].iloc[usable] == view).to_numpy()] for view in dict.fromkeys(table["view"])},
+        lengths,
+        load,
+        lambda batch: in_halves(encoder.encode, batch),
+        encoder.batch_rows,
+        loaders_for(config, encoder)[0],
+        shares_cores=encoder.device.type == "cpu",
+    )

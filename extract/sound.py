@@ -82,6 +82,8 @@ def _plain_sound(root: Path, segment: pd.Series, spec: FeatureSpec, remover: Sil
             samples = audio.load_segment(path, spec.sample_rate, *where, channel)
             _OF_THREAD.sound = _without_silence(samples, spec, remover)
             _OF_THREAD.key = key
+    except FileNotFoundError:
+        raise AudioError("there is no such file") from None
     except OSError as error:
         raise AudioError(f"cannot be read ({error.strerror})") from error
     return _OF_THREAD.sound

@@ -147,16 +147,36 @@ def alter_audio(samples: np.ndarray, sample_rate: int, recipe: dict, generator: 
     import numpy as np
 
     if recipe["kind"] == "noise":
-        altered = _with_noise(samples, generator.uniform(*recipe["decibels"]), generator)
+        altered = _with_noise(samples, _drawn_decibels(recipe, generator), generator)
     elif recipe["kind"] == "speed":
         from .audio import stretched
 
-        altered = stretched(samples, generator.uniform(*recipe["factors"]), sample_rate)
+        altered = stretched(samples, _drawn_factor(recipe, generator), sample_rate)
     elif recipe["kind"] == "mask":
         altered = _masked(samples, recipe["share"], recipe["pieces"], generator)
     else:
         raise ValueError(f"{recipe['kind']} does not alter audio")
     return np.ascontiguousarray(altered, np.float32)
+
+
+def drawn_for(recipe: dict, segment_id: str, view: str) -> str:
+    """What was drawn for one row of a view of the audio, for people; empty where nothing is worth telling."""
+    generator = generator_for(recipe, segment_id, view)
+    if recipe["kind"] == "noise":
+        return f"noise {_drawn_decibels(recipe, generator):.1f} dB below the segment"
+    if recipe["kind"] == "speed":
+        return f"{_drawn_factor(recipe, generator):.3f} times as fast"
+    if recipe["kind"] == "mask":
+        return f"{recipe['share']:.0%} masked, in {recipe['pieces']} pieces at most"
+    return ""
+
+
+def _drawn_decibels(recipe: dict, generator: np.random.Generator) -> float:
+    return generator.uniform(*recipe["decibels"])
+
+
+def _drawn_factor(recipe: dict, generator: np.random.Generator) -> float:
+    return generator.uniform(*recipe["factors"])
 
 
 def alter_text(text: str, recipe: dict, generator: np.random.Generator) -> str:

@@ -52,6 +52,7 @@ def wanted_rows(corpus: Corpus, path: Path, config: ExtractConfig, views: ViewOp
     """
     store = open_store(path) if path.exists() else None
     check_channel(corpus, config)
+    _check_views(views, config)
     recipes = {view: recipe_of(view, views) for view in views.views}
     there = store.recipes if store else {}
     _check_recipes(store, there, recipes, config.overwrite)
@@ -85,6 +86,8 @@ def check_channel(corpus: Corpus, config: ExtractConfig) -> None:
     """Every file must have the channel that is asked of it. SettingError names the first that has not."""
     asked = config.one_channel
     table = corpus.table
+    if not config.makes_audio:
+        return
     if asked is not None and (table["channel"] >= 0).any():
         origin = corpus.origins[table["segment_id"][(table["channel"] >= 0).idxmax()]]
         raise SettingError(f"{origin}: names a channel of its own, so --channel {config.channel} cannot be set")
@@ -100,6 +103,16 @@ def check_channel(corpus: Corpus, config: ExtractConfig) -> None:
             raise SettingError(
                 f"{origin}: {corpus.root / path} has {counts[path]} channel{plural}, so no channel {channel};"
                 " channels are counted from 0"
+            )
+
+
+def _check_views(views: ViewOptions, config: ExtractConfig) -> None:
+    """Copies that alter nothing of what is made would be rows for nothing."""
+    for view in views.views:
+        alters, is_made = ("sound", config.makes_audio) if kind_of(view) in AUDIO_VIEWS else ("text", config.makes_text)
+        if not is_made:
+            raise SettingError(
+                f"augment: {view} alters the {alters}, of which --modalities {config.modalities} makes no feature"
             )
 
 
@@ -207,7 +220,7 @@ def _altered(copies: pd.DataFrame, view: str, recipe: Mapping) -> pd.DataFrame:
 def _with_agent(corpus: Corpus, store: FeatureStore | None, config: ExtractConfig) -> pd.DataFrame:
     """The corpus's table, with the agent's channel where that is known: as told now, or as the store was told before."""
     table = corpus.table
-    if config.agent_channel >= 0:
+    if config.agent_channel >= 0 and config.makes_audio:
         counts = {path: audio.channels_of(corpus.root / path) for path in dict.fromkeys(table["audio"])}
         has_it = table["audio"].map(lambda path: counts[path] is None or counts[path] > max(1, config.agent_channel))
         if not has_it.any():

@@ -97,6 +97,12 @@ def table_of(description: Mapping) -> str:
         shape = " x ".join(str(size) for size in feature["shape"])
         counts = f"{feature['complete']:>10}{feature['missing']:>9}{feature['mean_length']:>13.1f}"
         lines.append(f"{name:<{width}}{shape:<20}{counts}  {made_by}")
+    for name, feature in description["features"].items():
+        if feature["is_at_another_rate"]:
+            lines.append(
+                f"RATE: the encoder of {name} was trained at {feature['trained_rate']:,} Hz and was given"
+                f" {feature['spec']['sample_rate']:,} Hz"
+            )
     disk, valid, padded = (description[name] for name in ("bytes_on_disk", "bytes_valid", "bytes_padded"))
     against_valid = f", {disk / valid:.3f} x the valid values" if valid else ""
     lines += ["", f"on disk {_size(disk)}{against_valid}; padded it would be {_size(padded)}"]
@@ -132,6 +138,8 @@ def _feature(store: FeatureStore, name: str, present: np.ndarray) -> dict:
         "mean_length": float(complete.mean()) if len(complete) else 0.0,
         "chunk_rows": store.head.features[name].chunk_rows,
         "fingerprint": spec.fingerprint,
+        "trained_rate": spec.trained_rate if spec.sample_rate else None,
+        "is_at_another_rate": spec.is_at_another_rate,
         "spec": spec.to_json(),
     }
 

@@ -12,9 +12,24 @@ from ..errors import SettingError
 
 # Where a folder lies and what a hub calls a commit say who made the weights, but the digest of the
 # weights alone decides the values: a folder that was moved is still the same encoder.
-_ONLY_FOR_THE_READER = ("encoder", "revision")
+_ONLY_FOR_THE_READER = ("encoder", "revision", "encoder_rate")
 _MOST_VALUES = 2**31  # of one segment, as a store may claim: four gigabytes
-_UNLESS_EMPTY = ("channel", "silence", "views")  # fields that a spec has only where there is something to say
+# Fields that a spec has only where there is something to say.
+_UNLESS_EMPTY = ("channel", "silence", "views", "encoder_rate")
+
+# Classes of speech encoders that take a waveform: all of their published weights were trained at this rate.
+SPEECH_RATE = 16_000
+_SPEECH_CLASSES = (
+    "Data2VecAudioModel",
+    "HubertModel",
+    "SEWDModel",
+    "SEWModel",
+    "UniSpeechModel",
+    "UniSpeechSatModel",
+    "Wav2Vec2ConformerModel",
+    "Wav2Vec2Model",
+    "WavLMModel",
+)
 
 
 @dataclass(frozen=True)
@@ -72,6 +87,9 @@ class FeatureSpec:
     views: Mapping[str, Mapping] = field(default_factory=dict)
     """The recipe of each view that alters what this feature is made from, by the view's name."""
 
+    encoder_rate: int | None = None
+    """Hertz the encoder was trained at, as far as it says so itself or its class is known; None for text."""
+
     def __post_init__(self) -> None:
         _check_kinds(self)
         if self.modality not in ("audio", "text"):
@@ -88,6 +106,16 @@ class FeatureSpec:
         """Hash of all fields that determine the values."""
         decisive = {name: value for name, value in self.to_json().items() if name not in _ONLY_FOR_THE_READER}
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:32]
+
+    @property
+    def trained_rate(self) -> int | None:
+        """Hertz the encoder was trained at; by its class where the spec does not say."""
+        return self.encoder_rate or known_rate(self.encoder_class)
+
+    @property
+    def is_at_another_rate(self) -> bool:
+        """Whether the encoder is given audio of another rate than it was trained at, as far as that is known."""
+        return self.modality == "audio" and self.trained_rate not in (None, self.sample_rate)
 
     @property
     def of_originals(self) -> FeatureSpec:
@@ -139,6 +167,11 @@ def _check_kinds(spec: FeatureSpec) -> None:
             raise SettingError(f"{each.name} of a feature must be {each.type}, but is {value!r:.80}")
     if not all(isinstance(view, str) and isinstance(recipe, Mapping) for view, recipe in spec.views.items()):
         raise SettingError("views of a feature must be recipes by name")
+
+
+def known_rate(encoder_class: str) -> int | None:
+    """Hertz that encoders of a class, such as ``HubertModel``, were trained at; None where the class is not known."""
+    return SPEECH_RATE if encoder_class in _SPEECH_CLASSES else None
 
 
 def _difference(name: str, mine, theirs) -> str:

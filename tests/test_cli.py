@@ -215,9 +215,11 @@ class TestBadInput:
         self.edit("val.csv", lambda table: table.drop(columns="label"))
         self.refuses("label", "extract", *ENCODERS)
 
-    def test_an_audio_file_that_is_missing(self):
-        (self.here / "data/marketcalls/audio/call1_2.wav").unlink()
-        self.refuses("train.csv row 5", "extract", *ENCODERS)
+    def test_a_folder_without_most_of_its_audio_files(self):
+        for file in (self.here / "data/marketcalls/audio").glob("call*_1.wav"):
+            file.unlink()
+        (self.here / "data/marketcalls/audio/call0_2.wav").unlink()
+        self.refuses("train.csv row 2", "extract", *ENCODERS)
 
     def test_an_unknown_label(self):
         self.edit("val.csv", lambda table: table.assign(label="Z"))
@@ -249,7 +251,7 @@ class TestBadInput:
 
     def test_train_with_a_store_that_lacks_a_feature(self):
         shutil.rmtree(self.here / "cache/marketcalls.zarr/roberta")
-        self.refuses("roberta", "train", *SMALL)
+        self.refuses("roberta", "train", "--modalities", "both", *SMALL)
 
     def test_train_with_rows_that_are_missing(self):
         path = self.here / "cache/marketcalls.zarr"
@@ -360,11 +362,36 @@ def test_a_demo_ends_with_the_step_that_was_interrupted(tmp_path, monkeypatch, c
     assert "$ msmt train" not in capsys.readouterr().out
 
 
+def test_compact_drops_what_has_left_the_corpus(here, monkeypatch, capsys):
+    table = pd.read_csv("data/marketcalls/train.csv")
+    table[table["phone"] != "call0"].to_csv("data/marketcalls/train.csv", index=False)
+    assert run(monkeypatch, "extract", *ENCODERS) == 0
+    assert len(open_store("cache/marketcalls.zarr").segments) == 30
+    assert run(monkeypatch, "compact", "cache/marketcalls.zarr") == 0
+    assert "2 rows dropped, 28 kept" in capsys.readouterr().out
+    assert len(open_store("cache/marketcalls.zarr").segments) == 28
+    assert run(monkeypatch, "verify", "cache/marketcalls.zarr") == 0
+
+
+def test_audio_alone_is_extracted_learnt_and_scored_without_any_text(here, monkeypatch, capsys):
+    shutil.rmtree("encoders/text")
+    for split in ("train", "val", "test"):
+        pd.read_csv(f"data/marketcalls/{split}.csv").drop(columns="text").to_csv(
+            f"data/marketcalls/{split}.csv", index=False
+        )
+    audio_only = ("--modalities", "audio", "--store", "cache/heard.zarr")
+    assert run(monkeypatch, "extract", *audio_only, *ENCODERS) == 0
+    assert "RATE: the encoder of hubert was trained at 16,000 Hz" in capsys.readouterr().out
+    assert run(monkeypatch, "train", "--no-mtl", "--store", "cache/heard.zarr", *SMALL) == 0
+    assert "has features of audio alone" in capsys.readouterr().out
+    assert run(monkeypatch, "eval", "--store", "cache/heard.zarr") == 0
+
+
 def test_broken_audio_ends_with_status_1_and_a_list(here, monkeypatch, capsys):
     (here / "data/marketcalls/audio/call1_2.wav").write_bytes(b"no audio")
     assert run(monkeypatch, "extract", *ENCODERS) == 1
     shown = capsys.readouterr().out
-    assert "cache/marketcalls.failures.csv" in shown and "train.csv row 5: audio/call1_2.wav" in shown
+    assert "cache/marketcalls.zarr.failures.csv" in shown and "train.csv row 5: audio/call1_2.wav" in shown
 
 
 def test_every_dataset_has_its_name_in_the_help(monkeypatch, capsys):

@@ -204,8 +204,12 @@ def preset_plan(name: str, store, options: Mapping[str, object], seeds: str = ""
     kinds = views | {re.sub(r"-\d+$", "", view) for view in views}
     quiet = [feature for feature in store.specs if feature.endswith("-nosilence")]
     has_audio_views = {"noise", "speed", "mask"} <= kinds
+    modalities = {spec.modality for spec in store.specs.values()}
     for row, changes in PRESETS[name].items():
         changes = dict(changes)
+        if len(modalities) == 1 and "modalities" in changes:
+            remarks.append(f"{row} is left out: the store has features of {next(iter(modalities))} alone")
+            continue
         wanted = [view for view in str(changes.get("views", "")).split(",") if view]
         lacking = [view for view in wanted if view not in kinds]
         if lacking and (row == "audio-augment" or row == "text-augment"):

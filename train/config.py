@@ -12,7 +12,7 @@ from ..errors import SettingError, shown
 from ..values import LARGEST_SEED, check_kinds, check_least, check_most
 
 CHOICES: dict[str, tuple[str, ...]] = {
-    "modalities": ("both", "text", "audio"),
+    "modalities": ("auto", "both", "text", "audio"),
     "pooling": ("flatten", "cls", "mean", "attention"),
     "segment_vector": ("mean", "text", "complementary"),
     "schedule": ("cosine", "linear", "constant"),
@@ -79,8 +79,8 @@ class ModelConfig:
     bottleneck: bool = True
     """Fuse the two streams through bottleneck tokens; without it they meet only in the segment's vector."""
 
-    modalities: str = "both"
-    """Features the network sees."""
+    modalities: str = "auto"
+    """Features the network sees; auto is both, or those of the one modality that the store has."""
 
     segment_vector: str = "mean"
     """Stream that becomes a segment's vector after the fusion: one of the two, or the mean of both."""
@@ -176,7 +176,7 @@ class ModelConfig:
         """The switches that are not at their defaults, such as ``no-mtl-text``; ``full`` if all are."""
         switches = ("mtl", "bottleneck", "context")
         named = [f"no-{name}" for name in switches if not getattr(self, name)]
-        named += [self.modalities] if self.modalities != "both" else []
+        named += [self.modalities] if self.modalities in ("text", "audio") else []
         named += [f"{self.segment_vector}-vector"] if self.segment_vector != "mean" else []
         named += ["shared-bottleneck"] if self.shared_bottleneck else []
         return "-".join(named) or "full"

@@ -117,6 +117,14 @@ class Batch:
     """Per task (n,) class indexes as int64, or values as float32."""
 
 
+def modalities_of(store, asked: str) -> str:
+    """What ``auto`` means for a store: both modalities, or the only one it has; any other choice stays as it is."""
+    there = {spec.modality for spec in store.specs.values()}
+    if asked != "auto":
+        return asked
+    return there.pop() if len(there) == 1 else "both"
+
+
 def choose_features(store, modalities: str, text_feature: str = "", audio_feature: str = "") -> dict[str, str]:
     """The feature of the store that serves each modality: the one asked for, or the only plain one there is.
 
@@ -124,7 +132,7 @@ def choose_features(store, modalities: str, text_feature: str = "", audio_featur
     """
     asked = {"text": text_feature, "audio": audio_feature}
     chosen = {}
-    for modality in MODALITIES[modalities]:
+    for modality in MODALITIES[modalities_of(store, modalities)]:
         there = [name for name, spec in store.specs.items() if spec.modality == modality]
         if not there:
             raise StoreError(

@@ -31,6 +31,7 @@ from .data import (
     choose_features,
     choose_tasks,
     label_tensors,
+    modalities_of,
     read_batch,
     recordings_of,
     views_of,
@@ -323,6 +324,9 @@ class Learner:
         for shared in shared_in(self.store):
             if learning.split in shared.splits or validation.split in shared.splits:
                 yield f"splits are not apart: {shared.line}"
+        modalities = {spec.modality for spec in learning.store.specs.values()}
+        if len(modalities) == 1:
+            yield f"{learning.store.path} has features of {modalities.pop()} alone: the network learns from these"
         if len(self.material.left_out):
             left_out = f"{len(self.material.left_out)} segments without features"
             yield f"left out: {left_out}, see {self.run.path / 'left-out.csv'}"
@@ -395,6 +399,8 @@ def _counted(recordings: Recordings) -> str:
 
 
 def _settings_for(store, model_config: ModelConfig, config: TrainConfig) -> runs.Settings:
+    # What a run's settings say holds whatever its store is given later.
+    model_config = dataclasses.replace(model_config, modalities=modalities_of(store, model_config.modalities))
     features = choose_features(store, model_config.modalities, config.text_feature, config.audio_feature)
     return runs.Settings(
         model=model_config,
@@ -410,7 +416,8 @@ def _check_same_settings(
 ) -> None:
     for given, own in ((model_config, settings.model), (train_config, settings.train)):
         for name, value in dataclasses.asdict(given or own).items():
-            if value != getattr(own, name):
+            is_open = name == "modalities" and value == "auto"
+            if value != getattr(own, name) and not is_open:
                 raise SettingError(
                     f"run {run.name} goes on with its own settings, {name} {getattr(own, name)!r} and not {value!r}: "
                     f"start a new run to change them"

@@ -312,6 +312,7 @@ def environment(store, seed: int, device: str, command: Sequence[str] | None = N
         "command": list(sys.argv if command is None else command),
         "seed": seed,
         "device": device,
+        "threads": torch.get_num_threads(),
         "platform": platform.platform(),
         "store": {"path": str(store.path), "dataset": store.dataset, "fingerprint": store.fingerprint()},
         "versions": versions,

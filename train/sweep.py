@@ -25,6 +25,7 @@ from . import runs
 from ..values import from_text
 from .ablation import Found, check_folder, settings_made
 from .config import CHOICES, ModelConfig, TrainConfig
+from .data import modalities_of
 from .learner import FINISHED, INTERRUPTED, LOWER_IS_BETTER, PRUNED, STOPPED_EARLY, Score, job_for
 from .loop import passes, train_together
 from .processes import Processes
@@ -164,6 +165,7 @@ def sweep(
                 settings_made(model, config, {each.name: value})
             except SettingError as error:
                 raise SettingError(f"--vary {text}: {error}") from error
+    model = dataclasses.replace(model, modalities=modalities_of(store, model.modalities))
     select = job_for(store, model, config).material.select
     check_folder(out)
     with writer_lock(out), explained(out):

@@ -35,6 +35,8 @@ AUDIO_EXTENSIONS = (
 )
 
 _LONGEST_NUMBER = 400  # characters; Python makes no number of some thousand digits
+_MOST_MISSING = 0.5  # of a corpus's audio files; where more are not there, they are somewhere else
+
 _INTEGER = re.compile(r"[+-]?\d+(\.0*)?")  # spreadsheets write 1.0 for 1
 
 
@@ -121,12 +123,14 @@ def check_several_classes(where: Path, called: str, labels: Sequence) -> None:
         raise CorpusError(f"{where}: {called} is {values[0]!r} in all rows; with one class only nothing can be learnt")
 
 
-def audio_paths(rows: pd.DataFrame, root: Path, folder: Path) -> list[str]:
+def audio_paths(rows: pd.DataFrame, root: Path, folder: Path, are_needed: bool = True) -> list[str]:
     """Paths relative to ``root`` of the files that ``rows["audio"]`` names within ``folder``.
 
-    Raises CorpusError for a name that leads out of ``root``, and for files that are not there.
+    A file that is not there keeps the path that the csv gives, and an extraction lists it as it lists one that is no
+    audio. Raises CorpusError for a name that leads out of ``root``, and when most files are not there, for then it is
+    the folder that is wrong; unless no file is needed.
     """
-    if not folder.is_dir():
+    if are_needed and not folder.is_dir():
         raise CorpusError(f"{folder}: there is no such folder; it must hold the audio files")
     inside = os.path.relpath(folder, root)
     paths, missing = [], []
@@ -136,19 +140,24 @@ def audio_paths(rows: pd.DataFrame, root: Path, folder: Path) -> list[str]:
             name = os.path.relpath(name, os.path.abspath(folder))
         # By its text alone: an audio folder that is a link to another disk is no way out.
         path = os.path.normpath(os.path.join(inside, name))
-        if PurePosixPath(path).parts[:1] == ("..",):
+        if leads_out(path):
             raise CorpusError(f"{origin}: audio file {name} lies outside {root}")
         found = next((path + end for end in ("", *AUDIO_EXTENSIONS) if os.path.isfile(root / (path + end))), None)
         if found is None:
             missing.append((origin, path))
-        paths.append(found)
-    if missing:
+        paths.append(found or path)
+    if are_needed and len(missing) > _MOST_MISSING * len(rows):
         origin, path = missing[0]
         others = f" ({len(missing)} of {len(rows)} rows lack theirs)" if len(missing) > 1 else ""
         raise CorpusError(
             f"{origin}: there is no audio file {root / path}, with or without an extension such as .wav{others}"
         )
     return paths
+
+
+def leads_out(path: str) -> bool:
+    """Whether a path that should be relative to a folder leads out of it, by its text alone."""
+    return os.path.isabs(path) or PurePosixPath(os.path.normpath(path)).parts[:1] == ("..",)
 
 
 def stem(path: str) -> str:

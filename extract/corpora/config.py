@@ -40,10 +40,10 @@ class GenericOptions:
     """Column of the segment's number within its recording; without it the order of the rows counts."""
 
     audio_column: str = "audio"
-    """Column of the audio file's path within the audio folder, with or without extension."""
+    """Column of the audio file's path within the audio folder, with or without extension; for text alone not needed."""
 
     text_column: str = "text"
-    """Column of the transcript."""
+    """Column of the transcript; for audio alone not needed."""
 
     label_columns: str = "label"
     """Columns of the labels, separated by commas; each is a task of its own, named like the column."""

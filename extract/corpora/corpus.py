@@ -44,10 +44,13 @@ class Corpus:
     """What the store of this corpus has to keep in mind of it, see StoreHead."""
 
 
-def assembled(name: str, root: Path, rows: pd.DataFrame, tasks: Sequence[Task], notes: Sequence[str]) -> Corpus:
+def assembled(
+    name: str, root: Path, rows: pd.DataFrame, tasks: Sequence[Task], notes: Sequence[str], has_texts: bool = True
+) -> Corpus:
     """Check what concerns several rows at once, put the rows in order and name the segments.
 
-    ``rows`` has the columns of a segment table, and ``origin``; without ``segment_id`` segments are named here.
+    ``rows`` has the columns of a segment table, and ``origin``; without ``segment_id`` segments are named here. Where
+    nobody asked for texts it may lack them.
     Raises CorpusError for a recording in two splits, for repeated segment numbers and names, and for the split
     ``removed``, by which a store knows what has left its corpus.
     """
@@ -68,7 +71,7 @@ def assembled(name: str, root: Path, rows: pd.DataFrame, tasks: Sequence[Task], 
     if "segment_id" not in rows:
         rows["segment_id"] = _segment_ids(rows)
     check_names_differ(rows)
-    untranscribed = int((rows["text"] == "").sum())
+    untranscribed = int((rows["text"] == "").sum()) if has_texts else 0
     if untranscribed:
         notes = [*notes, f"{untranscribed} of {len(rows)} segments have an empty transcript"]
     origins = dict(zip(rows["segment_id"], rows["origin"], strict=True))
@@ -80,6 +83,6 @@ def _segment_ids(rows: pd.DataFrame) -> list[str]:
     stems = [stem(path) for path in rows["audio"]]
     counts = Counter(stems)
     return [
-        name if counts[name] == 1 else f"{recording}_{number}"
+        name if name and counts[name] == 1 else f"{recording}_{number}"
         for name, recording, number in zip(stems, rows["recording_id"], rows["index"], strict=True)
     ]

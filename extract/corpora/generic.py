@@ -46,8 +46,11 @@ _OPTIONAL = {
 }
 
 
-def load(data_dir: Path, options: GenericOptions) -> Corpus:
-    """Read and check the corpus in ``data_dir`` as the options describe it. Raises CorpusError."""
+def load(data_dir: Path, options: GenericOptions, modalities: str = "both") -> Corpus:
+    """Read and check the corpus in ``data_dir`` as the options describe it. Raises CorpusError.
+
+    With ``modalities`` audio or text, the column of the other may be absent, and audio files too.
+    """
     check_folder(data_dir)
     path = _located(options.csv, data_dir, "segments.csv")
     if not path.is_file():
@@ -55,13 +58,17 @@ def load(data_dir: Path, options: GenericOptions) -> Corpus:
     audio_dir = _located(options.audio_dir, data_dir, "audio")
     # A folder of audio that the user named elsewhere is the data folder as far as paths go.
     root = data_dir if audio_dir.resolve().is_relative_to(data_dir.resolve()) else audio_dir
-    required = [options.audio_column, options.text_column, *options.labels]
-    required += [getattr(options, field) for field in _OPTIONAL.values() if options.is_renamed(field)]
+    optional = dict(_OPTIONAL)
+    required = list(options.labels)
+    for modality in ("audio", "text"):
+        optional[modality] = f"{modality}_column"
+        if modalities in ("both", modality):
+            required.append(getattr(options, optional[modality]))
+    required += [getattr(options, field) for field in optional.values() if options.is_renamed(field)]
     required += [*options.split_by_columns, *options.kept]
     csv = read_csv(path, list(dict.fromkeys(required)))
-    columns = {"audio": options.audio_column, "text": options.text_column}
-    columns |= {
-        name: getattr(options, field) for name, field in _OPTIONAL.items() if getattr(options, field) in csv.rows
+    columns = {
+        name: getattr(options, field) for name, field in optional.items() if getattr(options, field) in csv.rows
     }
     # The csv's columns under the segment table's names; labels stay apart, as they may be called anything.
     rows = pd.DataFrame(
@@ -71,10 +78,13 @@ def load(data_dir: Path, options: GenericOptions) -> Corpus:
     rows = rows.assign(**kept_columns(csv, options.keep_columns, options.kept, used))
     notes = list(csv.notes)
 
-    check_filled(rows, "audio", options.audio_column)
-    rows["audio"] = audio_paths(rows, root, audio_dir)
-    inside = os.path.relpath(audio_dir, root)
-    rows["file"] = [os.path.relpath(PurePosixPath(path).with_suffix(""), inside) for path in rows["audio"]]
+    if "audio" in rows:
+        check_filled(rows, "audio", options.audio_column)
+        rows["audio"] = audio_paths(rows, root, audio_dir, are_needed=modalities != "text")
+        inside = os.path.relpath(audio_dir, root)
+        rows["file"] = [os.path.relpath(PurePosixPath(path).with_suffix(""), inside) for path in rows["audio"]]
+    else:
+        rows["audio"] = rows["file"] = ""
     files_are_recordings = "recording_id" not in rows
     _name_recordings(rows, options)
     _number_segments(rows, options)
@@ -99,7 +109,7 @@ def load(data_dir: Path, options: GenericOptions) -> Corpus:
         splits, how = _splits(rows, csv.rows, tasks[0], root, path, options)
         rows["split"] = [splits[recording] for recording in rows["recording_id"]]
         notes.append(f"{path.name} has no column {options.split_column}: {how}")
-    return assembled(NAME, root, rows, tasks, notes)
+    return assembled(NAME, root, rows, tasks, notes, has_texts=modalities != "audio")
 
 
 def _located(given: str, data_dir: Path, default: str) -> Path:
@@ -113,6 +123,9 @@ def _located(given: str, data_dir: Path, default: str) -> Path:
 def _name_recordings(rows: pd.DataFrame, options: GenericOptions) -> None:
     if "recording_id" in rows:
         check_filled(rows, "recording_id", options.recording_column)
+        return
+    if not rows["audio"].any():
+        rows["recording_id"] = [f"row{origin.rpartition(' ')[2]}" for origin in rows["origin"]]
         return
     # The file is the recording: stretches of one are of one conversation. Its path says which, whatever else is there.
     rows["recording_id"] = rows["file"]
@@ -129,7 +142,8 @@ def _name_recordings(rows: pd.DataFrame, options: GenericOptions) -> None:
 def _segment_names(rows: pd.DataFrame) -> list[str]:
     """The file, and which stretch of it: nothing that rows of other files could change.
 
-    Rows of the very same stretch, such as one for each channel, are told apart by number, or by recording and number.
+    Rows of the very same stretch, such as one for each channel, are told apart by number, or by recording and number;
+    so are all where there is no audio.
     """
     stretches: dict[str, list[int]] = {}
     for row, (file, start, end) in enumerate(zip(rows["file"], rows["start"], rows["end"], strict=True)):
@@ -139,10 +153,10 @@ def _segment_names(rows: pd.DataFrame) -> list[str]:
     names = [""] * len(rows)
     for stretch, same in stretches.items():
         marks = [str(number) for number in rows["index"].iloc[same]]
-        if len(set(marks)) < len(same):
+        if len(set(marks)) < len(same) or not stretch:
             marks = [f"{rows['recording_id'].iloc[row]}_{mark}" for row, mark in zip(same, marks, strict=True)]
         for row, mark in zip(same, marks, strict=True):
-            names[row] = stretch if len(same) == 1 else f"{stretch}:{mark}"
+            names[row] = f"{stretch}:{mark}" if stretch and len(same) > 1 else stretch or mark
     return names
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import re
+import shutil
 
 import matplotlib.image
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 from msmt.errors import AudioError, SettingError, StoreError
 from msmt.extract.audio import normalised
 from msmt.extract.config import ExtractConfig
+from msmt.extract.corpora.config import GenericOptions
 from msmt.extract.corpora.registry import load_corpus
 from msmt.extract.encoders import AudioEncoder
 from msmt.extract.listen import listen, marked
@@ -88,3 +92,60 @@ def test_what_cannot_be_heard_is_refused(made, tmp_path):
     with pytest.raises(StoreError, match="is not what hubert was made from"):
         listen(store, "call0_1", "noise", tmp_path / "a.wav", tmp_path)
     assert not list(tmp_path.glob("*.wav"))
+
+
+def test_what_was_drawn_for_the_view_is_told(made, tmp_path):
+    folder, _ = made
+    store = open_store(folder / "a.zarr")
+    told = {
+        view: listen(store, "call0_1", view, tmp_path / "a.wav", folder / "calls").lines[0]
+        for view in (ORIGINAL, "noise", "speed", "mask")
+    }
+    decibels = float(re.search(r"noise ([\d.]+) dB below the segment", told["noise"])[1])
+    factor = float(re.search(r"([\d.]+) times as fast", told["speed"])[1])
+    assert 10 <= decibels <= 40 and 0.9 <= factor <= 1.1 and "10% masked" in told["mask"]
+    assert "dB" not in told[ORIGINAL]
+    lengths = [
+        len(soundfile.read(listen(store, "call0_1", view, tmp_path / "b.wav", folder / "calls").files[0])[0])
+        for view in (ORIGINAL, "speed")
+    ]
+    assert lengths[0] < 12_000 and lengths[0] / lengths[1] == pytest.approx(factor, abs=0.001)
+
+
+def test_audio_outside_the_data_folder_is_looked_for_where_it_is(made, tmp_path):
+    folder, _ = made
+    (tmp_path / "data").mkdir()
+    soundfile.write(tmp_path / "data/kept.wav", speech_like(0.5), 8000)
+    shutil.copytree(folder / "calls/audio", tmp_path / "elsewhere")
+    pd.DataFrame(
+        {
+            "audio": [f"call{i}_1.wav" for i in range(5)],
+            "text": ["yes no"] * 5,
+            "label": list("ABABA"),
+            "split": ["train", "train", "train", "val", "test"],
+        }
+    ).to_csv(tmp_path / "data/segments.csv", index=False)
+    encoders = (str(folder / "encoders/audio"), str(folder / "encoders/text"))
+    options = GenericOptions(audio_dir=str(tmp_path / "elsewhere"))
+    config = ExtractConfig(*encoders, max_seconds=1.5, max_tokens=30, precision="float32", sample_rate=8000)
+    extract(load_corpus("generic", tmp_path / "data", options), tmp_path / "b.zarr", config)
+    store = open_store(tmp_path / "b.zarr")
+    segment = store.segments["segment_id"].iloc[0]
+    with pytest.raises(AudioError, match="or its folder of audio where msmt extract was given one outside"):
+        listen(store, segment, ORIGINAL, tmp_path / "a.wav", tmp_path / "data")
+    assert listen(store, segment, ORIGINAL, tmp_path / "a.wav", tmp_path / "elsewhere").files
+
+
+@pytest.mark.parametrize("path", ["../../secret.wav", "/etc/secret.wav", "audio/../../secret.wav"])
+@pytest.mark.parametrize("view", [ORIGINAL, "noise"])
+def test_a_store_cannot_make_anyone_hear_a_file_outside_the_data_folder(made, tmp_path, path, view):
+    folder, _ = made
+    soundfile.write(tmp_path / "secret.wav", speech_like(0.7), 8000)
+    store = open_store(folder / "a.zarr")
+    for changed_view in {ORIGINAL, view}:
+        rows = (store.segments["segment_id"] == "call0_1") & (store.segments["view"] == changed_view)
+        store._table = store.segments.assign(audio=store.segments["audio"].where(~rows, path))
+        with pytest.raises(StoreError, match="names audio outside the data folder"):
+            listen(store, "call0_1", view, tmp_path / "a.wav", tmp_path / "x/y")
+        store._forget()
+    assert not (tmp_path / "a.wav").exists()

@@ -176,7 +176,7 @@ def test_views_cut_short_end_with_the_bytes_of_an_extraction_that_was_not(suffix
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(AudioEncoder, "encode", until_tired)
-        patch.setattr("msmt.extract.pipeline.WINDOW_BLOCKS", 1)
+        patch.setattr("msmt.extract.windows.WINDOW_BLOCKS", 1)
         run(cut, ALL)
     assert (open_store(cut).lengths("hubert") == MISSING).any()
     run(cut, ALL)

@@ -396,7 +396,7 @@ def test_segments_left_out_are_listed_and_counted(tmp_path):
 @pytest.mark.parametrize(
     "spoil, settings, error, said",
     [
-        (lambda store: store.specs.pop("hubert"), {}, StoreError, "has no audio feature"),
+        (lambda store: store.specs.clear(), {}, StoreError, "has no text feature"),
         (lambda store: None, {"validation_split": "dev"}, StoreError, "has no segments in split dev"),
         (lambda store: None, {"tasks": "six"}, SettingError, "there is no task six"),
         (lambda store: None, {"select": "mae"}, SettingError, "select cannot be mae, for all tasks have classes"),
@@ -465,6 +465,24 @@ def test_one_modality_needs_no_features_of_the_other(tmp_path, modalities):
     other = {"text": "hubert", "audio": "roberta"}[modalities]
     del store.specs[other], store.features[other]
     assert go(store, tmp_path, dataclasses.replace(MODEL, modalities=modalities), epochs=1).status == "finished"
+
+
+@pytest.mark.parametrize("modality", ["text", "audio"])
+def test_training_finds_the_only_modality_that_a_store_has_and_says_so(tmp_path, modality):
+    store = calls()
+    other = {"text": "hubert", "audio": "roberta"}[modality]
+    del store.specs[other], store.features[other]
+    said: list[str] = []
+    trained = go(store, tmp_path, epochs=1, say=said.append)
+    assert trained.run.settings.model.modalities == modality and list(trained.run.settings.features) == [modality]
+    assert any(f"has features of {modality} alone" in line for line in said)
+    with pytest.raises(StoreError, match="train without it"):
+        go(store, tmp_path, dataclasses.replace(MODEL, modalities="both"), epochs=1)
+
+
+def test_a_run_on_both_modalities_says_so_in_its_settings_whatever_auto_means_later(tmp_path):
+    trained = go(calls(), tmp_path, epochs=1)
+    assert trained.run.settings.model.modalities == "both" and trained.run.name.endswith("-full")
 
 
 def test_a_recording_of_many_segments_trains_whole(tmp_path):

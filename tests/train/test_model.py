@@ -25,7 +25,7 @@ def network(tasks=TASKS, specs=SPECS, seed: int = 0, **changes):
     """A small network that is not in training; modalities follow from the specs."""
     torch.manual_seed(seed)
     config = dataclasses.replace(MODEL, **changes)
-    needed = {"both": ("text", "audio")}.get(config.modalities, (config.modalities,))
+    needed = (config.modalities,) if config.modalities in ("text", "audio") else ("text", "audio")
     return build(config, tasks, {modality: specs[modality] for modality in needed}).eval()
 
 
@@ -63,7 +63,7 @@ def way(request, monkeypatch):
 
 
 @pytest.mark.parametrize("pooling", CHOICES["pooling"])
-@pytest.mark.parametrize("modalities", CHOICES["modalities"])
+@pytest.mark.parametrize("modalities", ["both", "text", "audio"])
 def test_a_recordings_logits_do_not_depend_on_its_batch_or_on_padding(way, pooling, modalities):
     net, rows = network(pooling=pooling, modalities=modalities), features()
     together = net(rows, COUNTS)

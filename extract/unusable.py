@@ -1,0 +1,39 @@
+"""Audio files that cannot be used, told by names, sizes and headers alone: for what is said before a decoder runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from . import audio
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A segment that has no audio feature, and why."""
+
+    segment_id: str
+    recording_id: str
+    split: str
+    view: str
+    audio: str
+    origin: str
+    """File and row of the corpus that name the segment."""
+
+    reason: str
+
+
+def failure_of(segment: pd.Series, origins: Mapping[str, str], reason: str) -> Failure:
+    """The failure of a row of the segment table."""
+    columns = ("segment_id", "recording_id", "split", "view", "audio")
+    return Failure(*(segment[name] for name in columns), origin=origins[segment["segment_id"]], reason=reason)
+
+
+def unusable(root: Path, table: pd.DataFrame, origins: Mapping[str, str]) -> Sequence[Failure]:
+    """The segments of a table whose files are missing, empty, or no audio by their headers."""
+    reasons = {path: audio.problem_of(root / path) for path in dict.fromkeys(table["audio"])}
+    rows = table[table["audio"].map(lambda path: reasons[path] is not None)]
+    return [failure_of(segment, origins, reasons[segment["audio"]]) for _, segment in rows.iterrows()]
