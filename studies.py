@@ -12,15 +12,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import RunError, SettingError
+from .errors import RunError, SettingError, StoreError
 from .evaluate import comparison, comparison_report, metrics, paper, report, scored
 from .features.durable import explained, write_whole, writer_lock
 from .features.segments import REMOVED
 from .features.store import default_store, open_store
 from .progress import Track, silent
 from .train import ablation
+from .train.data import matching_features, recordings_of
+from .train.dependence import rows_read
 from .train.learner import INTERRUPTED
-from .train.predict import predict
+from .train.predict import EVERYTHING, Prediction, predict
 from .train.runs import Run, resolve
 
 CACHE = Path("cache")
@@ -41,6 +43,26 @@ class Scores:
 
     left_out: int
     """Segments without features, which were left out."""
+
+    notes: tuple[str, ...]
+    """What else a reader of the table has to know, a sentence each."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A run's answers for recordings that it need not have been trained beside."""
+
+    table: str
+    """The figures for the screen where there are labels, or what the answers are, counted."""
+
+    files: tuple[Path, ...]
+    """The predictions, and what else was written."""
+
+    left_out: int
+    """Segments without features, which were left out."""
+
+    notes: tuple[str, ...]
+    """What else a reader of the answers has to know, a sentence each."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +102,7 @@ def score_run(
     """Score a run's best weights on a split, write what comes of it into its directory, and count that it was scored."""
     store = open_store(store_path)
     prediction = predict(run.path, store, split, track, device=device)
-    groups = prediction.recording_ids if prediction.segment_ids is not None else None
-    reports = metrics.evaluate(store.tasks, prediction.labels, prediction.outputs, groups, resamples=resamples)
+    reports = _reports(prediction, resamples)
     about = {
         "run": run.name,
         "store": str(store.path),
@@ -91,7 +112,7 @@ def score_run(
     files = report.write_report(
         run.path,
         split,
-        store.tasks,
+        prediction.tasks,
         prediction.labels,
         prediction.outputs,
         reports,
@@ -104,21 +125,86 @@ def score_run(
         seed=run.settings.train.seed,
         run=run.name,
         split=split,
-        tasks=store.tasks,
+        tasks=prediction.tasks,
         labels=prediction.labels,
         outputs=prediction.outputs,
         recording_ids=prediction.recording_ids,
         segment_ids=prediction.segment_ids,
         store=str(store.path),
-        fingerprint=store.fingerprint(),
+        fingerprint=about["store_fingerprint"],
         command=shlex.join(run.environment["command"]),
         times_scored=about["times_scored"],
+        segments=prediction.rows.of_segments,
+        values=prediction.rows.of_values,
     )
+    run.save_scored_rows(prediction.rows)
     scored.save(answers, scored_file(run, split))
     table = report.score_table(split, reports, paper.BESIDE if store.dataset == paper.DATASET else ())
     if answers.times_scored > 1:
         table += f"\n\nThis run has now been scored on {split} {answers.times_scored} times."
-    return Scores(answers, table, tuple(files), len(prediction.left_out))
+    return Scores(answers, table, tuple(files), len(prediction.left_out), prediction.notes)
+
+
+def predict_on(
+    run: Run,
+    store_path: Path,
+    split: str = EVERYTHING,
+    out: Path | None = None,
+    device: str | None = None,
+    resamples: int = 1000,
+    track: Track = silent,
+) -> Predicted:
+    """A run's answers for any store whose features were made as its own, for one split of it or all segments.
+
+    The predictions go to ``out``, a csv, or into the run's directory; beside them, where there are labels, what ``eval``
+    writes. That counts as scoring a split only where it is one of the run's own store, and has labels.
+    """
+    store = open_store(store_path)
+    path = out or run.path / f"predictions-of-{report.for_a_file('-'.join(filter(None, (store.path.stem, split))))}.csv"
+    if path.is_dir():
+        raise SettingError(f"{path} is a folder: name the csv to write with --out")
+    prediction = predict(run.path, store, split, track, device=device, any_store=True)
+    reports = _reports(prediction, resamples)
+    called = split or "all splits"
+    written = prediction.labels, prediction.outputs, prediction.recording_ids, prediction.segment_ids
+    contents = {path: report.predictions_csv(prediction.tasks, *written).encode()}
+    notes = list(prediction.notes)
+    if reports:
+        about = {"run": run.name, "store": str(store.path), "store_fingerprint": store.fingerprint()}
+        contents[path.with_name(f"{path.stem}-metrics.json")] = report.metrics_json(called, reports, about).encode()
+        for each in reports.values():
+            if each.confusion is not None:
+                picture = path.with_name(f"{path.stem}-{report.confusion_name(each.task.name, 'test')}")
+                contents[picture] = report.confusion_png(each, called)
+        if prediction.is_own_store:
+            counts = [f"{name} {run.count_scoring(name)}" for name in prediction.splits]
+            notes.append(f"{store.path} is the run's own store; times that it was scored: {', '.join(counts)}")
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for each, content in contents.items():
+            write_whole(each, [content])
+    table = report.score_table(called, reports) if reports else _answers_counted(prediction, called)
+    return Predicted(table, tuple(contents), len(prediction.left_out), tuple(notes))
+
+
+def _reports(prediction: Prediction, resamples: int) -> dict[str, metrics.TaskReport]:
+    groups = prediction.recording_ids if prediction.segment_ids is not None else None
+    return metrics.evaluate(prediction.tasks, prediction.labels, prediction.outputs, groups, resamples=resamples)
+
+
+def _answers_counted(prediction: Prediction, called: str) -> str:
+    """``new: 20 recordings, without labels``, and how often each class is the answer to each task."""
+    kind = "recording" if prediction.segment_ids is None else "segment"
+    count = len(prediction.recording_ids)
+    lines = [f"{called}: {count:,} {kind}{'s' if count != 1 else ''} without labels"]
+    for name, answer in metrics.with_coarser(prediction.tasks, prediction.outputs).items():
+        task = next(task for task in prediction.tasks if task.name == name)
+        if task.is_value:
+            lines.append(f"{name}: {answer.values.min():.3f} to {answer.values.max():.3f}, mean {answer.values.mean():.3f}")
+        else:
+            counts = [(label, int((answer.values == index).sum())) for index, label in enumerate(task.classes)]
+            lines.append(f"{name}: {', '.join(f'{label} {times:,}' for label, times in counts)}")
+    return "\n".join(lines)
 
 
 def scored_file(run: Run, split: str) -> Path:
@@ -126,19 +212,78 @@ def scored_file(run: Run, split: str) -> Path:
     return run.path / f"scored-{report.for_a_file(split)}.json"
 
 
-def scores_of(run: Run, store_path: Path, split: str, track: Track = silent) -> scored.Scored:
-    """A run's answers on a split, without scoring it again if it was."""
+def scores_of(
+    run: Run, store_path: Path, split: str, track: Track = silent, say: Callable[[str], None] = print
+) -> scored.Scored:
+    """A run's answers on a split, without scoring it again if it was, unless what it was scored on has changed since."""
     path = scored_file(run, split)
     if path.exists():
         kept = scored.load(path)
-        return dataclasses.replace(kept, times_scored=run.times_scored.get(split, kept.times_scored))
-    return score_run(run, store_path, split, track=track).scored
+        changes = _changes_since_scored(run, store_path, split)
+        if not changes:
+            return dataclasses.replace(kept, times_scored=run.times_scored.get(split, kept.times_scored))
+        say(f"{run.name} is scored on {split} again, where since then has changed: {'; '.join(changes)}")
+    made = score_run(run, store_path, split, track=track)
+    for note in made.notes:
+        say(note)
+    return made.scored
+
+
+def _changes_since_scored(run: Run, store_path: Path, split: str) -> list[str]:
+    """What of the rows that a run was scored on is no longer as it was; nothing where that cannot be known."""
+    before = run.scored_rows(split)
+    if before is None or not store_path.exists():
+        return []
+    store = open_store(store_path)
+    tasks = [task for task in store.tasks if task.name in {own.name for own in before.tasks}]
+    try:
+        features = matching_features(store, before.features, before.specs)
+        now = recordings_of(store, split, features, run.settings.train.skip_missing, tasks=tasks)
+    except StoreError as error:
+        return [str(error)]
+    return before.differences(rows_read(now, tasks), store, in_order=False)
 
 
 def recorded_store(run: Run, runs: Path) -> Path:
     """The store that a run was trained on; a relative path counts from here, or from beside the folder of runs."""
     recorded = Path(run.environment["store"]["path"])
     return recorded if recorded.exists() else runs.parent / recorded
+
+
+def existing_store(run: Run, runs: Path) -> Path:
+    """The store that a run was trained on. Raises RunError when it is no longer there."""
+    path = recorded_store(run, runs)
+    if not path.exists():
+        raise RunError(
+            f"{run.environment['store']['path']}, the store that run {run.name} was trained on, is not there: if it was "
+            f"moved, say where it is with --store"
+        )
+    return path
+
+
+class Looks:
+    """How often each variant of an ablation was scored on each split, over all starts of it; kept in its folder.
+
+    A run that is trained anew, since its data has changed, begins its own count at 0; whoever looks does not.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self._path, self._runs = out / "looks.json", out / "runs"
+
+    def after(self, name: str, split: str, scored_now: bool) -> int:
+        """How often runs called ``name`` have been scored on ``split``, with this time."""
+        counts = json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
+        of_split = counts.setdefault(split, {})
+        of_runs = sum(
+            run.times_scored.get(split, 0)
+            for run in map(Run, sorted(path.parent for path in self._runs.glob("*/scored.json")))
+            if not run.path.is_symlink() and run.settings.train.name == name
+        )
+        looks = max(of_split.get(name, 0) + scored_now, of_runs)
+        if looks != of_split.get(name):
+            of_split[name] = looks
+            write_whole(self._path, [(json.dumps(counts, indent=2, ensure_ascii=False) + "\n").encode()])
+        return looks
 
 
 def ablate(
@@ -199,16 +344,22 @@ def _ablate(
     say: Callable[[str], None],
 ) -> Ablated:
     answers: list[scored.Scored] = []
+    looks = Looks(out)
 
     def score_it(outcome: ablation.Outcome) -> None:
         if outcome.is_done:
-            answer = scores_of(outcome.run, outcome.store, split, track)
+            before = outcome.run.times_scored.get(split, 0)
+            answer = scores_of(outcome.run, outcome.store, split, track, say)
+            is_new = outcome.run.times_scored[split] > before
+            times = looks.after(outcome.run.settings.train.name, split, is_new)
             command = ablation.command_for(outcome.variant, outcome.store, outcome.seed)
             command += (
                 f" && msmt eval --run {shlex.quote(outcome.variant.settings_for(outcome.seed).name)} --split {split}"
             )
             name, shown = outcome.variant.name, outcome.variant.paper
-            answers.append(dataclasses.replace(answer, variant=name, command=command, paper=shown))
+            answers.append(
+                dataclasses.replace(answer, variant=name, command=command, paper=shown, times_scored=times)
+            )
 
     outcomes = ablation.run_plan(plan, out, metrics.score, together, track, say, after_each=score_it)
     if any(outcome.status in (INTERRUPTED, ablation.NOT_BEGUN) for outcome in outcomes):
@@ -225,18 +376,28 @@ def _ablate(
 
 
 def compare(
-    names: Sequence[str], runs: Path, split: str, out: Path, store: Path | None = None, track: Track = silent
+    names: Sequence[str],
+    runs: Path,
+    split: str,
+    out: Path,
+    store: Path | None = None,
+    track: Track = silent,
+    say: Callable[[str], None] = print,
 ) -> tuple[str, list[Path]]:
-    """A table of any runs on the same recordings, and its files; runs that were not scored on ``split`` are scored.
+    """A table of any runs on the same recordings, and its files.
 
-    Raises RunError when their stores, splits, recordings or labels differ.
+    Runs that were not scored on ``split`` are scored, and those where what they were scored on has changed since.
+    Raises RunError when their splits, recordings, segments, labels, or values of the same feature differ.
     """
     if len(names) < 2:
         raise SettingError("there is nothing to compare with: name two runs or more")
     answers = []
     for name in names:
         run = resolve(runs, name)
-        answers.append(scores_of(run, store or recorded_store(run, runs), split, track))
+        path = store or recorded_store(run, runs)
+        if not path.exists() and not scored_file(run, split).exists():
+            path = store or existing_store(run, runs)
+        answers.append(scores_of(run, path, split, track, say))
     compared = comparison.compare(answers)
     files = comparison_report.write_comparison(
         out, "comparison", compared, disagreements=comparison.disagreements(answers)

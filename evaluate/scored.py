@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +64,12 @@ class Scored:
     paper: str = ""
     """Name of the paper's row to show beside it; empty for none."""
 
+    segments: str = ""
+    """Hash of which segments of which recordings were read; empty in files of versions that did not keep it."""
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    """By the fingerprint of each feature's spec, a hash of its values for these segments."""
+
     @property
     def items(self) -> tuple[str, ...]:
         """(n,) what tells the items apart: segments where the tasks are ones of segments, else recordings."""
@@ -85,6 +91,8 @@ def scored_from(
     command: str,
     times_scored: int,
     paper: str = "",
+    segments: str = "",
+    values: Mapping[str, str] | None = None,
 ) -> Scored:
     """What to keep of a model's outputs; ``tasks``, ``labels`` and ``outputs`` as for ``metrics.evaluate``.
 
@@ -111,6 +119,8 @@ def scored_from(
         command=command,
         times_scored=int(times_scored),
         paper=paper,
+        segments=segments,
+        values=dict(values or {}),
     )
 
 
@@ -128,6 +138,8 @@ def save(scored: Scored, path: Path) -> None:
         "command": scored.command,
         "times_scored": scored.times_scored,
         "paper": scored.paper,
+        "segments": scored.segments,
+        "values": dict(scored.values),
         "tasks": [task.to_json() for task in scored.tasks],
         "recording_ids": list(scored.recording_ids),
         "segment_ids": None if scored.segment_ids is None else list(scored.segment_ids),
@@ -157,6 +169,7 @@ def load(path: Path) -> Scored:
         return Scored(
             **{name: fields[name] for name in ("variant", "seed", "run", "split", "store", "fingerprint", "command")},
             **{name: fields[name] for name in ("times_scored", "paper")},
+            **{name: fields[name] for name in ("segments", "values") if name in fields},
             tasks=tasks,
             recording_ids=tuple(fields["recording_ids"]),
             segment_ids=None if fields["segment_ids"] is None else tuple(fields["segment_ids"]),

@@ -28,6 +28,7 @@ from .tables import read_csv
 
 NAME = "generic"
 SPLITS = ("train", "val", "test")
+_ALL = "all"  # split of recordings that have no labels, where the csv has no splits
 _VALUE_STRATA = 4  # recordings with real-valued labels are shared out by quartile
 
 # Columns of the segment table that the csv may lack, with the option that names each.
@@ -51,9 +52,15 @@ def load(data_dir: Path, options: GenericOptions) -> Corpus:
     audio_dir = _located(options.audio_dir, data_dir, "audio")
     # A folder of audio that the user named elsewhere is the data folder as far as paths go.
     root = data_dir if audio_dir.resolve().is_relative_to(data_dir.resolve()) else audio_dir
-    required = [options.audio_column, options.text_column, *options.labels]
+    required = [options.audio_column, options.text_column]
     required += [getattr(options, field) for field in _OPTIONAL.values() if options.is_renamed(field)]
     csv = read_csv(path, list(dict.fromkeys(required)))
+    absent = [column for column in options.labels if column not in csv.rows]
+    if absent:
+        raise CorpusError(
+            f"{path} row 1: column {', '.join(absent)} missing; it has {', '.join(filter(None, csv.rows))}; name the columns"
+            f" of labels with --label-columns, none where there are no labels"
+        )
     columns = {"audio": options.audio_column, "text": options.text_column}
     columns |= {
         name: getattr(options, field) for name, field in _OPTIONAL.items() if getattr(options, field) in csv.rows
@@ -71,12 +78,20 @@ def load(data_dir: Path, options: GenericOptions) -> Corpus:
     _place_in_files(rows, options)
     tasks, labels = _tasks_and_labels(rows, csv.rows, path, options)
     rows = rows.assign(**labels)
+    lacking = [column for column in options.labels if not any(csv.rows[column])]
+    if lacking:
+        notes.append(f"{path.name} has no labels in column {', '.join(lacking)}, so there is no such task")
     for task in tasks:
         unlabelled = int(rows[task.column].isna().sum() if task.is_value else (rows[task.column] == NO_LABEL).sum())
         if unlabelled:
             notes.append(f"{unlabelled} of {len(rows)} segments have no label for {task.name}")
     if "split" in rows:
         check_filled(rows, "split", options.split_column)
+    elif not tasks:
+        rows["split"] = _ALL
+        notes.append(
+            f"{path.name} has no labels and no column {options.split_column}: all recordings are of one split, {_ALL}"
+        )
     else:
         splits = made_splits(_strata(rows, tasks[0]), options.ratios, options.split_seed, path)
         rows["split"] = [splits[recording] for recording in rows["recording_id"]]
@@ -158,6 +173,8 @@ def _tasks_and_labels(
     """A task for each label column, and the columns of the segment table that hold their labels."""
     tasks, labels = [], {}
     for column in options.labels:
+        if not any(csv[column]):
+            continue  # recordings that are yet to be labelled
         texts = rows[["origin", "recording_id"]].assign(label=csv[column].tolist())
         if options.label_kind == "value":
             values = numbers(texts, "label", column)
@@ -168,7 +185,10 @@ def _tasks_and_labels(
             classes = tuple(sorted_classes([text for text in given if text]))
             home = {name: index for index, name in enumerate(classes)}
             values = np.array([home.get(text, NO_LABEL) for text in given])
-        check_several_classes(path, f"column {column}", [label for label in given if label != ""])
+        try:
+            check_several_classes(path, f"column {column}", [label for label in given if label != ""])
+        except CorpusError as error:
+            raise CorpusError(f"{error}; leave it out with --label-columns, none for no labels at all") from None
         if options.label_level == "recording":
             check_same_within_recording(
                 rows, given, column, "; if each segment has its own label, set --label-level segment"

@@ -12,6 +12,7 @@ import pandas as pd
 from msmt.errors import StoreError
 from msmt.features.segments import segment_table
 from msmt.features.spec import FeatureSpec
+from msmt.features.store import RowStates, checksum_of
 from msmt.features.tasks import Task, merged
 from msmt.train.config import ModelConfig, TrainConfig
 
@@ -58,6 +59,10 @@ class MemoryStore:
 
     def lengths(self, name: str) -> np.ndarray:
         return np.array([-1 if row is None else len(row) for row in self.features[name]], dtype=np.int32)
+
+    def states(self, name: str) -> RowStates:
+        checksums = [0 if row is None else checksum_of(row) for row in self.features[name]]
+        return RowStates(self.lengths(name), np.array(checksums, np.uint64), np.zeros(len(checksums), np.uint64))
 
     def read(self, name: str, row: int) -> np.ndarray:
         self.seen.append(row)

@@ -200,8 +200,10 @@ def test_a_run_does_not_go_on_with_another_store(tmp_path):
     go(calls(), tmp_path, track=Interrupting(2))
     changed = calls()
     changed.features["hubert"][0] = changed.features["hubert"][0] + 1
-    with pytest.raises(RunError, match="is not the store that run .* was trained on .*, or has changed since"):
+    with pytest.raises(RunError, match=r"since it began has changed: hubert features of 1 segment of train"):
         go(changed, tmp_path, resume="latest")
+    with pytest.raises(RunError, match="is not the store that run .* was trained on .*, or has changed since"):
+        go(calls(seed=1), tmp_path, resume="latest")
 
 
 def test_a_run_does_not_go_on_with_other_settings(tmp_path):
