@@ -14,7 +14,7 @@ def values_run():
     outputs = {"sentiment": np.array([[0.2], [0.3], [1e-9]], np.float32)}
     ids = ["情感", "情感", "b"], ["s1", "s2", "s3"]
     return scored_from(
-        "full", 1, "run", "val", [VALUE], labels, outputs, *ids, "store", "f00d", "msmt train", 2, "MMML"
+        "full", 1, "run", "val", [VALUE], labels, outputs, *ids, "store", "f00d", "msmt train", 2, "MMML", "all", {"spec": "values"}
     )
 
 
