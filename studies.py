@@ -156,8 +156,8 @@ def predict_on(
 ) -> Predicted:
     """A run's answers for any store whose features were made as its own, for one split of it or all segments.
 
-    The predictions go to ``out``, a csv, or into the run's directory; beside them, where there are labels, what ``eval``
-    writes. That counts as scoring a split only where it is one of the run's own store, and has labels.
+    The predictions go to ``out``, a csv, or into the run's directory; beside them, where there are labels, what
+    ``eval`` writes. That counts as scoring a split only where it is one of the run's own store, and has labels.
     """
     store = open_store(store_path)
     path = out or run.path / f"predictions-of-{report.for_a_file('-'.join(filter(None, (store.path.stem, split))))}.csv"
@@ -200,7 +200,8 @@ def _answers_counted(prediction: Prediction, called: str) -> str:
     for name, answer in metrics.with_coarser(prediction.tasks, prediction.outputs).items():
         task = next(task for task in prediction.tasks if task.name == name)
         if task.is_value:
-            lines.append(f"{name}: {answer.values.min():.3f} to {answer.values.max():.3f}, mean {answer.values.mean():.3f}")
+            values = answer.values
+            lines.append(f"{name}: {values.min():.3f} to {values.max():.3f}, mean {values.mean():.3f}")
         else:
             counts = [(label, int((answer.values == index).sum())) for index, label in enumerate(task.classes)]
             lines.append(f"{name}: {', '.join(f'{label} {times:,}' for label, times in counts)}")
@@ -215,7 +216,7 @@ def scored_file(run: Run, split: str) -> Path:
 def scores_of(
     run: Run, store_path: Path, split: str, track: Track = silent, say: Callable[[str], None] = print
 ) -> scored.Scored:
-    """A run's answers on a split, without scoring it again if it was, unless what it was scored on has changed since."""
+    """A run's answers on a split, without scoring it again if it was, unless what it was scored on has changed."""
     path = scored_file(run, split)
     if path.exists():
         kept = scored.load(path)
@@ -255,8 +256,8 @@ def existing_store(run: Run, runs: Path) -> Path:
     path = recorded_store(run, runs)
     if not path.exists():
         raise RunError(
-            f"{run.environment['store']['path']}, the store that run {run.name} was trained on, is not there: if it was "
-            f"moved, say where it is with --store"
+            f"{run.environment['store']['path']}, the store that run {run.name} was trained on, is not there: if it "
+            f"was moved, say where it is with --store"
         )
     return path
 

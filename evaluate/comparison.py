@@ -403,7 +403,7 @@ def _on_the_same_items(scored: Sequence[Scored], same_store: bool) -> list[Score
 def _check_same_rows(first: Scored, other: Scored, pair: str) -> None:
     """Stores that differ, or one that has grown between, must hold the same of what the runs were scored on.
 
-    Recordings and labels are compared by themselves; here, their segments, and the values of the features that both read.
+    Recordings and labels are compared by themselves; here, their segments, and the values of features that both read.
     """
     stores = f"{first.store} ({first.fingerprint}) and {other.store} ({other.fingerprint})"
     if not (first.segments and other.segments):
@@ -413,12 +413,13 @@ def _check_same_rows(first: Scored, other: Scored, pair: str) -> None:
         if all(first.values[spec] == other.values[spec] for spec in shared):
             return
         raise RunError(
-            f"{pair} were scored on different values of the same feature for the same segments of {first.split}, in stores "
-            f"{stores}: score both on one"
+            f"{pair} were scored on different values of the same feature for the same segments of {first.split}, in "
+            f"stores {stores}: score both on one"
         )
     if set(first.items) == set(other.items):
         raise RunError(
-            f"{pair} were scored on recordings of {first.split} with other segments, in stores {stores}: score both on one"
+            f"{pair} were scored on recordings of {first.split} with other segments, in stores {stores}: score both on "
+            f"one"
         )
 
 

@@ -395,7 +395,7 @@ class Found:
         ]
 
     def run_of(self, job: Job, store) -> runs.Run | None:
-        """The newest run that is what ``job`` would train: with its settings, on the rows of the store that it reads."""
+        """The newest run that is what ``job`` would train: with its settings, on the rows that it reads."""
         for run in reversed(self._runs):
             settings, rows = run.settings, (job.material.learnt_rows, job.material.judged_rows)
             if run.learnt is None:

@@ -70,10 +70,10 @@ class RowsRead:
     """Per modality (n,) uint64, checksum of the row's values."""
 
     def differences(self, now: RowsRead, store, in_order: bool = True) -> list[str]:
-        """What is not as it was, a phrase for each kind of thing, such as ``labels of 3 recordings of val (the first: a)``.
+        """What is not as it was, a phrase for each kind of thing: ``labels of 3 recordings of val (the first: a)``.
 
-        ``now`` is what would be read of ``store``. Tasks that only ``now`` has are no difference, nor is the order unless
-        ``in_order``.
+        ``now`` is what would be read of ``store``. Tasks that only ``now`` has are no difference, nor is the order
+        unless ``in_order``.
         """
         phrases = [
             f"{self.features[modality]} has {' and '.join(now.specs[modality].differences(spec))}"
@@ -170,7 +170,7 @@ class RowsRead:
 
     @classmethod
     def load(cls, path: Path) -> RowsRead | None:
-        """What ``save`` has written; None if there is none. Raises RunError when it is damaged or of another version."""
+        """What ``save`` has written; None if there is none. Raises RunError for what is damaged or of another version."""
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 about = json.loads(arrays["about"].tobytes())
@@ -236,7 +236,7 @@ class _Names:
         self._rows: dict[int, int] | None = None
 
     def counted(self, hashes: np.ndarray, kind: str, where: str, what: str = "") -> list[str]:
-        """``labels of 3 recordings of val (the first: call-7)``; nothing for no hashes. ``kind``: segment or recording."""
+        """``labels of 3 recordings of val (the first: call-7)``; nothing for no hashes. Kinds: segment, recording."""
         if not len(hashes):
             return []
         if self._rows is None:

@@ -43,7 +43,7 @@ class Prediction:
     """(n,) the segment of each answer; None when recordings are classified."""
 
     tasks: tuple[Task, ...]
-    """Tasks that there are answers for, trained or coarser. Classes that only the store has stand behind the run's own."""
+    """Tasks that there are answers for, trained or coarser. Classes that only the store has come after the run's."""
 
     labels: dict[str, np.ndarray]
     """Per task (n,): class index or value; -1 or NaN where there is none."""
@@ -79,8 +79,8 @@ def predict(
 ) -> Prediction:
     """Answers of the run's best weights for one split of the store that it was trained on, which may have grown since.
 
-    ``any_store`` allows one that it was not trained on, with labels or without, as long as the features were made in the
-    same way. ``device`` and ``skip_missing`` default to the run's settings. Raises RunError when the run is incomplete,
+    ``any_store`` allows one that it was not trained on, with labels or without, as long as the features were made in
+    the same way. ``device`` and ``skip_missing`` default to the run's settings. Raises RunError when the run is incomplete,
     or the store is another one or means other things by its tasks, StoreError when the split has no segments or lacks
     features.
     """
@@ -101,7 +101,7 @@ def predict(
     skip_missing = settings.train.skip_missing if skip_missing is None else skip_missing
     there = [task for task in theirs.values() if task]
     per_segment = tasks[0].level == "segment"
-    measured_by = features.get("audio", next(iter(features.values())))  # of no other: the store may have been given some
+    measured_by = features.get("audio", next(iter(features.values())))  # by its own: the store may be given others
     recordings = recordings_of(
         store, split, features, skip_missing, tasks=there, per_segment=per_segment, measured_by=measured_by
     )
@@ -121,8 +121,8 @@ def predict(
     notes = [*known.notes, *(_what_changed(run, store, features) if is_own_store and learnt and not any_store else ())]
     if any_store and learnt and (count := learnt.shared_with(rows)):
         notes.append(
-            f"{count:,} of {recordings.segments:,} segments have the very features of segments that run {run.name} learnt "
-            f"from: figures that include them say little"
+            f"{count:,} of {recordings.segments:,} segments have the very features of segments that run {run.name} "
+            f"learnt from: figures that include them say little"
         )
     return Prediction(
         run=run.name,
@@ -151,15 +151,15 @@ def _like(task: Task, there: Sequence[Task], any_name: bool) -> Task | None:
 
 
 def _check_tasks(run: Run, store, tasks: Sequence[Task], theirs: Mapping[str, Task | None]) -> None:
-    """The run's own store may have been given classes, but must not have lost any, nor mean other things by its tasks."""
+    """The run's own store may have been given classes, but must not have lost any, nor mean other things by tasks."""
     for task in tasks:
         other = theirs[task.name]
         if other and (task == other or not task.coarsens and set(task.classes) <= set(other.classes)):
             continue
         now = other or next((each for each in store.tasks if each.name == task.name), None)
         raise RunError(
-            f"{store.path}: {task_differences(task, now)[0]} as run {run.name} knows it: train again with msmt train, or "
-            f"score it as other data with msmt predict"
+            f"{store.path}: {task_differences(task, now)[0]} as run {run.name} knows it: train again with msmt train, "
+            f"or score it as other data with msmt predict"
         )
 
 
@@ -203,8 +203,8 @@ def _in_classes_of_the_run(
                 count = int(np.isin(given, [other.classes.index(name) for name in foreign]).sum())
                 of = f"{count:,} {task.level}s are" if count != 1 else f"1 {task.level} is"
                 notes.append(
-                    f"task {task.name}: {of} of classes that the run was never shown ({', '.join(foreign)}), which cannot "
-                    f"be right"
+                    f"task {task.name}: {of} of classes that the run was never shown ({', '.join(foreign)}), which "
+                    f"cannot be right"
                 )
             home = [task.classes.index(name) if name in task.classes else NO_LABEL for name in other.classes]
             labels[task.name] = np.array([*home, NO_LABEL])[given]  # -1, no label, is the last
@@ -213,7 +213,7 @@ def _in_classes_of_the_run(
 
 
 def _what_changed(run: Run, store, features: Mapping[str, str]) -> list[str]:
-    """A sentence if what the run learnt from and was judged by is no longer in the store as it was: its answers stay."""
+    """A sentence if what the run learnt from and was judged by is not in the store as it was: its answers stay."""
     changes = []
     for kept in (run.learnt, run.judged):
         tasks = [task for task in store.tasks if task.name in {own.name for own in kept.tasks}]

@@ -149,8 +149,8 @@ class Run:
     def changes(self, store, learnt: RowsRead, judged: RowsRead) -> list[str]:
         """What of the rows that it read is not in the store as it was, a phrase for each kind of thing.
 
-        ``learnt`` and ``judged`` are what would be read of the store now. A run that did not keep its rows depends on the
-        whole store.
+        ``learnt`` and ``judged`` are what would be read of the store now. A run that did not keep its rows depends on
+        the whole store.
         """
         kept = self.learnt, self.judged
         if None in kept:
@@ -169,8 +169,8 @@ class Run:
     def not_its_store(self, store) -> RunError:
         """The error for a store that is not what the run was trained on."""
         return RunError(
-            f"{store.path} is not the store that run {self.name} was trained on ({self.environment['store']['path']}), or "
-            f"has changed since: give the right one with --store, train again with msmt train, or score it as other "
+            f"{store.path} is not the store that run {self.name} was trained on ({self.environment['store']['path']}), "
+            f"or has changed since: give the right one with --store, train again with msmt train, or score it as other "
             f"data with msmt predict"
         )
 

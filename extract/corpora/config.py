@@ -48,7 +48,7 @@ class GenericOptions:
     without labels, such as recordings to be scored."""
 
     split_column: str = "split"
-    """Column of the split; without it splits are made by recording, or one split called all where there are no labels."""
+    """Column of the split; without it splits are made by recording, or one called all where there are no labels."""
 
     start_column: str = "start"
     """Column of the segment's start within its audio file, in seconds; an empty cell is the file's beginning."""

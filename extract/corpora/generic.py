@@ -58,8 +58,8 @@ def load(data_dir: Path, options: GenericOptions) -> Corpus:
     absent = [column for column in options.labels if column not in csv.rows]
     if absent:
         raise CorpusError(
-            f"{path} row 1: column {', '.join(absent)} missing; it has {', '.join(filter(None, csv.rows))}; name the columns"
-            f" of labels with --label-columns, none where there are no labels"
+            f"{path} row 1: column {', '.join(absent)} missing; it has {', '.join(filter(None, csv.rows))}; name the"
+            f" columns of labels with --label-columns, none where there are no labels"
         )
     columns = {"audio": options.audio_column, "text": options.text_column}
     columns |= {

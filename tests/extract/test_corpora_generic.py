@@ -183,7 +183,7 @@ def test_segments_without_a_label_are_kept_and_counted(tmp_path):
     ("rows", "options", "said"),
     [
         (clips(4, label=""), GenericOptions(), "segments.csv has no labels in column label, so there is no such task"),
-        (clips(4), GenericOptions(label_columns="none"), "no labels and no column split: all recordings are of one split"),
+        (clips(4), GenericOptions(label_columns="none"), "no labels and no column split: all recordings are of one"),
     ],
 )
 def test_recordings_that_are_yet_to_be_labelled_have_no_task_and_one_split(tmp_path, rows, options, said):
@@ -205,7 +205,7 @@ def test_one_column_of_labels_may_be_empty_beside_others(tmp_path):
 
 def test_a_csv_without_the_column_of_labels_says_how_to_do_without(tmp_path):
     rows = [{"audio": "1.wav", "text": "x"}]
-    refuse(written(tmp_path, rows), GenericOptions(), "column label missing; it has audio, text; .*none where there are no")
+    refuse(written(tmp_path, rows), GenericOptions(), "column label missing; it has audio, text; .*none where there are")
 
 
 def test_a_split_must_not_be_empty_where_there_is_a_column_for_it(tmp_path):

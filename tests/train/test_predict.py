@@ -103,8 +103,8 @@ def test_what_has_changed_of_the_training_data_is_said_and_the_run_is_scored(run
     changed.segments.loc[0, "label_five"] = 3
     changed.features["hubert"][20] = changed.features["hubert"][20] * 2
     assert predict(run.path, changed, "test").notes == (
-        f"since run {run.name} was trained has changed: labels of task five of 1 recording of train (the first: call-0); "
-        "hubert features of 1 segment of train (the first: s20)",
+        f"since run {run.name} was trained has changed: labels of task five of 1 recording of train (the first: call-0)"
+        "; hubert features of 1 segment of train (the first: s20)",
     )
     changed.segments.loc[changed.segments["split"] == "train", "split"] = "removed"
     assert "no segments in split train" in predict(run.path, changed, "test").notes[0]
@@ -185,7 +185,7 @@ class TestOtherStores:
         known = predict(run.path, calls(), "test").outputs["five"]
         np.testing.assert_allclose(predict(run.path, store, "", any_store=True).outputs["five"], known, atol=1e-6)
         store.specs["sounds"] = dataclasses.replace(store.specs["sounds"], weights="other")
-        with pytest.raises(StoreError, match="no audio feature that was made as hubert was: its sounds has weights other"):
+        with pytest.raises(StoreError, match="feature that was made as hubert was: its sounds has weights other"):
             predict(run.path, store, "", any_store=True)
         del store.specs["sounds"]
         with pytest.raises(StoreError, match="made as hubert was: it holds words"):
