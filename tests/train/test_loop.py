@@ -78,7 +78,10 @@ def test_a_model_overfits_eight_recordings(tmp_path):
 def test_a_run_leaves_its_files(tmp_path):
     trained = go(calls(), tmp_path)
     names = sorted(path.name.split(".tfevents")[0] for path in trained.run.path.iterdir())
-    assert names == ["best.safetensors", "config.json", "environment.json", "events.out", "last.pt", "metrics.jsonl"]
+    assert names == [
+        *("best.safetensors", "config.json", "environment.json", "events.out", "last.pt", "metrics.jsonl"),
+        *("rows-train.npz", "rows-validation.npz"),
+    ]
     assert trained.status == "finished" and trained.epochs == 3
     assert [line["epoch"] for line in metrics(trained)] == [1, 2, 3]
     assert trained.best["epoch"] == trained.best_epoch
