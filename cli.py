@@ -307,7 +307,7 @@ def train(console: Console, store: Path | None, runs: Path, preset: str | None, 
     config = taken(train_config.TrainConfig, values)
     from .evaluate.metrics import score
     from .features.store import default_store, open_store
-    from .studies import recorded_store
+    from .studies import existing_store
     from .train.loop import train as run
     from .train.runs import resolve
 
@@ -317,7 +317,7 @@ def train(console: Console, store: Path | None, runs: Path, preset: str | None, 
             raise SettingError(
                 f"--resume goes on under the run's own settings, so --{changed[0].replace('_', '-')} cannot be set"
             )
-        store = store or recorded_store(resolve(runs, resume), runs)
+        store = store or existing_store(resolve(runs, resume), runs)
         model = config = None
     trained = run(
         open_store(store or default_store(Path("cache"))),
@@ -337,7 +337,8 @@ def train(console: Console, store: Path | None, runs: Path, preset: str | None, 
 
 
 @msmt.command(name="eval")
-@click.option("--run", "run_name", default="latest", show_default=True, help="Run to score, by name or path.")
+@click.argument("run_argument", metavar="[RUN]", required=False)
+@click.option("--run", "run_name", help="Run to score, by name or path; the same as RUN. [default: latest]")
 @click.option("--runs", type=PATH, default="runs", show_default=True, help="Folder of the runs.")
 @click.option("--split", default="test", show_default=True, help="Split to score.")
 @click.option("--store", type=PATH, help="The store, if it was moved. [default: the one the run was trained on]")
@@ -351,18 +352,73 @@ def train(console: Console, store: Path | None, runs: Path, preset: str | None, 
 @config_option
 @output_options
 def evaluate(
-    console: Console, run_name: str, runs: Path, split: str, store: Path | None, device: str | None, resample: str
+    console: Console,
+    run_argument: str | None,
+    run_name: str | None,
+    runs: Path,
+    split: str,
+    store: Path | None,
+    device: str | None,
+    resample: str,
 ) -> None:
-    """Score a run on a split."""
-    from .studies import recorded_store, score_run
-    from .train.runs import resolve
+    """Score a run on a split: RUN, by name or path, or else the latest.
 
-    run = resolve(runs, run_name)
-    scores = score_run(run, store or recorded_store(run, runs), split, device, resample, console.track())
+    The store may have grown since the run was trained, and a line says what of its training data has changed.
+    """
+    if run_argument and run_name:
+        raise SettingError("two runs are named: give either RUN or --run RUN")
+    from .studies import existing_store, score_run
+    from .train.runs import LATEST, resolve
+
+    run = resolve(runs, run_argument or run_name or LATEST)
+    scores = score_run(run, store or existing_store(run, runs), split, device, resample, console.track())
     if scores.left_out:
         console.say(f"{scores.left_out} segments of {as_line(split)} have no features and were left out")
+    for note in scores.notes:
+        echo(f"note: {note}", err=True)
     echo(scores.table)
     console.say("\n".join(["", *map(str, scores.files)]))
+
+
+@msmt.command()
+@click.argument("run_name", metavar="[RUN]", default="latest")
+@click.option("--runs", type=PATH, default="runs", show_default=True, help="Folder of the runs.")
+@click.option("--store", type=PATH, required=True, help="Store of the recordings, extracted as the run's own were.")
+@click.option("--split", default="", help="Split to predict. [default: all segments of the store]")
+@click.option("--out", type=PATH, help="Csv to write. [default: predictions-of-STORE.csv in the run's directory]")
+@click.option(
+    "--device",
+    type=click.Choice(train_config.CHOICES["device"]),
+    help="Where the network runs. [default: as in training]",
+)
+@threads_option
+@config_option
+@output_options
+def predict(
+    console: Console,
+    run_name: str,
+    runs: Path,
+    store: Path,
+    split: str,
+    out: Path | None,
+    device: str | None,
+) -> None:
+    """Apply a run to other recordings, with labels or without.
+
+    RUN is a run's name or path, or else the latest. Writes a csv with the prediction and the probability of each class
+    for every recording, or every segment where the tasks are ones of segments. Where there are labels, prints what eval
+    prints. Nothing counts as scoring a split unless the store is the run's own.
+    """
+    from .studies import predict_on
+    from .train.runs import resolve
+
+    predicted = predict_on(resolve(runs, run_name), store, split, out, device, console.track())
+    if predicted.left_out:
+        console.say(f"{predicted.left_out} segments have no features and were left out")
+    for note in predicted.notes:
+        echo(f"note: {note}", err=True)
+    echo(predicted.table)
+    console.say("\n".join(["", *map(str, predicted.files)]))
 
 
 @msmt.command()
@@ -449,7 +505,7 @@ def compare(
     """Compare runs on the same recordings: differences, tests, and where they disagree."""
     from .studies import compare as run
 
-    table, files = run(runs_to_compare, runs, split, out, store, console.track(), resample)
+    table, files = run(runs_to_compare, runs, split, out, store, console.track(), console.say, resample)
     echo(table)
     console.say("\n".join(["", *map(str, files)]))
 

@@ -25,10 +25,7 @@ def on_the_same_items(scored: Sequence[Scored], same_store: bool) -> list[Scored
                 f"{pair} were scored on different splits, {first.split} and {other.split}: score both on one"
             )
         if same_store and other.fingerprint != first.fingerprint:
-            raise RunError(
-                f"{pair} were scored on different stores, {first.store} ({first.fingerprint}) and "
-                f"{other.store} ({other.fingerprint}): train and score both on one"
-            )
+            _check_same_rows(first, other, pair)
         if (other.segment_ids is None) != (first.segment_ids is None):
             raise RunError(f"{pair}: one predicts for recordings and one for segments; compare each with its like")
         ordered.append(_reordered(other, first.items, pair))
@@ -38,6 +35,29 @@ def on_the_same_items(scored: Sequence[Scored], same_store: bool) -> list[Scored
             of, earlier = known.setdefault(task.name, (task, one))
             _check_task(task, of, one, earlier)
     return ordered
+
+
+def _check_same_rows(first: Scored, other: Scored, pair: str) -> None:
+    """Stores that differ, or one that has grown between, must hold the same of what the runs were scored on.
+
+    Recordings and labels are compared by themselves; here, their segments, and the values of features that both read.
+    """
+    stores = f"{first.store} ({first.fingerprint}) and {other.store} ({other.fingerprint})"
+    if not (first.segments and other.segments):
+        raise RunError(f"{pair} were scored on different stores, {stores}: train and score both on one")
+    if first.segments == other.segments:
+        shared = set(first.values) & set(other.values)
+        if all(first.values[spec] == other.values[spec] for spec in shared):
+            return
+        raise RunError(
+            f"{pair} were scored on different values of the same feature for the same segments of {first.split}, in "
+            f"stores {stores}: score both on one"
+        )
+    if set(first.items) == set(other.items):
+        raise RunError(
+            f"{pair} were scored on recordings of {first.split} with other segments, in stores {stores}: score both on "
+            f"one"
+        )
 
 
 def _reordered(scored: Scored, items: Sequence[str], pair: str) -> Scored:

@@ -70,6 +70,12 @@ class Scored:
     speakers: tuple[str, ...] | None = None
     """(n,) who speaks in each item's recording, as ``units.speakers_of`` says it; None in files of earlier versions."""
 
+    segments: str = ""
+    """Hash of which segments of which recordings were read; empty in files of versions that did not keep it."""
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    """By the fingerprint of each feature's spec, a hash of its values for these segments."""
+
     @property
     def items(self) -> tuple[str, ...]:
         """(n,) what tells the items apart: segments where the tasks are ones of segments, else recordings."""
@@ -93,6 +99,8 @@ def scored_from(
     paper: str = "",
     chance: Mapping[str, float] | None = None,
     speakers: Sequence[str] | None = None,
+    segments: str = "",
+    values: Mapping[str, str] | None = None,
 ) -> Scored:
     """What to keep of a model's outputs; ``tasks``, ``labels``, ``outputs`` and ``chance`` as for ``metrics.evaluate``.
 
@@ -121,6 +129,8 @@ def scored_from(
         paper=paper,
         chance={name: answer for name, answer in (chance or {}).items() if name in answers},
         speakers=None if speakers is None else tuple(map(str, speakers)),
+        segments=segments,
+        values=dict(values or {}),
     )
 
 
@@ -140,6 +150,8 @@ def save(scored: Scored, path: Path) -> None:
         "paper": scored.paper,
         "chance": dict(scored.chance),
         "speakers": None if scored.speakers is None else list(scored.speakers),
+        "segments": scored.segments,
+        "values": dict(scored.values),
         "tasks": [task.to_json() for task in scored.tasks],
         "recording_ids": list(scored.recording_ids),
         "segment_ids": None if scored.segment_ids is None else list(scored.segment_ids),
@@ -170,6 +182,7 @@ def load(path: Path) -> Scored:
         return Scored(
             **{name: fields[name] for name in ("variant", "seed", "run", "split", "store", "fingerprint", "command")},
             **{name: fields[name] for name in ("times_scored", "paper")},
+            **{name: fields[name] for name in ("segments", "values") if name in fields},
             tasks=tasks,
             recording_ids=tuple(fields["recording_ids"]),
             segment_ids=None if fields["segment_ids"] is None else tuple(fields["segment_ids"]),

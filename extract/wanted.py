@@ -70,8 +70,11 @@ def wanted_rows(corpus: Corpus, path: Path, config: ExtractConfig, views: ViewOp
 
 def rows_per_class(table: pd.DataFrame, corpus: Corpus, split: str) -> tuple[dict[str, int], dict[str, int]]:
     """Rows of the training split by class of the finest task: of the originals, and of all views together."""
-    task = corpus.tasks[0]
     ours = table[table["split"] == split]
+
+    if not corpus.tasks:
+        return {"all": int((ours["view"] == ORIGINAL).sum())}, {"all": len(ours)}
+    task = corpus.tasks[0]
 
     def counted(rows: pd.DataFrame) -> dict[str, int]:
         if task.is_value:
@@ -192,9 +195,11 @@ def _places(
 
 def _of_classes(corpus: Corpus, views: ViewOptions, is_training: np.ndarray) -> np.ndarray:
     """(N,) whether each segment is of the classes that copies are limited to."""
-    task = corpus.tasks[0]
     if not views.classes:
         return np.ones(len(corpus.table), bool)
+    if not corpus.tasks:
+        raise SettingError("augment classes: the corpus has no labels")
+    task = corpus.tasks[0]
     if task.is_value:
         raise SettingError(f"augment classes: task {task.name} has values and no classes")
     unknown = [name for name in views.classes if name not in task.classes]

@@ -11,11 +11,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from msmt.evaluate.metrics import score
 from msmt.features.durable import writer_lock
-from msmt.features.store import open_store
+from msmt.features.store import open_store, writer_for
 from msmt.tests.features import made as on_disk
 from msmt.tests.test_cli import run
 from msmt.tests.train.test_loop import Interrupting
@@ -152,6 +153,8 @@ def test_the_preset_runs_on_a_plain_store_and_says_what_it_lacks(here, monkeypat
         (["compare", "latest"], "name two runs or more"),
         (["compare", "a", "b"], "there is no run"),
         (["sweep"], "there is nothing to search"),
+        (["eval", "a", "--run", "b"], "give either RUN or --run RUN"),
+        (["predict", "a", "--store", "cache/marketcalls.zarr"], "there is no run a"),
     ],
 )
 def test_what_makes_no_sense_is_one_line_and_status_2(here, monkeypatch, capsys, arguments, said):
@@ -160,6 +163,95 @@ def test_what_makes_no_sense_is_one_line_and_status_2(here, monkeypatch, capsys,
     error = capsys.readouterr().err
     assert error.startswith("msmt: error: ") and said in error and error.count("\n") == 1
     assert not (here / "ablations" / "wrong").exists()
+
+
+class TestStoresThatChange:
+    """What growth leaves alone, and what a change of the scored or of the learnt recordings brings about."""
+
+    def remade(self, here, **changes) -> None:
+        shutil.rmtree(here / "cache")
+        splits = ["train"] * 42 + ["val"] * 12 + ["test"] * 16
+        on_disk.make_store(here / "cache" / "marketcalls.zarr", **{"split": splits, **changes})
+
+    def test_what_was_scored_is_scored_again_where_it_has_changed_and_every_look_counts(
+        self, here, monkeypatch, capsys
+    ):
+        labels = on_disk.table()["label_five"].to_numpy()
+        self.remade(here, label_five=np.where(np.arange(70) >= 69, 1, labels))  # the last recording, of test
+        assert run(monkeypatch, "ablate", "plan.yaml", "--seeds", "2", *SMALL) == 0
+        shown = capsys.readouterr().out
+        assert shown.count("finished before") == 6 and "epoch" not in shown
+        assert "scored on test again, where since then has changed: labels of task five of 1 recording of test" in shown
+        assert "One run was scored on test 2 times" in shown
+        assert pd.read_csv("ablations/plan/ablation.csv")["test_scored"].tolist()[:3] == [2, 2, 2]
+        labels = np.where(np.arange(70) < 3, 4, labels)  # the first recording, of train: everything is trained anew
+        self.remade(here, label_five=np.where(np.arange(70) >= 69, 1, labels))
+        assert run(monkeypatch, "ablate", "plan.yaml", "--seeds", "2", *SMALL) == 0
+        assert "finished before" not in capsys.readouterr().out
+        assert pd.read_csv("ablations/plan/ablation.csv")["test_scored"].tolist()[:3] == [3, 3, 3]
+
+    def test_a_run_of_before_and_one_of_after_the_store_grew_are_compared(self, here, monkeypatch, capsys):
+        assert run(monkeypatch, "train", "--name", "before", *SMALL) == 0
+        assert run(monkeypatch, "eval", "before") == 0
+        table = on_disk.table(split=["train"] * 42 + ["val"] * 12 + ["test"] * 16)
+        copies = table[table["split"] == "train"].assign(view="noise")
+        made = on_disk.contents()
+        made = {name: rows + rows[:42] for name, rows in made.items()}
+        with writer_for(here / "cache" / "marketcalls.zarr") as writer:
+            both = pd.concat([table, copies], ignore_index=True)
+            writer.prepare("marketcalls", on_disk.TASKS, both, on_disk.SPECS, on_disk.lengths_of(made))
+            on_disk.fill(writer, made)
+            writer.finish()
+        assert run(monkeypatch, "train", "--name", "after", *SMALL) == 0
+        assert run(monkeypatch, "compare", "before", "after") == 0
+        stores = pd.read_csv("comparison/comparison.csv")
+        assert stores["fingerprint"].nunique() == 2 and stores["test_scored"].tolist()[:2] == [1, 1]
+        assert "scored on test again" not in capsys.readouterr().out
+        assert run(monkeypatch, "eval", "before") == 0 and not capsys.readouterr().err
+
+    def test_a_store_that_was_moved_is_asked_for(self, here, monkeypatch, capsys):
+        assert run(monkeypatch, "train", "--name", "one", *SMALL) == 0
+        (here / "cache/marketcalls.zarr").rename(here / "moved.zarr")
+        for command in (["eval", "one"], ["train", "--resume", "one"]):
+            assert run(monkeypatch, *command) == 2
+            assert "is not there: if it was moved, say where it is with --store" in capsys.readouterr().err
+        assert run(monkeypatch, "eval", "one", "--store", "moved.zarr") == 0
+
+
+class TestPredict:
+    def test_a_run_is_applied_to_another_store(self, here, monkeypatch, capsys):
+        (model,) = (here / "ablations/plan/runs").glob("*-no-mtl-seed0")
+        self.new(here / "new.h5")
+        assert run(monkeypatch, "predict", str(model), "--store", "new.h5", "--out", "out/new.csv") == 0
+        shown = capsys.readouterr()
+        assert "all splits: 24 recordings without labels" in shown.out and not shown.err
+        table = pd.read_csv("out/new.csv")
+        assert len(table) == 24 and table["five_label"].isna().all()
+        assert np.allclose(table.filter(like="five_p_").sum(axis=1), 1, atol=1e-4)
+        assert [path.name for path in (here / "out").iterdir()] == ["new.csv"]
+        assert json.loads((model / "scored.json").read_text()) == {"test": 1}
+
+    def test_labels_bring_the_figures_of_eval_and_a_look_where_the_store_is_the_runs_own(
+        self, here, monkeypatch, capsys
+    ):
+        (model,) = (here / "ablations/plan/runs").glob("*-no-mtl-seed0")
+        arguments = ("predict", str(model), "--store", "cache/marketcalls.zarr", "--split", "test")
+        assert run(monkeypatch, *arguments) == 0
+        shown = capsys.readouterr()
+        assert "times that it was scored: test 2" in shown.err and "\nfive" in shown.out
+        before = json.loads((model / "metrics-test.json").read_text())["tasks"]
+        after = json.loads((model / "predictions-of-marketcalls-test-metrics.json").read_text())["tasks"]
+        assert after == before
+        assert (model / "predictions-of-marketcalls-test-confusion-two.png").exists()
+
+    def new(self, path) -> None:
+        """A store of the same features without labels."""
+        made = on_disk.contents(seed=9)
+        table = on_disk.table().drop(columns=["label_five", "label_two"]).assign(split="all")
+        with writer_for(path) as writer:
+            writer.prepare("generic", (), table, on_disk.SPECS, on_disk.lengths_of(made))
+            on_disk.fill(writer, made)
+            writer.finish()
 
 
 class TestCompare:

@@ -32,6 +32,7 @@ from ..progress import Track, silent
 from ..values import LARGEST_SEED, check_text, for_field, read_file
 from . import runs
 from .config import ModelConfig, TrainConfig
+from .data import modalities_of
 from .devices import choose_device
 from .learner import FAILED, FINISHED, INTERRUPTED, STOPPED_EARLY, Job, Score, Trained, build_on_paper, job_for
 from .loop import passes, train_together
@@ -42,6 +43,7 @@ NOT_BEGUN = "not begun"  # what became of a run when the ones before it were int
 _OF_A_PLAN = ("variants", "seeds", "store")
 _OF_A_VARIANT = ("store", "paper")
 _PER_RUN = ("seed", "name")  # options that a plan sets by itself
+_OF_ANY_RUN = {"seed": 0, "name": ""}  # in place of those, where runs of one variant are sought
 _BYTES_PER_WEIGHT = 16  # the weight, its gradient and AdamW's two averages, float32
 _SHARE_OF_FREE_MEMORY = 0.5  # for networks that are trained together
 _MOST_TOGETHER = 64
@@ -317,7 +319,8 @@ def run_plan(
                 stores[path] = open_store(path)
             config = variant.settings_for(seed)
             command = command_for(variant, path, seed)
-            job = job_for(stores[path], variant.model, config, command=shlex.split(command))
+            features = there.features_for(variant.model, config, stores[path])
+            job = job_for(stores[path], variant.model, config, command=shlex.split(command), features=features)
             wanted[variant.name, seed] = path, job
     # Variants that differ by nothing but their names, as some rows of a table may, are one run.
     leaders: dict[tuple, tuple[str, int]] = {}
@@ -335,13 +338,13 @@ def run_plan(
     todo: list[tuple[tuple[str, int], Job]] = []
     for key in dict.fromkeys(alike.values()):
         path, job = wanted[key]
-        run = there.run_of(job.settings, stores[path].fingerprint())
+        run = there.run_of(job, stores[path])
         status = run.status if run else ""
         if status in (FINISHED, STOPPED_EARLY):
             say(f"{job.settings.train.name}: finished before, {run.path}")
             settle(key, None, run, status, "")
         else:
-            todo.append((key, dataclasses.replace(job, resumed=run)))
+            todo.append((key, job_for(stores[path], None, None, run, job.command) if run else job))
     for store_path, store in stores.items():
         mine = [(key, job) for key, job in todo if wanted[key][0] == store_path]
         most = together or together_for([job for _, job in mine])
@@ -400,11 +403,34 @@ class Found:
             runs.Run(path.parent) for path in sorted(folder.glob("*/config.json")) if not path.parent.is_symlink()
         ]
 
-    def run_of(self, settings: runs.Settings, fingerprint: str) -> runs.Run | None:
-        """The newest run with these settings on this data."""
+    def run_of(self, job: Job, store) -> runs.Run | None:
+        """The newest run that is what ``job`` would train: with its settings, on the rows that it reads."""
         for run in reversed(self._runs):
-            if run.settings == settings and run.environment["store"]["fingerprint"] == fingerprint:
+            settings, rows = run.settings, (job.material.learnt_rows, job.material.judged_rows)
+            if run.learnt is None:
+                is_it = settings == job.settings and run.is_of_exactly(store)
+            else:
+                is_it = settings.mean_the_same(job.settings) and not run.changes(store, *rows)
+            if is_it:
                 return run
+        return None
+
+    def features_for(self, model: ModelConfig, config: TrainConfig, store) -> dict[str, str] | None:
+        """The features that runs of a variant were given; None if there are none, or not of the store as it is.
+
+        A choice that was clear when the variant was first trained stays so when the store is given further features.
+        """
+        model = dataclasses.replace(model, modalities=modalities_of(store, model.modalities))
+        for run in reversed(self._runs):
+            own = run.settings
+            same = own.model == model and dataclasses.replace(own.train, **_OF_ANY_RUN) == dataclasses.replace(
+                config, **_OF_ANY_RUN
+            )
+            if same and all(
+                name in store.specs and own.specs[modality].is_extended_by(store.specs[name])
+                for modality, name in own.features.items()
+            ):
+                return dict(own.features)
         return None
 
 

@@ -147,7 +147,7 @@ class ModelConfig:
     def _check_streams(self) -> None:
         """Refuses switches that would change nothing, or leave a stream without any effect."""
         vector = self.segment_vector
-        if self.modalities != "both":
+        if self.modalities in ("text", "audio"):
             if vector != "mean":
                 raise SettingError(
                     f"segment_vector {vector} chooses between two streams, but with modalities {self.modalities} there "

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..errors import SettingError, StoreError
 from ..features.segments import ORIGINAL, REMOVED
+from ..features.spec import FeatureSpec
 from ..features.splits import split_named
 from ..features.tasks import Task
 from .objective import has_label
@@ -42,13 +43,13 @@ class Recordings:
     rows: tuple[np.ndarray, ...]
     """(R,) for each recording the store's rows of its segments, in order."""
 
-    longest: np.ndarray
-    """(R,) frames of each recording's longest segment, or tokens in a store without audio.
+    lengths: np.ndarray
+    """(S,) frames of each segment, or tokens in a store without audio, one recording after another.
 
     The same for every variant, so that all of them see the same batches."""
 
     labels: Mapping[str, np.ndarray]
-    """Per task of the store (n,) class indexes or values; n counts recordings, or segments recording by recording."""
+    """Per task (n,) class indexes or values; n counts recordings, or segments recording by recording."""
 
     per_segment: bool
     """Whether labels belong to segments."""
@@ -63,6 +64,16 @@ class Recordings:
     def segments(self) -> int:
         """Segments of all recordings together."""
         return sum(map(len, self.rows))
+
+    @property
+    def answers(self) -> int:
+        """How many answers they ask for: one for each recording, or for each segment (n)."""
+        return self.segments if self.per_segment else len(self)
+
+    @cached_property
+    def longest(self) -> np.ndarray:
+        """(R,) the length of each recording's longest segment."""
+        return np.maximum.reduceat(self.lengths, self._ends - [len(rows) for rows in self.rows])
 
     @property
     def segment_ids(self) -> tuple[str, ...]:
@@ -156,6 +167,38 @@ def choose_features(store, modalities: str, text_feature: str = "", audio_featur
     return chosen
 
 
+def matching_features(store, features: Mapping[str, str], specs: Mapping[str, FeatureSpec]) -> dict[str, str]:
+    """The features of a store that were made as ``specs`` say, for each modality: those so named, else any.
+
+    Raises StoreError that spells the differences out where there is none.
+    """
+    matching = {}
+    for modality, wanted in specs.items():
+        there = {name: spec for name, spec in store.specs.items() if spec.modality == modality}
+        fitting = [name for name, spec in there.items() if wanted.is_extended_by(spec)]
+        if not fitting:
+            name = features[modality]
+            named = {name: there[name]} if name in there else there
+            differences = "; ".join(
+                f"its {own} has {' and '.join(spec.of_originals.differences(wanted.of_originals))}"
+                for own, spec in named.items()
+            )
+            raise StoreError(
+                f"{store.path} has no {modality} feature that was made as {name} was: "
+                f"{differences or f'it holds {_listed(store.specs)}'}; extract with the same encoder and options"
+            )
+        matching[modality] = features[modality] if features[modality] in fitting else fitting[0]
+    return matching
+
+
+def answered_tasks(there: Sequence[Task], trained: Sequence[Task]) -> tuple[Task, ...]:
+    """Those of a store's tasks that a network has an answer for: the trained ones, and coarser ones that follow."""
+    names = {task.name for task in trained}
+    while more := {task.name for task in there if task.coarsens in names} - names:
+        names |= more
+    return tuple(task for task in there if task.name in names)
+
+
 def choose_tasks(there: Sequence[Task], names: Sequence[str], mtl: bool) -> tuple[Task, ...]:
     """The tasks to train: those named, or all; without ``mtl`` only the finest of them.
 
@@ -193,19 +236,28 @@ def recordings_of(
     features: Mapping[str, str],
     skip_missing: bool = False,
     views: Sequence[str] = (ORIGINAL,),
+    tasks: Sequence[Task] | None = None,
+    per_segment: bool | None = None,
+    measured_by: str | None = None,
 ) -> Recordings:
-    """The recordings of one split with their segments in order, once per view; ``train`` finds ``Train`` too.
+    """The recordings of one split with their segments in order, once per view; ``train`` finds ``Train`` too,
+    and an empty ``split`` is all of them.
+
+    ``tasks`` are those whose labels are wanted, by default all of the store; answers are ``per_segment`` where theirs
+    are. ``measured_by`` names the feature whose lengths say which recordings are of similar length.
 
     Raises StoreError when the split has no segments, when features of some are missing (unless ``skip_missing``, which
     leaves those segments out) or of all, and when the labels of one recording differ where they must not.
     """
     table = store.segments
-    split = split_named(split, _splits_of(store))
+    split = split_named(split, _splits_of(store)) if split else split
+    tasks = store.tasks if tasks is None else tasks
     splits = table["split"].to_numpy()
     usable = table["view"].isin(views).to_numpy() & (splits != REMOVED)
-    rows = np.flatnonzero(usable & (splits == split))
+    rows = np.flatnonzero(usable & (splits == split) if split else usable)
     if not len(rows):
-        raise StoreError(f"{store.path} has no segments in split {split}: its splits are {_listed(_splits_of(store))}")
+        where = f"in split {split}: its splits are {_listed(_splits_of(store))}" if split else "of recordings that are still in its corpus"
+        raise StoreError(f"{store.path} has no segments {where}")
 
     # Missing features are looked for first in all of the split: one message has to say how much is missing.
     missing = {name: store.lengths(name)[rows] < 0 for name in features.values()}
@@ -218,28 +270,30 @@ def recordings_of(
     if absent.any() and not (skip_missing and not absent.all()):
         remedy = "" if absent.all() else ", or leave them out with --skip-missing"
         raise StoreError(
-            f"{absent.sum()} of {len(rows)} segments of split {split} in {store.path} have no features of "
+            f"{absent.sum()} of {len(rows)} segments {f'of split {split} ' if split else ''}in {store.path} have no "
+            f"features of "
             f"{_listed(name for name in missing if missing[name].any())} "
             f"(the first: {left_out['segment_id'].iloc[0]}): run msmt extract again{remedy}"
         )
 
-    labels = _labels(store, rows)
+    labels = _labels(store, rows, tasks)
     kept = ~absent
     table = table.iloc[rows[kept]]
     recording, ids = pd.factorize(pd.MultiIndex.from_frame(table[["recording_id", "view"]]))
     order = np.lexsort((table["index"].to_numpy(), recording))
     starts = np.flatnonzero(np.diff(recording[order], prepend=-1))
-    per_segment = any(task.level == "segment" for task in store.tasks)
+    if per_segment is None:
+        per_segment = any(task.level == "segment" for task in tasks)
     places = order if per_segment else order[starts]
     segments = np.split(rows[kept][order], starts[1:])
-    lengths = store.lengths(min(store.specs, key=lambda name: (store.specs[name].modality, name)))
+    measured_by = measured_by or min(store.specs, key=lambda name: (store.specs[name].modality, name))
     return Recordings(
         store=store,
         split=split,
         features=dict(features),
         ids=tuple(recording_id for recording_id, _ in ids),
         rows=tuple(segments),
-        longest=np.array([lengths[rows].max() for rows in segments]),
+        lengths=store.lengths(measured_by)[np.concatenate(segments)],
         labels={name: values[kept][places] for name, values in labels.items()},
         per_segment=per_segment,
         left_out=left_out[list(LEFT_OUT_COLUMNS)].reset_index(drop=True),
@@ -250,11 +304,11 @@ def _splits_of(store) -> tuple[str, ...]:
     return tuple(name for name in store.segments["split"].unique() if name != REMOVED)
 
 
-def _labels(store, rows: np.ndarray) -> dict[str, np.ndarray]:
+def _labels(store, rows: np.ndarray, tasks: Sequence[Task]) -> dict[str, np.ndarray]:
     """Per task the labels of these rows, checked to agree within a recording where they belong to it as a whole."""
     labels = {}
     table = store.segments.iloc[rows]
-    for task in store.tasks:
+    for task in tasks:
         labels[task.name] = table[task.column].to_numpy()
         if task.level == "recording":
             kinds = table.groupby("recording_id", sort=False)[task.column].nunique(dropna=False)

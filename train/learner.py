@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..errors import RunError, SettingError
+from ..errors import RunError, SettingError, StoreError
 from ..features.sharing import shared_in
 from ..features.tasks import Task
 from ..shown import as_line
@@ -27,16 +27,19 @@ from .config import ModelConfig, TrainConfig
 from .data import (
     Batch,
     Recordings,
+    answered_tasks,
     check_learnable,
     choose_features,
     choose_tasks,
     label_tensors,
+    matching_features,
     modalities_of,
     read_batch,
     recordings_of,
     views_of,
     with_labels,
 )
+from .dependence import RowsRead, rows_read, task_differences
 from .devices import arithmetic, describe
 from .model import FeedForward, build
 from .objective import Objective, balanced_weights
@@ -122,6 +125,15 @@ class Material:
     select: str
     """The validation figure that picks the best epoch."""
 
+    tasks: tuple[Task, ...]
+    """Tasks that there are answers for: those with a head, and coarser ones that follow."""
+
+    learnt_rows: RowsRead
+    """All that the network learns from, row by row."""
+
+    judged_rows: RowsRead
+    """All that its epochs are judged by."""
+
     @property
     def left_out(self) -> pd.DataFrame:
         """Segments of either split that have no features."""
@@ -176,7 +188,8 @@ class Learner:
             created = None
             if processes.is_first:
                 details = runs.environment(store, self.config.seed, describe(device), job.command)
-                created = runs.create(runs_dir, self.settings, details, self.material.left_out).path
+                rows = self.material.learnt_rows, self.material.judged_rows
+                created = runs.create(runs_dir, self.settings, details, self.material.left_out, *rows).path
             self.run, self.progress = runs.Run(processes.from_first(created)), Progress()
         else:
             self.run, self.progress = job.resumed, _load(job.resumed, device, self.model, self.optimizer)
@@ -236,7 +249,7 @@ class Learner:
         """
         progress, material, config, epoch = self.progress, self.material, self.config, self.progress.epoch + 1
         val_loss = _validation_loss(material, logits, epoch)
-        figures = score(self.store.tasks, material.validation.labels, answers(self.settings.tasks, logits))
+        figures = score(material.tasks, material.validation.labels, answers(self.settings.tasks, logits))
         rank = (_selected(figures, material.select, val_loss), -val_loss)
         is_best = progress.best_epoch is None or rank > progress.best_rank
         line = {
@@ -354,19 +367,47 @@ def job_for(
     config: TrainConfig | None,
     resumed: runs.Run | None = None,
     command: Sequence[str] | None = None,
+    features: Mapping[str, str] | None = None,
 ) -> Job:
     """Checks the settings against the store. Raises StoreError, SettingError or RunError when they will not do.
 
-    With ``resumed``, that run's settings hold, and the two configs must be None or equal to them.
+    With ``resumed``, that run's settings hold, and the two configs must be None or equal to them; the rows that it read
+    must be in the store as they were. ``features`` are those to learn from, where the settings leave that open.
     """
     if resumed is None:
-        settings = _settings_for(store, model or ModelConfig(), config or TrainConfig())
+        settings = _settings_for(store, model or ModelConfig(), config or TrainConfig(), features)
         build_on_paper(settings)
-    else:
-        settings = resumed.settings
-        _check_same_settings(resumed, settings, model, config)
-        resumed.check_store(store)
-    return Job(settings, _material_for(store, settings), resumed, command)
+        return Job(settings, _material_for(store, settings), None, command)
+    settings = resumed.settings
+    _check_same_settings(resumed, settings, model, config)
+    return Job(settings, _material_of(resumed, store, settings), resumed, command)
+
+
+def _material_of(run: runs.Run, store, settings: runs.Settings) -> Material:
+    """What a run goes on with. Raises RunError when it is not what the run began with."""
+    learnt, judged = run.learnt, run.judged
+    if learnt is None or judged is None:
+        if not run.is_of_exactly(store):
+            raise run.not_its_store(store)
+        return _material_for(store, settings)
+    matching_features(store, settings.features, settings.specs)
+    if not learnt.is_in(store):
+        raise run.not_its_store(store)
+    material = _material_for(store, settings, [task.name for task in learnt.tasks], learnt.views)
+    changes = run.changes(store, material.learnt_rows, material.judged_rows)
+    if changes:
+        raise RunError(
+            f"run {run.name} cannot go on with {store.path}, where since it began has changed: {'; '.join(changes)}; "
+            f"bring that back, or start a new run"
+        )
+    # Lengths may be of a feature that the run does not read; they decide which recordings share a batch.
+    return dataclasses.replace(
+        material,
+        learning=dataclasses.replace(material.learning, lengths=learnt.lengths),
+        validation=dataclasses.replace(material.validation, lengths=judged.lengths),
+        learnt_rows=learnt,
+        judged_rows=judged,
+    )
 
 
 def build_on_paper(settings: runs.Settings) -> torch.nn.Module:
@@ -398,10 +439,22 @@ def _counted(recordings: Recordings) -> str:
     return f"{different:,} recording{'s' if different != 1 else ''}{altered} ({recordings.segments:,} segments)"
 
 
-def _settings_for(store, model_config: ModelConfig, config: TrainConfig) -> runs.Settings:
+def _settings_for(
+    store, model_config: ModelConfig, config: TrainConfig, features: Mapping[str, str] | None
+) -> runs.Settings:
+    if not store.tasks:
+        raise StoreError(
+            f"{store.path} has no tasks, for its corpus has no labels: name their columns with msmt extract "
+            f"--label-columns"
+        )
+    if features is None:
+        modalities = modalities_of(store, model_config.modalities)
+    else:
+        modalities = "both" if len(features) > 1 else next(iter(features))
     # What a run's settings say holds whatever its store is given later.
-    model_config = dataclasses.replace(model_config, modalities=modalities_of(store, model_config.modalities))
-    features = choose_features(store, model_config.modalities, config.text_feature, config.audio_feature)
+    model_config = dataclasses.replace(model_config, modalities=modalities)
+    if features is None:
+        features = choose_features(store, model_config.modalities, config.text_feature, config.audio_feature)
     return runs.Settings(
         model=model_config,
         train=config,
@@ -424,12 +477,23 @@ def _check_same_settings(
                 )
 
 
-def _material_for(store, settings: runs.Settings) -> Material:
+def _material_for(
+    store, settings: runs.Settings, task_names: Sequence[str] = (), views: Sequence[str] = ()
+) -> Material:
+    """``task_names`` are the tasks that there are answers for, ``views`` those to learn from: by default, what the
+    settings mean in the store as it is today."""
     config, tasks = settings.train, settings.tasks
+    there = [task for task in store.tasks if not task_names or task.name in task_names]
+    for task in tasks:
+        phrases = task_differences(task, next((each for each in there if each.name == task.name), None))
+        if phrases:
+            raise RunError(f"{store.path}: {phrases[0]}: start a new run")
+    answered = answered_tasks(there, tasks)
     select = _figure_to_select(config.select, tasks)
-    views = views_of(store, config.train_split, config.view_names)
-    learning = recordings_of(store, config.train_split, settings.features, config.skip_missing, views)
-    validation = recordings_of(store, config.validation_split, settings.features, config.skip_missing)
+    views = views or views_of(store, config.train_split, config.view_names)
+    features, skip = settings.features, config.skip_missing
+    learning = recordings_of(store, config.train_split, features, skip, views)
+    validation = recordings_of(store, config.validation_split, features, skip)
     check_learnable(learning, tasks)
     judged = [task for task in tasks if select == "loss" or task.is_value == (select in _OF_VALUES)]
     if not len(with_labels(validation, judged)):
@@ -441,7 +505,16 @@ def _material_for(store, settings: runs.Settings) -> Material:
     if config.class_weights == "balanced":
         kinds = [task for task in tasks if not task.is_value]
         balanced = {task.name: balanced_weights(learning.labels[task.name], len(task.classes)) for task in kinds}
-    return Material(learning, with_labels(learning, tasks), validation, Objective(tasks, balanced), select)
+    return Material(
+        learning=learning,
+        learnt=with_labels(learning, tasks),
+        validation=validation,
+        objective=Objective(tasks, balanced),
+        select=select,
+        tasks=answered,
+        learnt_rows=rows_read(learning, answered),
+        judged_rows=rows_read(validation, answered),
+    )
 
 
 def _figure_to_select(select: str, tasks: Sequence[Task]) -> str:

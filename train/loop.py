@@ -231,7 +231,7 @@ def _what_it_reads(job: Job) -> tuple:
         config.accumulation,
         config.device,
         str(material.learning.store.path),
-        *((each.split, tuple(map(bytes, each.rows))) for each in splits),
+        *((each.split, tuple(map(bytes, each.rows)), bytes(each.longest)) for each in splits),
         bytes(material.learnt),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..errors import RunError
-from ..features.tasks import Task
+from ..errors import RunError, StoreError
+from ..features.tasks import NO_LABEL, Task
 from ..progress import Track, silent
 from .config import TrainConfig
-from .data import Recordings, groups_of_similar_length, recordings_of
+from .data import Recordings, answered_tasks, groups_of_similar_length, matching_features, recordings_of
+from .dependence import RowsRead, rows_read, task_differences
 from .devices import arithmetic, choose_device
 from .model import MsmtFn, build
 from .processes import Processes
@@ -22,15 +23,18 @@ from .runs import Run
 from .stream import Stream
 
 
+EVERYTHING = ""  # in place of a split's name: the segments of all of them
+
+
 @dataclass(frozen=True)
 class Prediction:
-    """A run's answers for one split. n counts recordings, or segments if the store's tasks belong to segments."""
+    """A run's answers for one split. n counts recordings, or segments if the run's tasks belong to segments."""
 
     run: str
     """Name of the run."""
 
     split: str
-    """Name of the split."""
+    """Name of the split; empty for all of them."""
 
     recording_ids: tuple[str, ...]
     """(n,) the recording of each answer."""
@@ -38,14 +42,29 @@ class Prediction:
     segment_ids: tuple[str, ...] | None
     """(n,) the segment of each answer; None when recordings are classified."""
 
+    tasks: tuple[Task, ...]
+    """Tasks that there are answers for, trained or coarser. Classes that only the store has come after the run's."""
+
     labels: dict[str, np.ndarray]
-    """Per task of the store (n,): class index or value; -1 or NaN where there is none."""
+    """Per task (n,): class index or value; -1 or NaN where there is none."""
 
     outputs: dict[str, np.ndarray]
     """Per trained task (n, classes) probabilities, or (n, 1) values."""
 
     left_out: pd.DataFrame
     """Segments that had no features: segment_id, recording_id, split, reason."""
+
+    rows: RowsRead
+    """The rows that were read."""
+
+    splits: tuple[str, ...]
+    """Splits that they are of."""
+
+    is_own_store: bool
+    """Whether the store holds what the run was trained on."""
+
+    notes: tuple[str, ...]
+    """What else a reader of the scores has to know, a sentence each."""
 
 
 def predict(
@@ -56,18 +75,36 @@ def predict(
     *,
     device: str | None = None,
     skip_missing: bool | None = None,
+    any_store: bool = False,
 ) -> Prediction:
-    """Answers of the run's best weights for one split of the store that it was trained on.
+    """Answers of the run's best weights for one split of the store that it was trained on, which may have grown since.
 
-    ``device`` and ``skip_missing`` default to the run's settings. Raises RunError when the run is incomplete or the
-    store has changed since, StoreError when the split has no segments or lacks features.
+    ``any_store`` allows one that it was not trained on, with labels or without, as long as the features were made in
+    the same way. ``device`` and ``skip_missing`` default to the run's settings. Raises RunError when the run is incomplete,
+    or the store is another one or means other things by its tasks, StoreError when the split has no segments or lacks
+    features.
     """
     run = Run(Path(run_dir).resolve())
     settings = run.settings
     weights = run.load_best()
-    run.check_store(store)
+    learnt = run.learnt
+    if learnt is None and not any_store and not run.is_of_exactly(store):
+        raise run.not_its_store(store)
+    features = matching_features(store, settings.features, settings.specs)
+    is_own_store = run.is_of_exactly(store) if learnt is None else learnt.is_in(store)
+    if not any_store and not is_own_store:
+        raise run.not_its_store(store)
+    tasks = learnt.tasks if learnt else answered_tasks(store.tasks, settings.tasks) or settings.tasks
+    theirs = {task.name: _like(task, store.tasks, any_store) for task in tasks}
+    if not any_store:
+        _check_tasks(run, store, tasks, theirs)
     skip_missing = settings.train.skip_missing if skip_missing is None else skip_missing
-    recordings = recordings_of(store, split, settings.features, skip_missing)
+    there = [task for task in theirs.values() if task]
+    per_segment = tasks[0].level == "segment"
+    measured_by = features.get("audio", next(iter(features.values())))  # by its own: the store may be given others
+    recordings = recordings_of(
+        store, split, features, skip_missing, tasks=there, per_segment=per_segment, measured_by=measured_by
+    )
     target = choose_device(device or settings.train.device)
     model = build(settings.model, settings.tasks, settings.specs)
     try:
@@ -75,18 +112,118 @@ def predict(
     except RuntimeError as error:
         raise RunError(f"run {run.name}: best.safetensors does not fit config.json, train again") from error
     config = replace(settings.train, cache_in="none")  # everything is read once
-    stream = Stream(store, settings.features, [recordings], target, config)
-    with stream, track(f"predict {split}", total=len(recordings), unit="recordings") as advance:
+    stream = Stream(store, features, [recordings], target, config)
+    with stream, track(f"predict {split or 'all splits'}", total=len(recordings), unit="recordings") as advance:
         [logits] = infer([model.to(target)], recordings, stream, [config], target, Processes(count=1), advance)
+    rows = rows_read(recordings, there)
+    known = _in_classes_of_the_run(tasks, theirs, recordings, answers(settings.tasks, logits))
+    splits = tuple(dict.fromkeys(store.segments["split"].iloc[np.concatenate(recordings.rows)]))
+    notes = [*known.notes, *(_what_changed(run, store, features) if is_own_store and learnt and not any_store else ())]
+    if any_store and learnt and (count := learnt.shared_with(rows)):
+        notes.append(
+            f"{count:,} of {recordings.segments:,} segments have the very features of segments that run {run.name} "
+            f"learnt from: figures that include them say little"
+        )
     return Prediction(
         run=run.name,
         split=split,
         recording_ids=recordings.recording_ids,
         segment_ids=recordings.segment_ids if recordings.per_segment else None,
-        labels=dict(recordings.labels),
-        outputs=answers(settings.tasks, logits),
+        tasks=known.tasks,
+        labels=known.labels,
+        outputs=known.outputs,
         left_out=recordings.left_out,
+        rows=rows,
+        splits=splits,
+        is_own_store=is_own_store,
+        notes=tuple(notes),
     )
+
+
+def _like(task: Task, there: Sequence[Task], any_name: bool) -> Task | None:
+    """The store's task that labels can be had from: of the same name, or else the only one of the same classes."""
+    fitting = [other for other in there if (other.is_value, other.level) == (task.is_value, task.level)]
+    named = [other for other in fitting if other.name == task.name]
+    alike = [other for other in fitting if any_name and other.classes and set(other.classes) <= set(task.classes)]
+    if not named and len(alike) == 1 and not task.coarsens:
+        return alike[0]
+    return named[0] if named else None
+
+
+def _check_tasks(run: Run, store, tasks: Sequence[Task], theirs: Mapping[str, Task | None]) -> None:
+    """The run's own store may have been given classes, but must not have lost any, nor mean other things by tasks."""
+    for task in tasks:
+        other = theirs[task.name]
+        if other and (task == other or not task.coarsens and set(task.classes) <= set(other.classes)):
+            continue
+        now = other or next((each for each in store.tasks if each.name == task.name), None)
+        raise RunError(
+            f"{store.path}: {task_differences(task, now)[0]} as run {run.name} knows it: train again with msmt train, "
+            f"or score it as other data with msmt predict"
+        )
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Labels and outputs in terms of the run's tasks."""
+
+    tasks: tuple[Task, ...]
+    labels: dict[str, np.ndarray]
+    outputs: dict[str, np.ndarray]
+    notes: tuple[str, ...]
+
+
+def _in_classes_of_the_run(
+    tasks: Sequence[Task],
+    theirs: Mapping[str, Task | None],
+    recordings: Recordings,
+    outputs: Mapping[str, np.ndarray],
+) -> _Known:
+    """The store's labels under the run's class numbers; classes that the run does not know follow, never predicted."""
+    known, labels, notes, extended = [], {}, [], set()
+    outputs = dict(outputs)
+    for task in tasks:
+        other, has_head = theirs[task.name], task.name in outputs
+        if task.coarsens in extended and not has_head:
+            continue  # where its new classes belong in the coarser task is not known
+        if other is None:
+            labels[task.name] = np.full(recordings.answers, np.nan if task.is_value else NO_LABEL)
+        elif task.is_value:
+            labels[task.name] = recordings.labels[other.name]
+        else:
+            given = recordings.labels[other.name]
+            occurring = [name for index, name in enumerate(other.classes) if (given == index).any()]
+            foreign = [name for name in occurring if name not in task.classes]
+            if foreign and not has_head:
+                continue
+            if foreign:
+                extended.add(task.name)
+                task = replace(task, classes=(*task.classes, *foreign), coarsens=None, members=())
+                outputs[task.name] = np.pad(outputs[task.name], ((0, 0), (0, len(foreign))))
+                count = int(np.isin(given, [other.classes.index(name) for name in foreign]).sum())
+                of = f"{count:,} {task.level}s are" if count != 1 else f"1 {task.level} is"
+                notes.append(
+                    f"task {task.name}: {of} of classes that the run was never shown ({', '.join(foreign)}), which "
+                    f"cannot be right"
+                )
+            home = [task.classes.index(name) if name in task.classes else NO_LABEL for name in other.classes]
+            labels[task.name] = np.array([*home, NO_LABEL])[given]  # -1, no label, is the last
+        known.append(task)
+    return _Known(tuple(known), labels, outputs, tuple(notes))
+
+
+def _what_changed(run: Run, store, features: Mapping[str, str]) -> list[str]:
+    """A sentence if what the run learnt from and was judged by is not in the store as it was: its answers stay."""
+    changes = []
+    for kept in (run.learnt, run.judged):
+        tasks = [task for task in store.tasks if task.name in {own.name for own in kept.tasks}]
+        try:
+            now = recordings_of(store, kept.split, features, True, kept.views, tasks)
+        except StoreError as error:
+            changes.append(str(error))
+        else:
+            changes += kept.differences(rows_read(now, tasks), store)
+    return [f"since run {run.name} was trained has changed: {'; '.join(changes)}"] if changes else []
 
 
 def infer(
@@ -124,7 +261,7 @@ def infer(
         for result, answered in zip(results, outputs, strict=True):
             for task, output in answered.items():
                 if task not in result:
-                    result[task] = torch.empty(len(recordings.labels[task]), output.shape[1])
+                    result[task] = torch.empty(recordings.answers, output.shape[1])
                 result[task][where] = torch.from_numpy(output)
     return results
 

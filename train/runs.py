@@ -2,11 +2,14 @@
 
     runs/<time>-<name>/config.json        settings, tasks and features: all that the network is built from
                        environment.json   versions, seed, store and its fingerprint, command line, device
+                       rows-train.npz     hashes of the rows it learns from, see dependence.py
+                       rows-validation.npz  and of those it is judged by
                        left-out.csv       segments without features, if any were left out
                        metrics.jsonl      a line per epoch
                        events.out.*       the same for TensorBoard
                        best.safetensors   weights of the best epoch
                        scored.json        how often each split has been scored
+                       rows-scored-*.npz  hashes of the rows that it was last scored on, by split
                        last.pt            all that resuming needs after each epoch; no weights once the run is done
     runs/latest                           names the newest run: a link, or a text file where links are not to be had
 
@@ -20,6 +23,7 @@ import itertools
 import json
 import os
 import platform
+import re
 import shlex
 import sys
 import time
@@ -40,10 +44,13 @@ from ..features.spec import FeatureSpec
 from ..features.tasks import Task
 from ..shown import as_cell
 from .config import ModelConfig, TrainConfig
+from .dependence import RowsRead
 
 LATEST = "latest"
 FOLDER = Path("runs")  # where msmt train puts runs unless told otherwise
+LEARNT, JUDGED = "train", "validation"  # what the rows of a run are to it, whatever their split is called
 _PACKAGES = ("torch", "numpy", "pandas", "safetensors", "transformers")
+_CHOOSERS = ("text_feature", "audio_feature", "views")  # options that say nothing that features and rows do not
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,14 @@ class Settings:
 
     specs: Mapping[str, FeatureSpec]
     """How each modality's feature was made."""
+
+    def mean_the_same(self, other: Settings) -> bool:
+        """Whether both build and train the same, given the same rows, however features and views were chosen."""
+        ours, theirs = (
+            (each.model, dataclasses.replace(each.train, **dict.fromkeys(_CHOOSERS, "")), each.tasks, each.features)
+            for each in (self, other)
+        )
+        return ours == theirs
 
     def to_json(self) -> dict:
         return {
@@ -114,14 +129,53 @@ class Run:
         """What environment.json holds. Raises RunError when it is missing."""
         return self._read_json("environment.json")
 
-    def check_store(self, store) -> None:
-        """Raises RunError unless the store is, byte for byte, what the run was trained on."""
-        trained_on = self.environment["store"]
-        if store.fingerprint() != trained_on["fingerprint"]:
-            raise RunError(
-                f"{store.path} is not the store that run {self.name} was trained on ({trained_on['path']}), or has "
-                f"changed since: train again with msmt train, or give the right one with --store"
-            )
+    @property
+    def learnt(self) -> RowsRead | None:
+        """The rows it learns from; None for a run of a version of msmt that did not keep them."""
+        return RowsRead.load(self.path / f"rows-{LEARNT}.npz")
+
+    @property
+    def judged(self) -> RowsRead | None:
+        """The rows that its epochs are judged by; None as for ``learnt``."""
+        return RowsRead.load(self.path / f"rows-{JUDGED}.npz")
+
+    def scored_rows(self, split: str) -> RowsRead | None:
+        """The rows that it was last scored on; None if it never was, or by a version that did not keep them."""
+        rows = RowsRead.load(self.path / _file_of_scored(split))
+        return rows if rows and rows.split == split else None
+
+    def save_scored_rows(self, rows: RowsRead) -> None:
+        """Keep the rows that it is scored on."""
+        with written_aside(self.path / _file_of_scored(rows.split)) as path:
+            rows.save(path)
+
+    def changes(self, store, learnt: RowsRead, judged: RowsRead) -> list[str]:
+        """What of the rows that it read is not in the store as it was, a phrase for each kind of thing.
+
+        ``learnt`` and ``judged`` are what would be read of the store now. A run that did not keep its rows depends on
+        the whole store.
+        """
+        kept = self.learnt, self.judged
+        if None in kept:
+            return [] if self.is_of_exactly(store) else ["something, for the run does not say which rows it read"]
+        return [
+            phrase
+            for before, now in zip(kept, (learnt, judged), strict=True)
+            for phrase in before.differences(now, store)
+        ]
+
+    def is_of_exactly(self, store) -> bool:
+        """Whether the store is, byte for byte, what the run was trained on."""
+        accepted = {store.fingerprint(), getattr(store, "fingerprint_version_1", store.fingerprint)()}
+        return self.environment["store"]["fingerprint"] in accepted
+
+    def not_its_store(self, store) -> RunError:
+        """The error for a store that is not what the run was trained on."""
+        return RunError(
+            f"{store.path} is not the store that run {self.name} was trained on ({self.environment['store']['path']}), "
+            f"or has changed since: give the right one with --store, train again with msmt train, or score it as other "
+            f"data with msmt predict"
+        )
 
     @property
     def is_untouched(self) -> bool:
@@ -218,7 +272,14 @@ class Run:
             raise RunError(f"{path} is not JSON ({error})") from error
 
 
-def create(runs_dir: Path | str, settings: Settings, environment: dict, left_out: pd.DataFrame) -> Run:
+def create(
+    runs_dir: Path | str,
+    settings: Settings,
+    environment: dict,
+    left_out: pd.DataFrame,
+    learnt: RowsRead | None = None,
+    judged: RowsRead | None = None,
+) -> Run:
     """A new run directory, named for the time and the run, which is then the latest."""
     runs_dir = Path(runs_dir)
     unfinished = runs_dir / f".{os.getpid()}-{time.monotonic_ns()}.partial"
@@ -228,12 +289,20 @@ def create(runs_dir: Path | str, settings: Settings, environment: dict, left_out
         raise RunError(f"cannot make a run directory in {runs_dir}: {error.strerror}") from error
     for name, content in (("config.json", settings.to_json()), ("environment.json", environment)):
         (unfinished / name).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    for name, rows in ((LEARNT, learnt), (JUDGED, judged)):
+        if rows is not None:
+            rows.save(unfinished / f"rows-{name}.npz")
     if len(left_out):
         left_out.map(as_cell).to_csv(unfinished / "left-out.csv", index=False)
     stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{settings.train.name or settings.model.variant}"
     path = _rename_to_free_name(unfinished, stem)
     _point_latest_to(path)
     return Run(path)
+
+
+def _file_of_scored(split: str) -> str:
+    name = re.sub(r"[^\w.-]+", "_", split)
+    return f"rows-scored-{name}.npz"
 
 
 def _rename_to_free_name(unfinished: Path, stem: str) -> Path:

@@ -26,7 +26,7 @@ from ..values import from_text
 from .ablation import Found, check_folder, settings_made
 from .config import CHOICES, ModelConfig, TrainConfig
 from .data import modalities_of
-from .learner import FINISHED, INTERRUPTED, LOWER_IS_BETTER, PRUNED, STOPPED_EARLY, Score, job_for
+from .learner import FINISHED, INTERRUPTED, LOWER_IS_BETTER, PRUNED, STOPPED_EARLY, Material, Score, job_for
 from .loop import passes, train_together
 from .processes import Processes
 
@@ -166,12 +166,13 @@ def sweep(
             except SettingError as error:
                 raise SettingError(f"--vary {text}: {error}") from error
     model = dataclasses.replace(model, modalities=modalities_of(store, model.modalities))
-    select = job_for(store, model, config).material.select
+    material = job_for(store, model, config).material
+    select = material.select
     check_folder(out)
     with writer_lock(out), explained(out):
         out.mkdir(parents=True, exist_ok=True)
         study = _study(out, ranges, sampler, prune, config.seed, select in LOWER_IS_BETTER)
-        _check_same(study, out, store, model, config, vary, sampler)
+        _check_same(study, out, store, material, model, config, vary, sampler)
         is_interrupted = False
         while not is_interrupted:
             asked = _ask(study, ranges, sampler, min(together, trials - _done(study)))
@@ -185,7 +186,8 @@ def sweep(
                     say(f"trial {trial.number}: {error}")
                     _tell(study, trial, None, out, "failed", "", 0)
                     continue
-                ready.append((trial, dataclasses.replace(job, resumed=found.run_of(job.settings, store.fingerprint()))))
+                run = found.run_of(job, store)
+                ready.append((trial, job_for(store, None, None, run) if run else job))
             for members in passes([job for _, job in ready], together):
                 group = [ready[number] for number in members]
 
@@ -232,9 +234,11 @@ def _study(out: Path, ranges: Sequence[Range], sampler: str, prune: bool, seed: 
     return study
 
 
-def _check_same(study, out: Path, store, model: ModelConfig, config: TrainConfig, vary, sampler: str) -> None:
+def _check_same(
+    study, out: Path, store, material: Material, model: ModelConfig, config: TrainConfig, vary, sampler: str
+) -> None:
     wanted = {
-        "store": store.fingerprint(),
+        "store": [material.learnt_rows.digest, material.judged_rows.digest],
         "model": dataclasses.asdict(model),
         "train": dataclasses.asdict(config),
         "vary": sorted(vary),
@@ -247,7 +251,10 @@ def _check_same(study, out: Path, store, model: ModelConfig, config: TrainConfig
         kept = {**kept, **{name: {**values, **kept.get(name, {})} for name, values in defaults.items()}}
     if kept is None:
         study.set_user_attr(_BEGUN_WITH, wanted)
-    elif kept != wanted:
+        return
+    if kept.get("store") in (store.fingerprint(), getattr(store, "fingerprint_version_1", store.fingerprint)()):
+        kept["store"] = wanted["store"]  # of a sweep that was begun before rows were told apart
+    if kept != wanted:
         differing = [name for name in wanted if kept.get(name) != wanted[name]]
         raise SettingError(
             f"{out} holds a sweep with another {' and '.join(differing)}: name another folder with --out"

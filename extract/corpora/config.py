@@ -12,6 +12,7 @@ DATASETS = ("marketcalls", "generic")
 
 BY_RECORDING, BY_SPEAKER = "recording", "speaker"  # what made splits may keep together, besides a column
 ALL = "all"  # columns
+NO_LABELS = "none"  # in place of the columns of labels
 
 CHOICES = {
     "label_level": ("recording", "segment"),
@@ -46,10 +47,11 @@ class GenericOptions:
     """Column of the transcript; for audio alone not needed."""
 
     label_columns: str = "label"
-    """Columns of the labels, separated by commas; each is a task of its own, named like the column."""
+    """Columns of the labels, separated by commas; each is a task of its own, named like the column. none for a corpus
+    without labels, such as recordings to be scored."""
 
     split_column: str = "split"
-    """Column of the split; without it splits are made, see split_by."""
+    """Column of the split; without it splits are made, see split_by, or one called all where there are no labels."""
 
     start_column: str = "start"
     """Column of the segment's start within its audio file, in seconds; an empty cell is the file's beginning."""
@@ -96,7 +98,8 @@ class GenericOptions:
                 and not getattr(self, field.name).strip()
             ):
                 raise SettingError(f"{field.name} must name a column, but is empty")
-        if len(set(self.labels)) != len(self.labels) or not self.labels:
+        has_labels = bool(self.labels) or self.label_columns.strip() == NO_LABELS
+        if len(set(self.labels)) != len(self.labels) or not has_labels:
             raise SettingError(f"label_columns must name different columns, but is {shown(self.label_columns)}")
         if self.split_seed < 0:
             raise SettingError(f"split_seed must be at least 0, but is {self.split_seed}")
@@ -104,7 +107,9 @@ class GenericOptions:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The names in ``label_columns``."""
+        """The names in ``label_columns``; none where there are to be no labels."""
+        if self.label_columns.strip() == NO_LABELS:
+            return ()
         return tuple(name.strip() for name in self.label_columns.split(",") if name.strip())
 
     @property

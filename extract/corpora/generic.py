@@ -32,6 +32,7 @@ from .tables import kept_columns, read_csv
 NAME = "generic"
 _MOST_SECONDS = 1e7  # four months: no recording is as long
 _MOST_CHANNEL = 999
+_ALL = "all"  # split of recordings that have no labels, where the csv has no splits
 _VALUE_STRATA = 4  # recordings with real-valued labels are shared out by quartile
 
 # Columns of the segment table that the csv may lack, with the option that names each.
@@ -59,7 +60,7 @@ def load(data_dir: Path, options: GenericOptions, modalities: str = "both") -> C
     # A folder of audio that the user named elsewhere is the data folder as far as paths go.
     root = data_dir if audio_dir.resolve().is_relative_to(data_dir.resolve()) else audio_dir
     optional = dict(_OPTIONAL)
-    required = list(options.labels)
+    required: list[str] = []
     for modality in ("audio", "text"):
         optional[modality] = f"{modality}_column"
         if modalities in ("both", modality):
@@ -67,6 +68,12 @@ def load(data_dir: Path, options: GenericOptions, modalities: str = "both") -> C
     required += [getattr(options, field) for field in optional.values() if options.is_renamed(field)]
     required += [*options.split_by_columns, *options.kept]
     csv = read_csv(path, list(dict.fromkeys(required)))
+    absent = [column for column in options.labels if column not in csv.rows]
+    if absent:
+        raise CorpusError(
+            f"{path} row 1: column {', '.join(absent)} missing; it has {', '.join(filter(None, csv.rows))}; name the"
+            f" columns of labels with --label-columns, none where there are no labels"
+        )
     columns = {
         name: getattr(options, field) for name, field in optional.items() if getattr(options, field) in csv.rows
     }
@@ -94,6 +101,9 @@ def load(data_dir: Path, options: GenericOptions, modalities: str = "both") -> C
         notes.append(f"{path.name} has no column {options.recording_column}: each audio file is a recording")
     tasks, labels = _tasks_and_labels(rows, csv.rows, path, options)
     rows = rows.assign(**labels)
+    lacking = [column for column in options.labels if not any(csv.rows[column])]
+    if lacking:
+        notes.append(f"{path.name} has no labels in column {', '.join(lacking)}, so there is no such task")
     for task in tasks:
         unlabelled = int(rows[task.column].isna().sum() if task.is_value else (rows[task.column] == NO_LABEL).sum())
         if unlabelled:
@@ -105,6 +115,11 @@ def load(data_dir: Path, options: GenericOptions, modalities: str = "both") -> C
                 f"{path} row 1: has a column {options.split_column}, so there is nothing for --split-by to split;"
                 " leave that out, or rename the column"
             )
+    elif not tasks:
+        rows["split"] = _ALL
+        notes.append(
+            f"{path.name} has no labels and no column {options.split_column}: all recordings are of one split, {_ALL}"
+        )
     else:
         splits, how = _splits(rows, csv.rows, tasks[0], root, path, options)
         rows["split"] = [splits[recording] for recording in rows["recording_id"]]
@@ -212,6 +227,8 @@ def _tasks_and_labels(
     """A task for each label column, and the columns of the segment table that hold their labels."""
     tasks, labels = [], {}
     for column in options.labels:
+        if not any(csv[column]):
+            continue  # recordings that are yet to be labelled
         texts = rows[["origin", "recording_id"]].assign(label=csv[column].tolist())
         if options.label_kind == "value":
             values = numbers(texts, "label", column)
@@ -222,7 +239,10 @@ def _tasks_and_labels(
             classes = tuple(sorted_classes([text for text in given if text]))
             home = {name: index for index, name in enumerate(classes)}
             values = np.array([home.get(text, NO_LABEL) for text in given])
-        check_several_classes(path, f"column {column}", [label for label in given if label != ""])
+        try:
+            check_several_classes(path, f"column {column}", [label for label in given if label != ""])
+        except CorpusError as error:
+            raise CorpusError(f"{error}; leave it out with --label-columns, none for no labels at all") from None
         if options.label_level == "recording":
             check_same_within_recording(
                 rows, given, column, "; if each segment has its own label, set --label-level segment"

@@ -326,6 +326,18 @@ class TestRefusals:
         with pytest.raises(RunError, match="60 and 59; only one has r59"):
             compare([run_of("full", LABELS, LABELS), run_of("other", LABELS[:59], LABELS[:59])])
 
+    def test_a_store_that_grew_between_is_no_other_as_long_as_what_was_scored_is_the_same(self):
+        read = {"segments": "s", "values": {"hubert": "h", "roberta": "r"}}
+        first = dataclasses.replace(run_of("full", LABELS, LABELS), **read)
+        text_only = self.other(fingerprint="beef", **(read | {"values": {"roberta": "r", "wavlm": "w"}}))
+        assert len(compare([first, text_only]).rows) == 2
+        for other, says in (
+            ({"values": {"hubert": "H"}}, "different values of the same feature for the same segments of test"),
+            ({"segments": "S"}, "recordings of test with other segments"),
+        ):
+            with pytest.raises(RunError, match=says):
+                compare([first, self.other(fingerprint="beef", **(read | other))])
+
     def test_several_stores_can_be_allowed(self):
         runs = [run_of("full", LABELS, LABELS), self.other(fingerprint="beef", store="cache/quiet.zarr")]
         row = compare(runs, same_store=False).rows[1]

@@ -17,6 +17,8 @@ def values_run():
         *("full", 1, "run", "val", [VALUE], labels, outputs, *ids, "store", "f00d", "msmt train", 2, "MMML"),
         chance={"sentiment": -0.25, "gone": 1},
         speakers=["anna", "", "安"],
+        segments="all",
+        values={"spec": "values"},
     )
 
 

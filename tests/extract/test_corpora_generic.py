@@ -236,8 +236,33 @@ def test_segments_without_a_label_are_kept_and_counted(tmp_path):
     assert "1 of 6 segments have no label of task label" in corpus.notes
 
 
-def test_labels_that_are_all_empty_are_refused(tmp_path):
-    refuse(written(tmp_path, clips(4, label="")), GenericOptions(), "column label is empty in all rows")
+@pytest.mark.parametrize(
+    ("rows", "options", "said"),
+    [
+        (clips(4, label=""), GenericOptions(), "segments.csv has no labels in column label, so there is no such task"),
+        (clips(4), GenericOptions(label_columns="none"), "no labels and no column split: all recordings are of one"),
+    ],
+)
+def test_recordings_that_are_yet_to_be_labelled_have_no_task_and_one_split(tmp_path, rows, options, said):
+    corpus = load(written(tmp_path, rows), options)
+    assert corpus.tasks == () and set(corpus.table["split"]) == {"all"}
+    assert not [column for column in corpus.table if column.startswith("label")]
+    assert any(said in note for note in corpus.notes)
+
+
+def test_splits_that_are_given_hold_without_labels_too(tmp_path):
+    rows = [row | {"split": split} for row, split in zip(clips(4), ("a", "a", "b", "b"), strict=True)]
+    assert load(written(tmp_path, rows), GenericOptions(label_columns="none")).table["split"].tolist() == list("aabb")
+
+
+def test_one_column_of_labels_may_be_empty_beside_others(tmp_path):
+    corpus = load(written(tmp_path, clips(10, mood="")), GenericOptions(label_columns="label,mood"))
+    assert [task.name for task in corpus.tasks] == ["label"]
+
+
+def test_a_csv_without_the_column_of_labels_says_how_to_do_without(tmp_path):
+    rows = [{"audio": "1.wav", "text": "x"}]
+    refuse(written(tmp_path, rows), GenericOptions(), "column label missing; it has audio, text; .*none where there are")
 
 
 def test_a_split_must_not_be_empty_where_there_is_a_column_for_it(tmp_path):

@@ -12,7 +12,7 @@ import pandas as pd
 from msmt.errors import StoreError
 from msmt.features.segments import segment_table
 from msmt.features.spec import FeatureSpec
-from msmt.features.store import RowStates
+from msmt.features.store import RowStates, checksum_of
 from msmt.features.tasks import Task, merged
 from msmt.train.config import ModelConfig, TrainConfig
 
@@ -60,6 +60,12 @@ class MemoryStore:
     def lengths(self, name: str) -> np.ndarray:
         return np.array([-1 if row is None else len(row) for row in self.features[name]], dtype=np.int32)
 
+    def states(self, name: str) -> RowStates:
+        """Each row was made from audio or text of its own."""
+        checksums = [0 if row is None else checksum_of(row) for row in self.features[name]]
+        own = np.arange(1, len(checksums) + 1, dtype=np.uint64)
+        return RowStates(self.lengths(name), np.array(checksums, np.uint64), own)
+
     def read(self, name: str, row: int) -> np.ndarray:
         self.seen.append(row)
         if self.features[name][row] is None:
@@ -68,11 +74,6 @@ class MemoryStore:
 
     def reader(self, name: str, mapped: bool = False) -> MemoryReader:
         return MemoryReader(self, name)
-
-    def states(self, name: str) -> RowStates:
-        """Rows that were made from audio of their own, each."""
-        rows = len(self.segments)
-        return RowStates(self.lengths(name), np.zeros(rows, np.uint64), np.arange(1, rows + 1, dtype=np.uint64))
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256(self.segments.to_csv().encode())

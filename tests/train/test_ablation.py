@@ -8,10 +8,11 @@ import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from msmt.errors import SettingError, StoreError
-from msmt.features.store import open_store
+from msmt.features.store import block_range, open_store, writer_for
 from msmt.tests.features import made as on_disk
 from msmt.tests.train.made import FAST, SMALL, calls, quiet, score
 from msmt.tests.train.test_loop import Interrupting, same_weights
@@ -251,6 +252,36 @@ class TestRuns:
         path.rename(tmp_path / "old.zarr"), (tmp_path / "new.zarr").rename(path)
         (second,) = go(plan_of(path, {"full": {}}), tmp_path)
         assert second.run != first.run
+
+    def test_a_store_may_grow_under_a_finished_plan(self, tmp_path):
+        path, splits = tmp_path / "s.zarr", ["train"] * 42 + ["val"] * 12 + ["test"] * 16
+        made = on_disk.make_store(path, split=splits)
+        plan = plan_of(path, views="original")
+        before = go(plan, tmp_path)
+        table = on_disk.table(split=splits)
+        noisy = pd.concat([table, table[table["split"] == "train"].assign(view="noise")], ignore_index=True)
+        noisy = pd.concat([noisy, table.iloc[60:62].assign(segment_id=["x", "y"], split="later")], ignore_index=True)
+        with writer_for(path) as writer:
+            recipe = {"noise": {"kind": "noise", "seed": 0}}
+            specs = {"hubert": dataclasses.replace(on_disk.SPECS["hubert"], views=recipe)}
+            specs |= {"roberta": on_disk.SPECS["roberta"], "wavlm": on_disk.spec(weights="wavlm")}
+            lengths = {name: np.full(len(noisy), 5) for name in specs}
+            writer.prepare("marketcalls", on_disk.TASKS, noisy, specs, lengths)
+            for name in specs:
+                source = made.get(name, made["hubert"])
+                for block in range(-(-len(noisy) // 32)):
+                    rows = block_range(block, len(noisy))
+                    writer.commit(name, block, {row: source[row % 42 if row >= 70 else row] for row in rows})
+            writer.finish()
+        said = []
+        again = go(plan, tmp_path, say=said.append)
+        assert [each.run for each in again] == [each.run for each in before]
+        assert said == [f"{each.run.settings.train.name}: finished before, {each.run.path}" for each in before]
+        more = go(dataclasses.replace(plan, seeds=(0, 1)), tmp_path)  # which of two audio features is settled
+        assert all(each.is_done for each in more) and more[-1].run.settings.features == {"text": "roberta"}
+        assert more[-3].run.settings.features["audio"] == "hubert"
+        with pytest.raises(SettingError, match="several audio features"):
+            go(plan, tmp_path / "anew")
 
     def test_what_a_store_cannot_serve_is_refused_before_anything_is_trained(self, tmp_path, store):
         with pytest.raises(StoreError, match="has no view noise of split train"):

@@ -80,7 +80,10 @@ def test_a_model_overfits_eight_recordings(tmp_path):
 def test_a_run_leaves_its_files(tmp_path):
     trained = go(calls(), tmp_path)
     names = sorted(path.name.split(".tfevents")[0] for path in trained.run.path.iterdir())
-    assert names == ["best.safetensors", "config.json", "environment.json", "events.out", "last.pt", "metrics.jsonl"]
+    assert names == [
+        *("best.safetensors", "config.json", "environment.json", "events.out", "last.pt", "metrics.jsonl"),
+        *("rows-train.npz", "rows-validation.npz"),
+    ]
     assert trained.status == "finished" and trained.epochs == 3
     assert [line["epoch"] for line in metrics(trained)] == [1, 2, 3]
     assert trained.best["epoch"] == trained.best_epoch
@@ -204,8 +207,10 @@ def test_a_run_does_not_go_on_with_another_store(tmp_path):
     go(calls(), tmp_path, track=Interrupting(2))
     changed = calls()
     changed.features["hubert"][0] = changed.features["hubert"][0] + 1
-    with pytest.raises(RunError, match="is not the store that run .* was trained on .*, or has changed since"):
+    with pytest.raises(RunError, match=r"since it began has changed: hubert features of 1 segment of train"):
         go(changed, tmp_path, resume="latest")
+    with pytest.raises(RunError, match="is not the store that run .* was trained on .*, or has changed since"):
+        go(calls(seed=1), tmp_path, resume="latest")
 
 
 def test_a_run_does_not_go_on_with_other_settings(tmp_path):

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 import torch
 from msmt.errors import RunError, StoreError
-from msmt.tests.train.made import MODEL, TASKS, TRAIN, calls, quiet, score, segment_store
+from msmt.features.segments import segment_table
+from msmt.features.tasks import Task
+from msmt.tests.train.made import MODEL, TASKS, TRAIN, MemoryStore, calls, quiet, score, segment_store
+from msmt.tests.train.test_dependence import grown
 from msmt.train.loop import train
 from msmt.train.predict import predict
 
@@ -87,11 +90,111 @@ def test_an_unknown_split_is_an_error_that_names_the_splits(run):
         predict(run.path, calls(), "tset")
 
 
-def test_a_store_that_has_changed_is_refused(run):
+def test_a_store_may_grow_under_a_run(run):
+    before, after = predict(run.path, calls(), "test"), predict(run.path, grown(), "test")
+    assert after.recording_ids == before.recording_ids and after.notes == ()
+    for task in TASKS:
+        np.testing.assert_array_equal(after.outputs[task.name], before.outputs[task.name])
+        np.testing.assert_array_equal(after.labels[task.name], before.labels[task.name])
+
+
+def test_what_has_changed_of_the_training_data_is_said_and_the_run_is_scored(run):
     changed = calls()
     changed.segments.loc[0, "label_five"] = 3
-    with pytest.raises(RunError, match="has changed since: train again with msmt train"):
+    changed.features["hubert"][20] = changed.features["hubert"][20] * 2
+    assert predict(run.path, changed, "test").notes == (
+        f"since run {run.name} was trained has changed: labels of task five of 1 recording of train (the first: call-0)"
+        "; hubert features of 1 segment of train (the first: s20)",
+    )
+    changed.segments.loc[changed.segments["split"] == "train", "split"] = "removed"
+    assert "no segments in split train" in predict(run.path, changed, "test").notes[0]
+
+
+def test_another_store_or_features_made_in_another_way_are_refused(run):
+    with pytest.raises(RunError, match="is not the store that run .* with msmt predict"):
+        predict(run.path, calls(seed=1), "test")
+    changed = calls()
+    changed.specs["hubert"] = dataclasses.replace(changed.specs["hubert"], sample_rate=16000, layer=7)
+    with pytest.raises(StoreError, match="its hubert has layer 7, not -1 and sample_rate 16000, not None; extract"):
         predict(run.path, changed, "test")
+
+
+def test_tasks_that_mean_other_things_are_refused(run):
+    changed = calls()
+    changed.tasks = (Task("five", tuple("ABCDX")), *changed.tasks[1:])
+    with pytest.raises(RunError, match="task five has A, B, C, D, X, not A, B, C, D, E as run"):
+        predict(run.path, changed, "test")
+    changed.tasks = changed.tasks[1:]
+    with pytest.raises(RunError, match="task five is not there"):
+        predict(run.path, changed, "test")
+
+
+class TestOtherStores:
+    """A run of ``five`` and its coarser tasks, applied to recordings that it was not trained beside."""
+
+    def other(self, tasks=(), **labels):
+        """The test recordings of ``calls`` in a store of their own."""
+        store = calls()
+        rows = np.flatnonzero(store.segments["split"] == "test")
+        table = store.segments.iloc[rows].assign(segment_id=[f"n{row}" for row in rows], split="new", **labels)
+        features = {name: [each[row] for row in rows] for name, each in store.features.items()}
+        return MemoryStore(segment_table(table.reset_index(drop=True), tasks), tasks, dict(store.specs), features)
+
+    @pytest.mark.parametrize("split", ["new", ""])
+    def test_recordings_without_labels_get_the_answers_of_those_with(self, run, split):
+        known, prediction = predict(run.path, calls(), "test"), predict(run.path, self.other(), split, any_store=True)
+        assert prediction.recording_ids == known.recording_ids and prediction.splits == ("new",)
+        assert not prediction.is_own_store and prediction.notes == ()
+        for task in TASKS:
+            np.testing.assert_allclose(prediction.outputs[task.name], known.outputs[task.name], atol=1e-6)
+            assert (prediction.labels[task.name] == -1).all()
+
+    def test_segments_and_values_too(self, segment_run):
+        store = segment_store()
+        store.tasks = ()
+        prediction = predict(segment_run.path, store, "", any_store=True)
+        assert len(prediction.segment_ids) == len(store.segments) and prediction.splits == ("train", "val", "test")
+        assert np.isnan(prediction.labels["strength"]).all() and (prediction.labels["emotion"] == -1).all()
+        assert "of 25 segments have the very features of segments that run" in prediction.notes[0]
+
+    def test_labels_are_matched_by_the_names_of_classes(self, run):
+        tasks = (Task("five", tuple("CBA")),)
+        numbers = np.where(np.arange(len(self.other().segments)) < 3, 0, -1)
+        labels = predict(run.path, self.other(tasks, label_five=numbers), "new", any_store=True).labels["five"]
+        assert set(labels.tolist()) <= {2, -1} and 2 in labels
+
+    def test_a_task_of_another_name_is_known_by_its_classes(self, run):
+        tasks = (Task("intent", tuple("ED")),)
+        labels = predict(run.path, self.other(tasks, label_intent=1), "new", any_store=True).labels
+        assert labels["five"].tolist() == [3] * 4 and labels["two"].tolist() == [-1] * 4
+
+    def test_classes_that_the_run_was_never_shown_are_wrong(self, run):
+        tasks = (Task("five", tuple("AF")),)
+        prediction = predict(run.path, self.other(tasks, label_five=1), "new", any_store=True)
+        (five,) = [task for task in prediction.tasks if task.name == "five"]
+        assert five.classes == tuple("ABCDEF") and prediction.labels["five"].tolist() == [5] * 4
+        assert prediction.outputs["five"].shape == (4, 6) and not prediction.outputs["five"][:, 5].any()
+        assert prediction.notes == (
+            "task five: 4 recordings are of classes that the run was never shown (F), which cannot be right",
+        )
+
+    def test_features_may_be_called_otherwise_but_not_be_made_otherwise(self, run):
+        store = self.other()
+        store.specs = {"words": store.specs["roberta"], "sounds": store.specs["hubert"]}
+        store.features = {"words": store.features["roberta"], "sounds": store.features["hubert"]}
+        known = predict(run.path, calls(), "test").outputs["five"]
+        np.testing.assert_allclose(predict(run.path, store, "", any_store=True).outputs["five"], known, atol=1e-6)
+        store.specs["sounds"] = dataclasses.replace(store.specs["sounds"], weights="other")
+        with pytest.raises(StoreError, match="feature that was made as hubert was: its sounds has weights other"):
+            predict(run.path, store, "", any_store=True)
+        del store.specs["sounds"]
+        with pytest.raises(StoreError, match="made as hubert was: it holds words"):
+            predict(run.path, store, "", any_store=True)
+
+    def test_a_store_without_tasks_cannot_be_learnt_from(self, tmp_path):
+        with pytest.raises(StoreError, match="has no tasks, for its corpus has no labels"):
+            train(self.other(), MODEL, TRAIN, tmp_path, score, say=quiet)
+        assert not list(tmp_path.iterdir())
 
 
 def test_missing_features_are_refused_or_left_out(tmp_path):

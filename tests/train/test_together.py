@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 import torch
 from msmt.errors import RunError, SettingError
@@ -130,7 +131,8 @@ def test_a_run_can_be_ended_from_outside_after_any_epoch(tmp_path):
 def test_only_runs_that_see_the_same_batches_share_a_pass():
     store = calls()
     other = calls()
-    other.features["hubert"][0] = None
+    shorter = 3 + int(np.argmin(other.lengths("hubert")[3:6]))  # of call-2, whose longest segment another one is
+    other.features["hubert"][shorter] = None
     jobs = [
         *jobs_of(store, ("full", "text")),
         *jobs_of(store, ("full",), seed=1),
