@@ -509,8 +509,7 @@ def _markdown_rerun(row: Row) -> str:
 
 def _rerun_lines(row: Row) -> list[str]:
     """As plain text; a line's end would end a comment."""
-    lines = [f"{row.variant}: {_about(row, str)}", *(f"  {command}" for command in row.commands)]
-    return [" ".join(line.splitlines()) for line in lines]
+    return [as_line(f"{row.variant}: {_about(row, str)}"), *(f"  {as_line(command)}" for command in row.commands)]
 
 
 def _about(row: Row, escape: Callable[[str], str]) -> str:

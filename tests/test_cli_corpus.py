@@ -66,10 +66,10 @@ def test_no_name_of_a_corpus_reaches_the_terminal_or_a_spreadsheet_as_a_command(
     rows = clips(speaker=f"=amy{HOSTILE}")
     for i, row in enumerate(rows):
         row |= {"label": f"={row['label']}{HOSTILE}\nx", "recording": f"@r{i}{HOSTILE}", "text": f"hello{HOSTILE}"}
-        row |= {"split": row["split"] + (HOSTILE if row["split"] == "test" else "")}
+        row |= {"split": row["split"] + ("=1+1" if row["split"] == "test" else "")}
     write(here, rows)
     (here / "data/generic/audio/0.wav").write_bytes(b"no audio")
-    test = f"test{HOSTILE}"
+    test = "test=1+1"
     assert run(monkeypatch, *EXTRACT, "--plan", "--max-failures", "2") == 0
     assert run(monkeypatch, *EXTRACT, "--max-failures", "2") == 1
     assert run(monkeypatch, "info", "cache/generic.zarr") == 0
@@ -105,7 +105,7 @@ def test_what_was_read_is_shown_unless_nothing_is_to_be_said(here, monkeypatch, 
         assert "warning: classes 'angri' (1 segment) and 'angry' (6 segments) of label differ by one letter" in shown
         assert "train and test share 1 speaker: amy" in shown
     assert run(monkeypatch, *EXTRACT, "--plan", "-q") == 0
-    assert capsys.readouterr().out.startswith("cache/generic.zarr: 12 segments")
+    assert "cache/generic.zarr: 12 segments" in capsys.readouterr().out
     assert run(monkeypatch, "info", "cache/generic.zarr") == 0
     shown = capsys.readouterr().out
     assert "train: 6 segments of 6 recordings, 1 speaker\n" in shown and "warning: classes 'angri'" in shown

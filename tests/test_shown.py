@@ -57,14 +57,14 @@ class TestTables:
 
     def reports(self):
         labels = {self.task.name: LABELS}
-        return evaluate([self.task], labels, {self.task.name: np.eye(2)[LABELS]}, resamples=100)
+        return evaluate([self.task], labels, {self.task.name: np.eye(2)[LABELS]})
 
     def compared(self):
         runs = [
             run_of(f"+{name}{HOSTILE}", answer, LABELS, tasks=(self.task,), split=f"t{HOSTILE}")
             for name, answer in (("a", LABELS), ("b", 1 - LABELS))
         ]
-        return compare(runs, resamples=200), disagreements(runs)
+        return compare(runs), disagreements(runs)
 
     def test_of_scores(self):
         shown = score_table(f"test{HOSTILE}", self.reports())
