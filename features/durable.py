@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from ..errors import LockedError, StoreError
 
@@ -120,12 +121,22 @@ def _check_lock(path: Path, descriptor: int) -> None:
         raise StoreError(f"{path}: is no lock of msmt but another's file; remove it")
 
 
+def open_regular(path: Path, follow: bool = False) -> BinaryIO:
+    """A file to read from. OSError for what is none, such as a pipe, which would have the reader wait, or a link.
+
+    With ``follow`` the last part of the path may be a link, as a store's own place may be.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
+    file = open(descriptor, "rb")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "is no regular file", str(path))
+    return file
+
+
 def read_regular(path: Path) -> bytes:
-    """The bytes of a file. OSError for what is none, such as a link or a pipe, which would have the reader wait."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "is no regular file", str(path))
+    """The bytes of a file, by ``open_regular``."""
+    with open_regular(path) as file:
         return file.read()
 
 

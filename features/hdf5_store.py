@@ -266,6 +266,9 @@ class Hdf5Store(FeatureStore):
         for path in self._files():
             if path.suffix != ".h5" and path != self.path:
                 continue  # what a kill left aside
+            if path != self.path and (path.is_symlink() or not path.is_file()):
+                yield Damage("", -1, f"{path.name}: is a link or no regular file, which a store has none of")
+                continue
             seal, are_both_whole = seal_of(path)
             if seal is None:
                 is_finished = path.name == "base.h5" or path == self.path and not self.in_progress

@@ -19,7 +19,7 @@ from pathlib import Path
 import xxhash
 
 from ..errors import DamageError
-from .durable import sync_file
+from .durable import open_regular, sync_file
 from .head import TO_MEND
 
 SEAL_BYTES = 512
@@ -70,7 +70,7 @@ class Seal:
 
 def seal_of(path: Path) -> tuple[Seal | None, bool]:
     """The seal of a file, and whether both copies of it are whole; None where neither is."""
-    with open(path, "rb") as file:
+    with open_regular(path, follow=True) as file:
         first = Seal.from_bytes(file.read(SEAL_BYTES))
         end = file.seek(0, os.SEEK_END)
         file.seek(max(0, end - SEAL_BYTES))
@@ -80,7 +80,7 @@ def seal_of(path: Path) -> tuple[Seal | None, bool]:
 
 def manifest_in(path: Path, seal: Seal) -> bytes:
     """The bytes of the manifest. Raises DamageError where they are not those that were sealed."""
-    with open(path, "rb") as file:
+    with open_regular(path, follow=True) as file:
         there = file.seek(0, os.SEEK_END)
         if not SEAL_BYTES <= seal.start <= seal.stop <= there:
             raise DamageError(f"{path}: is cut off; {TO_MEND}")

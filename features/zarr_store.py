@@ -422,6 +422,9 @@ class ZarrWriter(StoreWriter):
     def _make_room(self, path: Path) -> None:
         """A file can be put at ``path``, whatever was in its place."""
         refuse_links(self.path, path.parent)
+        for parent in path.parents:
+            if parent != self.path and parent.exists() and not parent.is_dir():
+                parent.unlink()
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
