@@ -236,6 +236,8 @@ def verify(console: Console, store: Path, repair: bool) -> None:
     damages += copying.verify(opened, console.track()) if opened else []
     for damage in damages:
         echo(damage_line(store, opened, damage))
+    if opened and not opened.is_finished:
+        console.say(f"{store}: is not finished; what its rows were made from is sealed when msmt extract ends")
     if not damages:
         console.say(f"{store}: every checksum matches")
         return

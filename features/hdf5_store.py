@@ -263,6 +263,9 @@ class Hdf5Store(FeatureStore):
     def _damage_of_files(self) -> Iterator[Damage]:
         if self._believes_copies:
             return  # named already
+        if self.in_progress and parts_folder(self.path).is_symlink():
+            yield Damage("", -1, f"{parts_folder(self.path)} is a link, which a store has none of")
+            return
         for path in self._files():
             if path.suffix != ".h5" and path != self.path:
                 continue  # what a kill left aside
@@ -388,7 +391,7 @@ class Hdf5Writer(StoreWriter):
         if feature not in store._states:
             store._states[feature] = store._raw_states(feature)
         if rows >= set(members) and block in (store.parts[feature] or ()):
-            part_path(self.path, feature, block).unlink(missing_ok=True)
+            _remove(part_path(self.path, feature, block))
             store.forget_part(feature, block)
             for name, (_, absent) in STATES.items():
                 getattr(store._states[feature], name)[members.start : members.stop] = absent
@@ -456,7 +459,7 @@ class Hdf5Writer(StoreWriter):
             parts[name] = old | wanted.get(name, set())
             for block in sorted(wanted.get(name, set())):
                 if not is_kept:
-                    part_path(self.path, name, block).unlink(missing_ok=True)
+                    _remove(part_path(self.path, name, block))
                     continue
                 states = store.states(name)
                 content = {
@@ -555,6 +558,14 @@ def parts_folder(store: Path) -> Path:
 def part_path(store: Path, feature: str, block: int) -> Path:
     """The file of one row block of an unfinished store."""
     return parts_folder(store) / f"{feature}-{block:06d}.h5"
+
+
+def _remove(path: Path) -> None:
+    """A file, or whatever is in its place; nothing where there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _says(path: Path) -> str:

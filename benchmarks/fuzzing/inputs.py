@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import datetime
 import importlib
 import io
 import json
+import math
 import os
 import random
 import re
@@ -642,6 +644,13 @@ def _option_differences(ending: Ending, content: dict | None, command: str) -> s
     return ""
 
 
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
 def _value_difference(name: str, wanted, got, field: dataclasses.Field) -> str:
     if wanted is None and got == field.default:
         return ""  # blank may mean the default
@@ -651,6 +660,10 @@ def _value_difference(name: str, wanted, got, field: dataclasses.Field) -> str:
         return ""
     if type(wanted) is int and type(got) is str and str(wanted) == got:
         return ""
+    if isinstance(wanted, datetime.date) and type(got) is str:
+        return ""  # in YAML 1.2 a date is text, taken as it is written
+    if isinstance(wanted, str) and type(got) is float and _is_number(wanted) and float(wanted) == got:
+        return ""  # a number in quotes is still that number
     if isinstance(wanted, str) and type(got) is float and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", wanted):
         return (
             "" if float(wanted) == got else f"a number: {name} {wanted!r} became {got!r}"
