@@ -250,6 +250,7 @@ def verify(console: Console, store: Path, repair: bool) -> None:
 def damage_line(path: Path, store, damage) -> str:
     """Where the damage is and what it is, with the segment where it is known."""
     from .errors import StoreError
+    from .features.head import without_remedy
 
     place = damage.feature
     if damage.row >= 0:
@@ -258,7 +259,7 @@ def damage_line(path: Path, store, damage) -> str:
         except (StoreError, IndexError):
             segment = ""
         place = f"{damage.feature} row {damage.row}{segment}"
-    reason = damage.reason.split("; run msmt")[0].removeprefix(f"{path}: ")
+    reason = without_remedy(damage.reason).removeprefix(f"{path}: ")
     return f"{path}: {place + ': ' if place else ''}{reason}"
 
 

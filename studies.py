@@ -433,9 +433,7 @@ def _ablate(
             command += f" && msmt eval --run {shlex.quote(outcome.variant.settings_for(outcome.seed).name)}"
             command += f" --split {shlex.quote(split)}"
             name, shown = outcome.variant.name, outcome.variant.paper
-            answers.append(
-                dataclasses.replace(answer, variant=name, command=command, paper=shown, times_scored=times)
-            )
+            answers.append(dataclasses.replace(answer, variant=name, command=command, paper=shown, times_scored=times))
 
     outcomes = ablation.run_plan(plan, out, metrics.score, together, track, say, after_each=score_it)
     if any(outcome.status in (INTERRUPTED, ablation.NOT_BEGUN) for outcome in outcomes):

@@ -295,9 +295,7 @@ def _judge(
             if len(runs) == len(having[reference]) == 1 and not task.is_value:
                 test = mcnemar(having[reference][0], runs[0], task)
         constant = [constant_answer(task, truth, predicted) for predicted in answers[variant]]
-        cells[variant] = Cell(
-            measured, difference, test, tuple(answer for answer in constant if answer is not None)
-        )
+        cells[variant] = Cell(measured, difference, test, tuple(answer for answer in constant if answer is not None))
     return _corrected(cells)
 
 

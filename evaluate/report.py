@@ -187,7 +187,12 @@ def _class_table(reports: Sequence[TaskReport], paper: Sequence[PaperRow]) -> st
         rows.append(row)
         if report.chance:
             figures = report.chance.figures
-            row = [f"  {chance_name([report.task])} ({as_line(report.chance.answer)})", "", percent(figures["accuracy"]), ""]
+            row = [
+                f"  {chance_name([report.task])} ({as_line(report.chance.answer)})",
+                "",
+                percent(figures["accuracy"]),
+                "",
+            ]
             rows.append([*row, *(percent(figures[name]) for name in names), *[""] * len(paper)])
     return aligned(rows)
 

@@ -98,7 +98,9 @@ class ExtractConfig:
         if self.agent_channel not in (-1, 0, 1):
             raise SettingError(f"agent channel must be 0 or 1, or -1 if it is unknown, but is {self.agent_channel}")
         if not re.fullmatch(r"mean|agent|customer|\d{1,3}", self.channel):
-            raise SettingError(f"channel must be mean, agent, customer or a number from 0, but is {shown(self.channel)}")
+            raise SettingError(
+                f"channel must be mean, agent, customer or a number from 0, but is {shown(self.channel)}"
+            )
         if self.channel in ("agent", "customer") and self.agent_channel < 0:
             raise SettingError(f"channel {self.channel} needs --agent-channel, which says who is on which channel")
         for name in (self.audio_feature, self.text_feature):

@@ -31,7 +31,7 @@ import pandas as pd
 from ..errors import DamageError, StoreError
 from . import hdf5_tree
 from .durable import ASIDE, explained, put_in_place, refuse_links, sync_file, sync_folder, write_whole
-from .head import TO_MEND, UNREADABLE, FeatureHead, StoreHead, check_name, reason_of
+from .head import TO_MEND, UNREADABLE, FeatureHead, StoreHead, check_name, reason_of, without_remedy
 from .manifest import FORMAT, FORMAT_VERSION, Manifest
 from .sealed import SEAL_BYTES, manifest_in, seal_of, sealed, tree_is_whole, write_seal
 from .segments import segment_table, table_digest
@@ -321,7 +321,7 @@ class Hdf5Writer(StoreWriter):
             store._plain_table(store.head.tasks)
             return []
         except DamageError as error:
-            notes = [f"{_without_remedy(error)}: it is written anew from what plain HDF5 reads"]
+            notes = [f"{without_remedy(error)}: it is written anew from what plain HDF5 reads"]
         store.believe_copies()
         with explained_read(self.path):
             seal, _ = seal_of(self.path)
@@ -333,7 +333,7 @@ class Hdf5Writer(StoreWriter):
             head = store.head
         except StoreError as error:
             raise DamageError(
-                f"{self.path}: neither what msmt says of it nor what HDF5 reads is whole ({_without_remedy(error)});"
+                f"{self.path}: neither what msmt says of it nor what HDF5 reads is whole ({without_remedy(error)});"
                 " delete it and run msmt extract"
             ) from error
         try:
@@ -341,7 +341,7 @@ class Hdf5Writer(StoreWriter):
         except DamageError as error:
             if anew is None:
                 raise
-            notes = [f"{_without_remedy(error)}: it is written anew from the corpus"]
+            notes = [f"{without_remedy(error)}: it is written anew from the corpus"]
             head, table = replace(head, tasks=anew.tasks), segment_table(anew.table, anew.tasks)
         self._tell_anew(store, head, table, end)
         return notes
@@ -598,10 +598,6 @@ def _of_rows(states: RowStates, rows: int) -> RowStates:
         there = getattr(states, name)[:rows]
         values[: len(there)] = there
     return RowStates(**arrays)
-
-
-def _without_remedy(error: DamageError) -> str:
-    return str(error).split("; run msmt")[0]
 
 
 def _check_space(path: Path, needed: int) -> None:

@@ -17,7 +17,8 @@ from .tasks import Task
 
 TO_MEND = "run msmt verify --repair, then msmt extract"  # the remedy of whatever is damaged
 RESERVED = ("segments", "manifest")  # names in a store that no feature may have
-_NAME = re.compile(r"[\w-]{1,200}")  # of features and columns: no dot and no slash, so that no name leads out of a store
+# Of features and columns: no dot and no slash, so that no name leads out of a store.
+_NAME = re.compile(r"[\w-]{1,200}")
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,11 @@ UNREADABLE = (
     RuntimeError,  # of HDF5, and of Python for what is nested too deeply
     MemoryError,
 )
+
+
+def without_remedy(error: object) -> str:
+    """What an error says before it says what to do, for those who do it."""
+    return str(error).split("; run msmt")[0]
 
 
 def reason_of(error: BaseException) -> str:

@@ -35,8 +35,17 @@ import pandas as pd
 import xxhash
 
 from ..errors import DamageError, LockedError, StoreError
-from .durable import ASIDE, put_in_place, read_regular, refuse_links, sync_tree, write_all_whole, write_whole, writer_lock
-from .head import TO_MEND, UNREADABLE, FeatureHead, StoreHead, check_name, reason_of
+from .durable import (
+    ASIDE,
+    put_in_place,
+    read_regular,
+    refuse_links,
+    sync_tree,
+    write_all_whole,
+    write_whole,
+    writer_lock,
+)
+from .head import TO_MEND, UNREADABLE, FeatureHead, StoreHead, check_name, reason_of, without_remedy
 from .manifest import FORMAT, FORMAT_VERSION, Manifest
 from .segments import segment_table, table_digest
 from .store import (
@@ -337,7 +346,8 @@ class ZarrWriter(StoreWriter):
             store.states(name)  # raises where they are not what a store can hold
         blocks = range(-(-len(store.segments) // BLOCK_ROWS))
         states = {
-            name: [_digest_of_states(_state_chunks(self.path / name, block)) for block in blocks] for name in store.specs
+            name: [_digest_of_states(_state_chunks(self.path / name, block)) for block in blocks]
+            for name in store.specs
         }
         _write_manifest(self.path, replace(store.manifest, rows={**store.manifest.rows, "states": states}))
         self.store._manifest = None
@@ -355,7 +365,7 @@ class ZarrWriter(StoreWriter):
             manifest = store.manifest
         except DamageError as error:
             manifest = None
-            notes.append(f"{_without_remedy(error)}: it is written anew from what plain zarr reads")
+            notes.append(f"{without_remedy(error)}: it is written anew from what plain zarr reads")
         if manifest is None:
             store.believe_copies()
             head, table = self._from_copies(store, anew, notes)
@@ -375,14 +385,14 @@ class ZarrWriter(StoreWriter):
             head = store.head
         except DamageError as error:
             raise DamageError(
-                f"{_without_remedy(error)}; the store says nowhere else what it holds: delete it and run msmt extract"
+                f"{without_remedy(error)}; the store says nowhere else what it holds: delete it and run msmt extract"
             ) from error
         try:
             return head, store._plain_table(head.tasks)
         except DamageError as error:
             if anew is None:
-                raise DamageError(f"{_without_remedy(error)}; run msmt extract, which writes it anew") from error
-            notes.append(f"{_without_remedy(error)}: it is written anew from the corpus")
+                raise DamageError(f"{without_remedy(error)}; run msmt extract, which writes it anew") from error
+            notes.append(f"{without_remedy(error)}: it is written anew from the corpus")
             return replace(head, tasks=anew.tasks), segment_table(anew.table, anew.tasks)
 
     def _bring_in_line(self, manifest: Manifest) -> None:
@@ -553,10 +563,6 @@ def _unreadable(path: Path) -> Iterator[None]:
         raise DamageError(f"{path}: cannot be read ({reason_of(error)}); {TO_MEND}") from error
     except Exception as error:  # zarr's own errors share no base
         raise DamageError(f"{path}: cannot be read ({reason_of(error)}); {TO_MEND}") from error
-
-
-def _without_remedy(error: DamageError) -> str:
-    return str(error).split("; run msmt")[0]
 
 
 def _sealed_files(folder: Path, head: StoreHead) -> dict[str, str]:

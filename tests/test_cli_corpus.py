@@ -84,7 +84,12 @@ def test_no_name_of_a_corpus_reaches_the_terminal_or_a_spreadsheet_as_a_command(
     )
     lists = [*here.rglob("*.csv"), *here.rglob("*.md"), *here.rglob("*.tex")]
     lists = [path for path in lists if path.parent.name != "generic"]
-    assert {path.name for path in lists} >= {"generic.zarr.failures.csv", "left-out.csv", "comparison.csv", "comparison.md"}
+    assert {path.name for path in lists} >= {
+        "generic.zarr.failures.csv",
+        "left-out.csv",
+        "comparison.csv",
+        "comparison.md",
+    }
     for path in lists:
         text = path.read_text()
         assert not any(mark in text for mark in HOSTILE if mark not in "[2J31m"), path

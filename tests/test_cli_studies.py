@@ -283,7 +283,6 @@ class TestCompare:
         assert run(monkeypatch, "compare", "other", str(first)) == 2
         assert "store" in capsys.readouterr().err
 
-
     def test_one_run_has_the_same_interval_as_in_an_evaluation(self, here, monkeypatch):
         names = self.names(here)[:2]
         assert run(monkeypatch, "compare", *names, "--runs", "ablations/plan/runs", "--out", "c") == 0

@@ -97,7 +97,9 @@ class Plan:
     def __post_init__(self) -> None:
         count = len(self.variants) * len(self.seeds)
         if count > _MOST_RUNS:
-            raise SettingError(f"{count:,} runs are too many for one ablation: {_MOST_RUNS:,} at most, take fewer seeds")
+            raise SettingError(
+                f"{count:,} runs are too many for one ablation: {_MOST_RUNS:,} at most, take fewer seeds"
+            )
 
     def to_json(self) -> dict:
         """All of it, to keep beside the results."""

@@ -256,7 +256,11 @@ def recordings_of(
     usable = table["view"].isin(views).to_numpy() & (splits != REMOVED)
     rows = np.flatnonzero(usable & (splits == split) if split else usable)
     if not len(rows):
-        where = f"in split {split}: its splits are {_listed(_splits_of(store))}" if split else "of recordings that are still in its corpus"
+        where = (
+            f"in split {split}: its splits are {_listed(_splits_of(store))}"
+            if split
+            else "of recordings that are still in its corpus"
+        )
         raise StoreError(f"{store.path} has no segments {where}")
 
     # Missing features are looked for first in all of the split: one message has to say how much is missing.

@@ -164,9 +164,7 @@ class RowsRead:
         arrays |= {f"values/{modality}": hashes for modality, hashes in self.values.items()}
         written = np.frombuffer(json.dumps(about, ensure_ascii=False).encode(), np.uint8)
         with open(path, "wb") as file:
-            np.savez(
-                file, about=written, segments=self.segments, places=self.places, lengths=self.lengths, **arrays
-            )
+            np.savez(file, about=written, segments=self.segments, places=self.places, lengths=self.lengths, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> RowsRead | None:

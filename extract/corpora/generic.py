@@ -74,9 +74,7 @@ def load(data_dir: Path, options: GenericOptions, modalities: str = "both") -> C
             f"{path} row 1: column {', '.join(absent)} missing; it has {', '.join(filter(None, csv.rows))}; name the"
             f" columns of labels with --label-columns, none where there are no labels"
         )
-    columns = {
-        name: getattr(options, field) for name, field in optional.items() if getattr(options, field) in csv.rows
-    }
+    columns = {name: getattr(options, field) for name, field in optional.items() if getattr(options, field) in csv.rows}
     # The csv's columns under the segment table's names; labels stay apart, as they may be called anything.
     rows = pd.DataFrame(
         {"origin": csv.origins} | {name: csv.rows[column].tolist() for name, column in columns.items()}, dtype=object

@@ -118,9 +118,7 @@ class TestDifferences:
 
     def test_the_same_answers_give_p_one(self):
         predicted = guesses(LABELS, 0.5, 0)
-        cell = (
-            compare([run_of("full", predicted, LABELS), run_of("same", predicted, LABELS)]).rows[1].cells["five"]
-        )
+        cell = compare([run_of("full", predicted, LABELS), run_of("same", predicted, LABELS)]).rows[1].cells["five"]
         difference = cell.difference
         assert (difference.value, difference.low, difference.high, difference.p) == (0, 0, 0, 1)
 

@@ -262,7 +262,9 @@ def test_one_column_of_labels_may_be_empty_beside_others(tmp_path):
 
 def test_a_csv_without_the_column_of_labels_says_how_to_do_without(tmp_path):
     rows = [{"audio": "1.wav", "text": "x"}]
-    refuse(written(tmp_path, rows), GenericOptions(), "column label missing; it has audio, text; .*none where there are")
+    refuse(
+        written(tmp_path, rows), GenericOptions(), "column label missing; it has audio, text; .*none where there are"
+    )
 
 
 def test_a_split_must_not_be_empty_where_there_is_a_column_for_it(tmp_path):
