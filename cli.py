@@ -71,6 +71,14 @@ resample_option = click.option(
 )
 
 
+by_option = click.option(
+    "--by",
+    metavar="COLUMN",
+    default="",
+    help="Also show figures for each value of this column: speaker, split, or one kept by extract --keep-columns.",
+)
+
+
 def threads_option(command):
     """Give a command --threads, which holds before anything is computed."""
 
@@ -351,6 +359,7 @@ def train(console: Console, store: Path | None, runs: Path, preset: str | None, 
     help="Where the network runs. [default: as in training]",
 )
 @resample_option
+@by_option
 @threads_option
 @config_option
 @output_options
@@ -363,6 +372,7 @@ def evaluate(
     store: Path | None,
     device: str | None,
     resample: str,
+    by: str,
 ) -> None:
     """Score a run on a split: RUN, by name or path, or else the latest.
 
@@ -374,7 +384,7 @@ def evaluate(
     from .train.runs import LATEST, resolve
 
     run = resolve(runs, run_argument or run_name or LATEST)
-    scores = score_run(run, store or existing_store(run, runs), split, device, resample, console.track())
+    scores = score_run(run, store or existing_store(run, runs), split, device, resample, console.track(), by)
     if scores.left_out:
         console.say(f"{scores.left_out} segments of {as_line(split)} have no features and were left out")
     for note in scores.notes:
@@ -394,6 +404,7 @@ def evaluate(
     type=click.Choice(train_config.CHOICES["device"]),
     help="Where the network runs. [default: as in training]",
 )
+@by_option
 @threads_option
 @config_option
 @output_options
@@ -405,6 +416,7 @@ def predict(
     split: str,
     out: Path | None,
     device: str | None,
+    by: str,
 ) -> None:
     """Apply a run to other recordings, with labels or without.
 
@@ -415,7 +427,7 @@ def predict(
     from .studies import predict_on
     from .train.runs import resolve
 
-    predicted = predict_on(resolve(runs, run_name), store, split, out, device, console.track())
+    predicted = predict_on(resolve(runs, run_name), store, split, out, device, console.track(), by)
     if predicted.left_out:
         console.say(f"{predicted.left_out} segments have no features and were left out")
     for note in predicted.notes:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .errors import RunError, SettingError, StoreError
-from .evaluate import chance, comparison, comparison_report, metrics, paper, report, scored, units
+from .evaluate import chance, comparison, comparison_report, groups, metrics, paper, report, scored, units
 from .features.durable import explained, write_whole, writer_lock
 from .features.segments import REMOVED
 from .features.sharing import remarks_on, shared_in
@@ -107,13 +107,16 @@ def score_run(
     device: str | None = None,
     resample: str = "recording",
     track: Track = silent,
+    by: str = "",
 ) -> Scores:
     """Score a run's best weights on a split, write what comes of it into its directory, and count that it was scored.
 
-    ``resample`` is what intervals are over: ``recording``, or ``speaker`` with all of his or her recordings.
+    ``resample`` is what intervals are over: ``recording``, or ``speaker`` with all of his or her recordings. ``by``
+    names a column of the segment table whose groups get figures of their own.
     """
     units.check_unit(resample)
     store = open_store(store_path)
+    column = groups.column_named(by, store.segments) if by else ""
     split = split_named(split, store.segments["split"].unique())
     prediction = predict(run.path, store, split, track, device=device)
     speakers = units.speakers_of(store.segments, split, prediction.recording_ids)
@@ -122,6 +125,7 @@ def score_run(
         by_speaker = units.units_by_speaker(speakers, prediction.recording_ids, run.name, split)
     answered_always = _answered_always(run, store)
     reports = _reports(prediction, answered_always, by_speaker, resample)
+    grouped = _grouped(store, column, prediction, reports, answered_always, by_speaker, resample) if column else None
     ended = _how_it_ended(run, store.path)
     about = {
         "run": run.name,
@@ -131,6 +135,8 @@ def score_run(
         "store_fingerprint": store.fingerprint(),
         "times_scored": run.count_scoring(split),
     }
+    if grouped:
+        about["by"] = groups.groups_json(grouped)
     files = report.write_report(
         run.path,
         split,
@@ -142,6 +148,9 @@ def score_run(
         prediction.segment_ids,
         about,
     )
+    if grouped:
+        files.append(run.path / f"{grouped.file_name}-{report.for_a_file(split)}.csv")
+        write_whole(files[-1], [groups.groups_csv(grouped).encode()])
     answers = scored.scored_from(
         variant=run.name,
         seed=run.settings.train.seed,
@@ -164,6 +173,8 @@ def score_run(
     run.save_scored_rows(prediction.rows)
     scored.save(answers, scored_file(run, split))
     table = report.score_table(split, reports, paper.BESIDE if store.dataset == paper.DATASET else ())
+    if grouped and grouped.of_tasks():
+        table += f"\n\n{groups.groups_table(grouped)}"
     if ended.remark:
         table += f"\n\n{ended.remark}"
     for remark in remarks_on(split, store.head.facts, shared_in(store)):
@@ -180,24 +191,32 @@ def predict_on(
     out: Path | None = None,
     device: str | None = None,
     track: Track = silent,
+    by: str = "",
 ) -> Predicted:
     """A run's answers for any store whose features were made as its own, for one split of it or all segments.
 
     The predictions go to ``out``, a csv, or into the run's directory; beside them, where there are labels, what
     ``eval`` writes. That counts as scoring a split only where it is one of the run's own store, and has labels.
+    ``by`` names a column of the segment table whose groups get figures of their own.
     """
     store = open_store(store_path)
+    column = groups.column_named(by, store.segments) if by else ""
     path = out or run.path / f"predictions-of-{report.for_a_file('-'.join(filter(None, (store.path.stem, split))))}.csv"
     if path.is_dir():
         raise SettingError(f"{path} is a folder: name the csv to write with --out")
     prediction = predict(run.path, store, split, track, device=device, any_store=True)
-    reports = _reports(prediction, _answered_always(run, store) if prediction.is_own_store else None)
+    answered_always = _answered_always(run, store) if prediction.is_own_store else None
+    reports = _reports(prediction, answered_always)
+    grouped = _grouped(store, column, prediction, reports, answered_always) if column and reports else None
     called = split or "all splits"
     written = prediction.labels, prediction.outputs, prediction.recording_ids, prediction.segment_ids
     contents = {path: report.predictions_csv(prediction.tasks, *written).encode()}
     notes = list(prediction.notes)
     if reports:
         about = {"run": run.name, "store": str(store.path), "store_fingerprint": store.fingerprint()}
+        if grouped:
+            about["by"] = groups.groups_json(grouped)
+            contents[path.with_name(f"{path.stem}-{grouped.file_name}.csv")] = groups.groups_csv(grouped).encode()
         contents[path.with_name(f"{path.stem}-metrics.json")] = report.metrics_json(called, reports, about).encode()
         for each in reports.values():
             if each.confusion is not None:
@@ -211,6 +230,10 @@ def predict_on(
         for each, content in contents.items():
             write_whole(each, [content])
     table = report.score_table(called, reports) if reports else _answers_counted(prediction, called)
+    if grouped:
+        table += f"\n\n{groups.groups_table(grouped)}"
+    elif column:
+        notes.append(f"there are no labels, so there are no figures by {column}")
     return Predicted(table, tuple(contents), len(prediction.left_out), tuple(notes))
 
 
@@ -226,9 +249,30 @@ def _reports(
     by_speaker: Sequence[str] | None = None,
     unit: str = "recording",
 ) -> dict[str, metrics.TaskReport]:
-    groups = prediction.recording_ids if prediction.segment_ids is not None else None
     answers = prediction.labels, prediction.outputs
-    return metrics.evaluate(prediction.tasks, *answers, groups, answered_always, by_speaker, unit)
+    return metrics.evaluate(
+        prediction.tasks, *answers, _recordings_of_segments(prediction), answered_always, by_speaker, unit
+    )
+
+
+def _grouped(
+    store: FeatureStore,
+    column: str,
+    prediction: Prediction,
+    reports: Mapping[str, metrics.TaskReport],
+    answered_always: Mapping[str, float] | None = None,
+    by_speaker: Sequence[str] | None = None,
+    unit: str = "recording",
+) -> groups.Grouped:
+    ids = prediction.recording_ids, prediction.segment_ids
+    of_items = groups.groups_of(store.segments, column, *ids, prediction.splits)
+    answers = prediction.tasks, prediction.labels, prediction.outputs, _recordings_of_segments(prediction)
+    return groups.evaluate_groups(column, of_items, reports, *answers, answered_always, by_speaker, unit)
+
+
+def _recordings_of_segments(prediction: Prediction) -> Sequence[str] | None:
+    """(n,) the recording of each item where items are segments."""
+    return prediction.recording_ids if prediction.segment_ids is not None else None
 
 
 def _answers_counted(prediction: Prediction, called: str) -> str:

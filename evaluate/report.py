@@ -108,27 +108,30 @@ def predictions_csv(
 
 def metrics_json(split: str, reports: Mapping[str, TaskReport], about: Mapping) -> str:
     """Strict JSON of everything in the reports; shares are of 1, not percent."""
-    document = {**about, "split": split, "confidence": CONFIDENCE, "tasks": {}}
-    for name, report in reports.items():
-        entry = {
-            "level": report.task.level,
-            "count": report.count,
-            "recordings": report.recordings,
-            "resampled": report.unit,
-            "resampled_units": report.units,
-            "derived_from": report.derived_from,
-            "constant_answer": report.constant or None,
-            "figures": {
-                figure: asdict(value) | {"interval_has_width": value.has_width}
-                for figure, value in report.figures.items()
-            },
-            "chance": asdict(report.chance) if report.chance else None,  # the most frequent class, or mean, of training
-        }
-        if report.confusion is not None:
-            entry["classes"] = [asdict(figures) for figures in report.classes]
-            entry["confusion"] = report.confusion.tolist()  # rows are labels
-        document["tasks"][name] = entry
+    document = {**about, "split": split, "confidence": CONFIDENCE}
+    document["tasks"] = {name: report_json(report) for name, report in reports.items()}
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def report_json(report: TaskReport) -> dict:
+    """Everything in one report."""
+    entry = {
+        "level": report.task.level,
+        "count": report.count,
+        "recordings": report.recordings,
+        "resampled": report.unit,
+        "resampled_units": report.units,
+        "derived_from": report.derived_from,
+        "constant_answer": report.constant or None,
+        "figures": {
+            figure: asdict(value) | {"interval_has_width": value.has_width} for figure, value in report.figures.items()
+        },
+        "chance": asdict(report.chance) if report.chance else None,  # the most frequent class, or mean, of training
+    }
+    if report.confusion is not None:
+        entry["classes"] = [asdict(figures) for figures in report.classes]
+        entry["confusion"] = report.confusion.tolist()  # rows are labels
+    return entry
 
 
 def score_table(split: str, reports: Mapping[str, TaskReport], paper: Sequence[PaperRow] = ()) -> str:

@@ -353,6 +353,64 @@ def test_eval_counts_how_often_a_split_was_scored(here, monkeypatch, capsys):
     assert json.loads((folder / "metrics-test.json").read_text())["times_scored"] == 2
 
 
+class TestGroups:
+    """A store that keeps a column: half of the recordings are of the north, one has parts of both, one has a gap."""
+
+    @pytest.fixture
+    def called(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        splits = ["train"] * 30 + ["val"] * 9 + ["test"] * 31
+        recordings = np.arange(70) // 3
+        dialect = np.where(recordings % 2, "south", "=north\x1b[31m").astype(object)
+        dialect[65], dialect[68] = "", "south"  # the last segments of recordings of the south and of the north
+        on_disk.make_store(tmp_path / "cache" / "called.zarr", split=splits, extra_dialect=dialect)
+        assert run(monkeypatch, "train", "--name", "one", *SMALL) == 0
+        (folder,) = (tmp_path / "runs").glob("*-one")
+        return folder
+
+    def test_eval_shows_and_writes_figures_of_each_group(self, called, monkeypatch, capsys):
+        capsys.readouterr()
+        assert run(monkeypatch, "eval", "--by", "dialect") == 0
+        shown = capsys.readouterr().out
+        assert re.search(r"^five by extra_dialect +n +accuracy +macro F1 +most frequent class", shown, re.MULTILINE)
+        assert re.search(r"^=north\\x1b\[31m +\d+ ", shown, re.MULTILINE) and "\x1b" not in shown
+        assert "two by extra_dialect" in shown and "by-extra_dialect-test.csv" in shown
+        metrics = json.loads((called / "metrics-test.json").read_text())
+        groups = {group["group"]: group for group in metrics["by"]["groups"]}
+        assert metrics["by"]["column"] == "extra_dialect"
+        assert list(groups) == ["=north\x1b[31m", "south", "several", "unknown"]
+        counts = [group["tasks"]["five"]["count"] for group in groups.values()]
+        assert sum(counts) == metrics["tasks"]["five"]["count"] and counts[2:] == [1, 1]
+        right = [group["tasks"]["five"]["figures"]["accuracy"]["value"] for group in groups.values()]
+        whole = metrics["tasks"]["five"]["figures"]["accuracy"]["value"]
+        assert np.average(right, weights=counts) == pytest.approx(whole)
+        table = pd.read_csv(called / "by-extra_dialect-test.csv")
+        assert table["group"].tolist()[:2] == ["'=north\\x1b[31m", "south"] and len(table) == 8
+
+    def test_groups_are_no_further_look_and_change_no_other_figure(self, called, monkeypatch):
+        assert run(monkeypatch, "eval") == 0
+        before = json.loads((called / "metrics-test.json").read_text())
+        assert run(monkeypatch, "eval", "--by", "split") == 0
+        after = json.loads((called / "metrics-test.json").read_text())
+        assert json.loads((called / "scored.json").read_text()) == {"test": 2}
+        assert after["tasks"] == before["tasks"] and "by" not in before
+        assert after["by"]["groups"][0]["tasks"] == before["tasks"]
+
+    def test_an_unknown_column_is_one_line_and_no_look(self, called, monkeypatch, capsys):
+        for command in (["eval"], ["predict", "--store", "cache/called.zarr"]):
+            assert run(monkeypatch, *command, "--by", "view") == 2
+            error = capsys.readouterr().err
+            assert error.startswith("msmt: error: ") and error.count("\n") == 1
+            assert "no column 'view' to group by, it has recording_id, split, channel, speaker, dialect" in error
+        assert not (called / "scored.json").exists()
+
+    def test_predict_groups_the_splits_of_a_whole_store(self, called, monkeypatch, capsys):
+        assert run(monkeypatch, "predict", "--store", "cache/called.zarr", "--out", "p.csv", "--by", "split") == 0
+        assert "five by split" in capsys.readouterr().out
+        assert pd.read_csv("p-by-split.csv")["group"].tolist() == ["test", "train", "val"] * 2
+        assert json.loads(Path("p-metrics.json").read_text())["by"]["column"] == "split"
+
+
 class TestUnfinished:
     @pytest.fixture
     def unfinished(self, here):
