@@ -98,9 +98,12 @@ def campaign(
         for what, batches, check in (("stores", of_stores, made.check), ("inputs", of_inputs, tables.check)):
             total = sum(map(len, batches))
             with track(what, total=total, unit=what) as advance:
-                for outcome in workers.tried(batches, check, Path(name), jobs, patience_seconds, until):
-                    outcomes.append(outcome)
-                    advance(1)
+                try:
+                    for outcome in workers.tried(batches, check, Path(name), jobs, patience_seconds, until):
+                        outcomes.append(outcome)
+                        advance(1)
+                except KeyboardInterrupt:  # what was tried counts
+                    return outcomes
     return outcomes
 
 
