@@ -89,7 +89,7 @@ def threads_option(command):
 
     return click.option(
         "--threads",
-        type=click.IntRange(0),
+        type=click.IntRange(0, 1024),
         default=0,
         show_default=True,
         expose_value=False,

@@ -54,6 +54,7 @@ from .encoders import (
     in_halves,
     native_precision,
 )
+from .kept_splits import with_known_splits
 from .moving import first_of_each, holders_of, move_rows
 from .rate import choose_rate, remarks_on
 from .removed import SilenceLog
@@ -306,6 +307,9 @@ def extract(
     Segments whose audio cannot be used are listed in ``<store>.failures.csv`` and in the summary.
     """
     for line in recover(store, corpus.tasks, corpus.table):
+        say(line)
+    corpus, line = with_known_splits(corpus, store)
+    if line:
         say(line)
     corpus = reviewed(corpus, config.allow_shared_audio, track)
     if config.share[0] == 1:

@@ -17,6 +17,7 @@ from .config import ExtractConfig
 from .corpora.corpus import Corpus
 from .encoders import in_halves
 from .moving import first_of_each, holders_of
+from .kept_splits import with_known_splits
 from .pipeline import (
     Encoders,
     expected_lengths,
@@ -131,8 +132,9 @@ def make_plan(
 
     Raises SpecMismatchError as the extraction would.
     """
+    corpus, line = with_known_splits(corpus, store)
     corpus = reviewed(corpus, config.allow_shared_audio, track)
-    about = announced(corpus, store, config.makes_text)
+    about = [*([line] if line else []), *announced(corpus, store, config.makes_text)]
     wanted = wanted_rows(corpus, store, config, views)
     encoders = load_encoders(config, store, silence, wanted, corpus.name)
     table = wanted.table

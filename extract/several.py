@@ -11,6 +11,7 @@ from pathlib import Path
 from ..errors import SettingError
 from .config import ExtractConfig
 from .corpora.corpus import Corpus
+from .kept_splits import with_known_splits
 from .review import reviewed
 from .views import ViewOptions
 from .wanted import wanted_rows
@@ -31,7 +32,7 @@ def extract_on_devices(
         raise SettingError(f"{store}: an HDF5 store has one writer; extract to Zarr, then run msmt convert")
     if config.shard:
         raise SettingError("devices and shard both share out the work; give one of them")
-    reviewed(corpus, config.allow_shared_audio)
+    reviewed(with_known_splits(corpus, store)[0], config.allow_shared_audio)
     wanted_rows(corpus, store, config, views)
     common = _without_devices(arguments)
     processes = []

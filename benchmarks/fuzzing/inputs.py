@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import datetime
 import importlib
 import io
 import json
@@ -660,8 +659,10 @@ def _value_difference(name: str, wanted, got, field: dataclasses.Field) -> str:
         return ""
     if type(wanted) is int and type(got) is str and str(wanted) == got:
         return ""
-    if isinstance(wanted, datetime.date) and type(got) is str:
-        return ""  # in YAML 1.2 a date is text, taken as it is written
+    if type(got) is str and not isinstance(wanted, str | list | dict | None):
+        return (
+            ""  # what YAML 1.1 takes for something else, such as on, 017 or .nan, is text in YAML 1.2, as it is written
+        )
     if isinstance(wanted, str) and type(got) is float and _is_number(wanted) and float(wanted) == got:
         return ""  # a number in quotes is still that number
     if isinstance(wanted, str) and type(got) is float and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", wanted):
@@ -685,7 +686,7 @@ def _plan_differences(ending: Ending, content: dict | None) -> str:
     if not isinstance(seeds, int | list | str) or isinstance(seeds, bool):
         return f"seeds: {seeds!r} became {plan.seeds[:20]}"
     for variant, (name, changes) in zip(plan.variants, content["variants"].items(), strict=True):
-        if str(name) != variant.name or not isinstance(name, str | int) or isinstance(name, bool):
+        if str(name) != variant.name and isinstance(name, str):
             return f"a name: {name!r} became {variant.name!r}"
         options = {str(key).replace("-", "_"): value for key, value in {**content, **(changes or {})}.items()}
         for settings in (variant.model, variant.train):

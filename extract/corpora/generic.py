@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import re
@@ -87,7 +88,11 @@ def load(data_dir: Path, options: GenericOptions, modalities: str = "both") -> C
         check_filled(rows, "audio", options.audio_column)
         rows["audio"] = audio_paths(rows, root, audio_dir, are_needed=modalities != "text")
         inside = os.path.relpath(audio_dir, root)
-        rows["file"] = [os.path.relpath(PurePosixPath(path).with_suffix(""), inside) for path in rows["audio"]]
+        suffixes = [PurePosixPath(path).suffix for path in rows["audio"]]
+        rows["file"] = [
+            os.path.relpath(path.removesuffix(suffix), inside)
+            for path, suffix in zip(rows["audio"], suffixes, strict=True)
+        ]
     else:
         rows["audio"] = rows["file"] = ""
     files_are_recordings = "recording_id" not in rows
@@ -106,6 +111,7 @@ def load(data_dir: Path, options: GenericOptions, modalities: str = "both") -> C
         unlabelled = int(rows[task.column].isna().sum() if task.is_value else (rows[task.column] == NO_LABEL).sum())
         if unlabelled:
             notes.append(f"{unlabelled} of {len(rows)} segments have no label of task {task.name}")
+    facts: dict[str, object] = {}
     if "split" in rows:
         check_filled(rows, "split", options.split_column)
         if options.split_by:
@@ -119,10 +125,12 @@ def load(data_dir: Path, options: GenericOptions, modalities: str = "both") -> C
             f"{path.name} has no labels and no column {options.split_column}: all recordings are of one split, {_ALL}"
         )
     else:
-        splits, how = _splits(rows, csv.rows, tasks[0], root, path, options)
+        splits, by, how = _splits(rows, csv.rows, tasks[0], root, path, options)
         rows["split"] = [splits[recording] for recording in rows["recording_id"]]
         notes.append(f"{path.name} has no column {options.split_column}: {how}")
-    return assembled(NAME, root, rows, tasks, notes, has_texts=modalities != "audio")
+        facts["made_splits"] = {"by": by, "seed": options.split_seed, "ratios": list(options.ratios)}
+    corpus = assembled(NAME, root, rows, tasks, notes, has_texts=modalities != "audio")
+    return dataclasses.replace(corpus, facts=facts)
 
 
 def _located(given: str, data_dir: Path, default: str) -> Path:
@@ -276,8 +284,8 @@ def _strata(rows: pd.DataFrame, task: Task) -> dict[str, int]:
 
 def _splits(
     rows: pd.DataFrame, csv: pd.DataFrame, task: Task, root: Path, path: Path, options: GenericOptions
-) -> tuple[dict[str, str], str]:
-    """A split for each recording, and a line on how they were made.
+) -> tuple[dict[str, str], str, str]:
+    """A split for each recording, what is kept together besides recordings, and a line on how they were made.
 
     Recordings of one group, as ``--split-by`` says, and those of which files have the same bytes stay together.
     """
@@ -311,8 +319,8 @@ def _splits(
         ]
         shares = ", ".join(f"{len(found)} in {name}" for found, name in zip(where, SPLITS, strict=True))
         chosen = "" if options.split_by else "; --split-by recording splits without regard to them"
-        how = f"recordings were split by {by} with seed {options.split_seed} into {counts} (of {by}s {shares}){chosen}"
-    return splits, how + why
+        how = f"recordings were split by {by} with seed {options.split_seed} into {counts} (of {by if by != BY_SPEAKER else 'speakers'} {shares}){chosen}"
+    return splits, by, how + why
 
 
 def _groups_asked_for(

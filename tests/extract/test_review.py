@@ -124,7 +124,7 @@ class TestOneSoundInTwoSplits:
             for i in range(8)
         ]
         corpus = reviewed(load_corpus("generic", written(tmp_path, rows, seconds=1.0)))
-        assert corpus.facts == {} and corpus.table["split"].nunique() == 3
+        assert "shared_audio" not in corpus.facts and corpus.table["split"].nunique() == 3
 
     def test_stops_plan_and_extraction_before_anything_is_loaded_or_written(self, tmp_path, encoders):
         corpus = load_corpus("generic", self.of_two_files(tmp_path / "data"))
@@ -217,3 +217,27 @@ def test_kept_columns_of_marketcalls_too(tmp_path):
         table.assign(agent=split + "-agent").to_csv(tmp_path / f"{split}.csv", index=False)
     table = load_corpus("marketcalls", tmp_path, GenericOptions(keep_columns="agent")).table
     assert (table["extra_agent"] == table["split"] + "-agent").all()
+
+
+def test_made_splits_stay_as_the_store_has_them(tmp_path, encoders):
+    rows = [{"audio": f"{i}.wav", "text": "你好", "label": "xy"[i % 2], "speaker": f"s{i // 3}"} for i in range(24)]
+    folder, store = written(tmp_path / "data", rows), tmp_path / "a.zarr"
+    options = GenericOptions()
+    extract(load_corpus("generic", folder, options), store, settings(encoders))
+    before = open_store(store).segments.set_index("recording_id")["split"].to_dict()
+    for row in rows[:7]:
+        row["label"] = "y"
+    written(tmp_path / "data", [*rows[2:], {"audio": "new.wav", "text": "你好", "label": "x", "speaker": "s1"}])
+    corpus = load_corpus("generic", folder, options)
+    assert corpus.table.set_index("recording_id")["split"].to_dict() != before  # by themselves they would be others
+    said = []
+    extract(corpus, store, settings(encoders), say=said.append)
+    table = open_store(store).segments
+    after = table[table["split"] != "removed"].set_index("recording_id")["split"].to_dict()
+    assert after.pop("new") == before["3"]  # where its speaker is
+    assert after == {name: split for name, split in before.items() if name in after} and len(after) == 22
+    assert any("in the splits that the store has known; another --split-seed splits anew" in line for line in said)
+    again = load_corpus("generic", folder, GenericOptions(split_seed=5))
+    extract(again, store, settings(encoders))
+    table = open_store(store).segments
+    assert table[table["split"] != "removed"]["split"].tolist() == again.table["split"].tolist()
