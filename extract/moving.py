@@ -18,16 +18,33 @@ import numpy as np
 
 from ..errors import StoreError
 from ..features.durable import explained
-from ..features.store import MISSING, Row, RowStates, StoreWriter, checksum_of
+from ..features.store import MISSING, Row, RowStates, StoreWriter, checksum_of, open_store
 from .windows import windows
 
 
-def holders_of(rows: Sequence[int], identity: np.ndarray, states: RowStates) -> dict[int, int]:
+def identities_are_sealed(path: Path) -> bool:
+    """Whether what the store at ``path`` says its rows were made from is under a checksum, and so to be relied on.
+
+    Before it is finished a Zarr store cannot tell an identity that was damaged from a right one. A row whose own identity
+    was changed is made again; that of another row must not be believed. Raises DamageError for states that were changed.
+    """
+    if not path.exists():
+        return False
+    store = open_store(path)
+    for feature in store.specs:
+        store.states(feature)  # checked where they are sealed
+    return store.is_finished
+
+
+def holders_of(rows: Sequence[int], identity: np.ndarray, states: RowStates, are_sealed: bool = True) -> dict[int, int]:
     """For each of the rows whose features the store holds already the row that has them, best one that keeps them.
 
-    ``identity`` (N,) is what each row should be made from, ``states`` what the store's rows were made from.
+    ``identity`` (N,) is what each row should be made from, ``states`` what the store's rows were made from. Unless these
+    ``are_sealed``, only rows count that are what they should be themselves.
     """
     complete = np.flatnonzero(states.length != MISSING)
+    if not are_sealed:
+        complete = complete[states.identity[complete] == identity[complete]]
     keeps = states.identity[complete] == identity[complete]
     # The last entry wins: rows that keep their values after those that do not, and of each kind the first.
     in_order = np.concatenate([complete[~keeps][::-1], complete[keeps][::-1]])

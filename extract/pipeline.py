@@ -55,7 +55,7 @@ from .encoders import (
     native_precision,
 )
 from .kept_splits import with_known_splits
-from .moving import first_of_each, holders_of, move_rows
+from .moving import first_of_each, holders_of, identities_are_sealed, move_rows
 from .rate import choose_rate, remarks_on
 from .removed import SilenceLog
 from .review import announced, reviewed
@@ -322,10 +322,11 @@ def extract(
     tokens = tokenized(encoders.text, wanted.table)
     seconds = seconds_of_segments(corpus.root, wanted.table) if encoders.audio else np.zeros(len(wanted.table))
     expected = expected_lengths(encoders, seconds, wanted.table["text"], tokens)
+    are_sealed = identities_are_sealed(store)
     with _prepared(store, corpus, wanted.table, encoders.specs, expected, config) as writer:
         identities = identities_of(corpus.root, writer.store.segments, encoders, track)
         summary = _summary(corpus, writer.store, encoders, wanted, tokens, seconds, identities, config)
-        run = _Run(corpus, config, writer, encoders, tokens, identities, summary)
+        run = _Run(corpus, config, writer, encoders, tokens, identities, summary, are_sealed)
         try:
             for work in summary.works:
                 if len(work.rows) and not summary.stopped_early:
@@ -425,6 +426,7 @@ class _Run:
     tokens: Mapping[str, list[int]]
     identities: Mapping[str, np.ndarray]
     summary: Summary
+    are_identities_sealed: bool
 
     def fill(self, work: FeatureWork, advance: Callable[[int], None]) -> None:
         """Compute and commit the rows of one feature.
@@ -433,7 +435,8 @@ class _Run:
         are encoded, and those of the last one are committed.
         """
         rows, identity = work.rows.tolist(), self.identities[work.feature]
-        holders = holders_of(rows, identity, self.writer.store.states(work.feature))
+        states = self.writer.store.states(work.feature)
+        holders = holders_of(rows, identity, states, self.are_identities_sealed)
         moved = self._move(work.feature, holders, advance)
         leaders, followers = first_of_each([row for row in rows if row not in moved], identity)
         self._compute(work.feature, leaders, followers, advance)

@@ -212,7 +212,7 @@ def _to_do(
             mine = np.arange(len(table)) // BLOCK_ROWS % count == number - 1
             rows = np.flatnonzero(mine & (table["split"] != REMOVED).to_numpy())
             states, counts = no_states(len(table)), (len(rows), 0, 0)
-        held = holders_of(rows.tolist(), identity, states)
+        held = holders_of(rows.tolist(), identity, states, bool(there and there.is_finished))
         to_compute, followers = first_of_each([row for row in rows.tolist() if row not in held], identity)
         to_do[name] = _Work(*counts, len(held) + len(followers), to_compute)
     return to_do

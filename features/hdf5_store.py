@@ -362,7 +362,7 @@ class Hdf5Writer(StoreWriter):
             features = {}
             for name, feature in head.features.items():
                 states, places = hdf5_tree.rows_of(aside, name, feature)
-                features[name] = Contents(_of_rows(states, len(table)), places).to_json()
+                features[name] = Contents(_of_rows(states, len(table), feature.spec.max_rows), places).to_json()
             write_seal(aside, Manifest(head, table, {"features": features}).to_bytes())
             put_in_place(aside, self.path)
 
@@ -591,12 +591,13 @@ def _decoded(text: str, kind: str) -> np.ndarray:
     return np.frombuffer(b64decode(text, validate=True), kind).copy()
 
 
-def _of_rows(states: RowStates, rows: int) -> RowStates:
-    """The states of so many rows, of which the last may be missing."""
+def _of_rows(states: RowStates, rows: int, most: int) -> RowStates:
+    """The states of so many rows, of which the last may be missing, as are those of more than ``most`` frames or tokens."""
     arrays = {name: np.full(rows, absent, kind) for name, (kind, absent) in STATES.items()}
     for name, values in arrays.items():
         there = getattr(states, name)[:rows]
         values[: len(there)] = there
+    arrays["length"][(arrays["length"] < MISSING) | (arrays["length"] > most)] = MISSING
     return RowStates(**arrays)
 
 
