@@ -135,9 +135,19 @@ def open_regular(path: Path, follow: bool = False) -> BinaryIO:
 
 
 def read_regular(path: Path) -> bytes:
-    """The bytes of a file, by ``open_regular``."""
-    with open_regular(path) as file:
-        return file.read()
+    """The bytes of a file, as ``open_regular`` would open it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "is no regular file", str(path))
+        pieces, left = [], status.st_size
+        while left > 0 and (piece := os.read(descriptor, left)):
+            pieces.append(piece)
+            left -= len(piece)
+        return b"".join(pieces)
+    finally:
+        os.close(descriptor)
 
 
 def refuse_links(root: Path, path: Path) -> None:

@@ -78,7 +78,8 @@ def segment_table(rows: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:
 
 def _typed(values, kind) -> np.ndarray:
     if kind is str:
-        return np.array([str(value) for value in values], dtype=object)
+        plain = values.tolist() if hasattr(values, "tolist") else values  # pandas is slow to go through one by one
+        return np.array([str(value) for value in plain], dtype=object)
     return np.asarray(values).astype(kind)
 
 

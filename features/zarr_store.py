@@ -152,16 +152,22 @@ class ZarrStore(FeatureStore):
         return table
 
     def _read_states(self, feature: str) -> RowStates:
-        for damage in self._damaged_states(feature):
+        chunks = self._all_state_chunks(feature)
+        for damage in self._damaged_states(feature, chunks):
             raise DamageError(f"{self.path / feature}: {damage.reason}; {TO_MEND}")
-        return self._raw_states(feature)
+        return self._raw_states(feature, chunks)
 
-    def _raw_states(self, feature: str) -> RowStates:
-        rows = self._rows(feature)
-        blocks = -(-rows // BLOCK_ROWS)
+    def _all_state_chunks(self, feature: str) -> list[dict[str, bytes | None]]:
+        """The bytes of each state of each block."""
+        blocks = range(-(-self._rows(feature) // BLOCK_ROWS))
+        return [_state_chunks(self.path / feature, block) for block in blocks]
+
+    def _raw_states(self, feature: str, chunks: Sequence[dict[str, bytes | None]] | None = None) -> RowStates:
+        chunks = self._all_state_chunks(feature) if chunks is None else chunks
+        rows, blocks = self._rows(feature), len(chunks)
         arrays = {name: np.full(blocks * BLOCK_ROWS, absent, kind) for name, (kind, absent) in STATES.items()}
-        for block in range(blocks):
-            for name, content in _state_chunks(self.path / feature, block).items():
+        for block, of_block in enumerate(chunks):
+            for name, content in of_block.items():
                 values = arrays[name][block * BLOCK_ROWS : (block + 1) * BLOCK_ROWS]
                 if content is not None and len(content) == values.nbytes:
                     values[:] = np.frombuffer(content, STATES[name][0])
@@ -178,17 +184,18 @@ class ZarrStore(FeatureStore):
                     raise DamageError(f"{self.path / feature}: cannot have {rows!r:.20} rows") from None
                 return rows
 
-    def _damaged_states(self, feature: str) -> Iterator[Damage]:
+    def _damaged_states(
+        self, feature: str, chunks: Sequence[dict[str, bytes | None]] | None = None
+    ) -> Iterator[Damage]:
         sealed = self.manifest.rows["states"].get(feature, []) if self.is_finished else None
-        for block in range(-(-self._rows(feature) // BLOCK_ROWS)):
+        for block, of_block in enumerate(self._all_state_chunks(feature) if chunks is None else chunks):
             first = block * BLOCK_ROWS
-            chunks = _state_chunks(self.path / feature, block)
-            for name, content in chunks.items():
+            for name, content in of_block.items():
                 if content is not None and len(content) != BLOCK_ROWS * np.dtype(STATES[name][0]).itemsize:
                     yield Damage(feature, -1, f"{name}/c/{block} is damaged: it has {len(content)} bytes", block)
                     break
             else:
-                if sealed is not None and sealed[block : block + 1] != [_digest_of_states(chunks)]:
+                if sealed is not None and sealed[block : block + 1] != [_digest_of_states(of_block)]:
                     where = f"lengths, checksums or identities of rows {first} to {first + BLOCK_ROWS - 1}"
                     yield Damage(feature, -1, f"{where} are not those that were written", block)
 
