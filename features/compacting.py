@@ -49,6 +49,8 @@ def compact(path: Path, track: Track = silent) -> Compacted:
     Raises StoreError when a row to keep is damaged, when none would be left, and when the disk has no room for both.
     """
     path = Path(path)
+    if not path.name:
+        raise StoreError(f"{path}: is no name of a store; it must end in .zarr, .h5 or .hdf5")
     folder = path.with_name(f".{path.name}.compacting")
     old, new = folder / "old" / path.name, folder / path.name
     if not path.exists() and old.exists():

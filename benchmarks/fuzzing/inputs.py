@@ -681,7 +681,8 @@ def _plan_differences(ending: Ending, content: dict | None) -> str:
     plan = next(each for each in ending.reached.arguments if hasattr(each, "variants"))
     seeds = content.get("seeds", 1)
     wanted = list(range(seeds)) if type(seeds) is int else seeds
-    if isinstance(wanted, list) and list(plan.seeds) != wanted:
+    as_written = range(int(f"{seeds:o}")) if type(seeds) is int and seeds >= 0 else ()  # 017 is 17 in YAML 1.2
+    if isinstance(wanted, list) and list(plan.seeds) not in (wanted, list(as_written)):
         return f"seeds: {seeds!r} became {plan.seeds[:20]}"
     if not isinstance(seeds, int | list | str) or isinstance(seeds, bool):
         return f"seeds: {seeds!r} became {plan.seeds[:20]}"

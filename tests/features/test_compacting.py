@@ -133,3 +133,8 @@ def test_where_two_renames_are_needed_a_kill_between_them_is_mended(made, monkey
         compact(path)
     assert not path.exists()
     assert compact(path).dropped == len(GONE) and verify(open_store(path)) == []
+
+
+def test_no_name_at_all_is_no_store():
+    with pytest.raises(StoreError, match="is no name of a store"):
+        compact("")
