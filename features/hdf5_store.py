@@ -361,7 +361,14 @@ class Hdf5Writer(StoreWriter):
                 os.truncate(aside, end)
             features = {}
             for name, feature in head.features.items():
-                states, places = hdf5_tree.rows_of(aside, name, feature)
+                try:
+                    states, places = hdf5_tree.rows_of(aside, name, feature)
+                except DamageError as error:
+                    aside.unlink()
+                    raise DamageError(
+                        f"{self.path}: neither what msmt says of it nor what HDF5 reads is whole; delete it and run msmt"
+                        " extract"
+                    ) from error
                 features[name] = Contents(_of_rows(states, len(table), feature.spec.max_rows), places).to_json()
             write_seal(aside, Manifest(head, table, {"features": features}).to_bytes())
             put_in_place(aside, self.path)

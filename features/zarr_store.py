@@ -239,7 +239,12 @@ class ZarrStore(FeatureStore):
                 if not path.exists():
                     continue  # its rows, if any should be there, are named one by one
                 if (states.length[members.start : members.stop] == MISSING).any():
-                    continue  # a killed commit may leave values of rows that are still marked missing
+                    # A killed commit may leave values of rows that are still marked missing, but a whole shard.
+                    try:
+                        self._index(name, block)
+                    except StoreError as error:
+                        yield Damage(name, -1, without_remedy(error), block)
+                    continue
                 try:
                     offsets = self._index(name, block)[..., 0]
                 except StoreError:
