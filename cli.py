@@ -79,6 +79,13 @@ by_option = click.option(
 )
 
 
+device_option = click.option(
+    "--device",
+    type=click.Choice(train_config.CHOICES["device"]),
+    help="Where the network runs. [default: as in training]",
+)
+
+
 def threads_option(command):
     """Give a command --threads, which holds before anything is computed."""
 
@@ -353,11 +360,7 @@ def train(console: Console, store: Path | None, runs: Path, preset: str | None, 
 @click.option("--runs", type=PATH, default="runs", show_default=True, help="Folder of the runs.")
 @click.option("--split", default="test", show_default=True, help="Split to score.")
 @click.option("--store", type=PATH, help="The store, if it was moved. [default: the one the run was trained on]")
-@click.option(
-    "--device",
-    type=click.Choice(train_config.CHOICES["device"]),
-    help="Where the network runs. [default: as in training]",
-)
+@device_option
 @resample_option
 @by_option
 @threads_option
@@ -399,11 +402,7 @@ def evaluate(
 @click.option("--store", type=PATH, required=True, help="Store of the recordings, extracted as the run's own were.")
 @click.option("--split", default="", help="Split to predict. [default: all segments of the store]")
 @click.option("--out", type=PATH, help="Csv to write. [default: predictions-of-STORE.csv in the run's directory]")
-@click.option(
-    "--device",
-    type=click.Choice(train_config.CHOICES["device"]),
-    help="Where the network runs. [default: as in training]",
-)
+@device_option
 @by_option
 @threads_option
 @config_option

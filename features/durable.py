@@ -126,28 +126,29 @@ def open_regular(path: Path, follow: bool = False) -> BinaryIO:
 
     With ``follow`` the last part of the path may be a link, as a store's own place may be.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
-    file = open(descriptor, "rb")
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        file.close()
-        raise OSError(errno.EINVAL, "is no regular file", str(path))
-    return file
+    return open(_regular(path, follow), "rb")
 
 
 def read_regular(path: Path) -> bytes:
     """The bytes of a file, as ``open_regular`` would open it."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+    descriptor = _regular(path)
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "is no regular file", str(path))
-        pieces, left = [], status.st_size
+        pieces, left = [], os.fstat(descriptor).st_size
         while left > 0 and (piece := os.read(descriptor, left)):
             pieces.append(piece)
             left -= len(piece)
         return b"".join(pieces)
     finally:
         os.close(descriptor)
+
+
+def _regular(path: Path, follow: bool = False) -> int:
+    """The descriptor of a file that ``open_regular`` would open."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "is no regular file", str(path))
 
 
 def refuse_links(root: Path, path: Path) -> None:
