@@ -7,7 +7,9 @@ import dataclasses
 import inspect
 import errno
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -19,8 +21,38 @@ _NUMBERS_TOO = ("channel", "devices", "max_failures", "seeds", "together")  # te
 _LONGEST_ARGUMENT = 10_000  # characters; no path is as long
 
 
+class Place(NamedTuple):
+    """Where a command is, and what the list of all commands says of it."""
+
+    file: str
+    """In ``commands``."""
+
+    function: str
+    help: str
+
+
 class Commands(click.Group):
-    """The group of all commands: refuses arguments that no command can use, and says failures of files in one line."""
+    """The group of all commands: refuses arguments that no command can use, and says failures of files in one line.
+
+    A command is imported when it is called.
+    """
+
+    def __init__(self, *arguments, places: Mapping[str, Place], **attributes) -> None:
+        super().__init__(*arguments, **attributes)
+        self.places = places
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(self.places)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in self.places:
+            return None
+        place = self.places[name]
+        return getattr(import_module(f".commands.{place.file}", __package__), place.function)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, place.help) for name, place in self.places.items()])
 
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
         for number, argument in enumerate(arguments, start=1):
@@ -156,7 +188,7 @@ def _read_config(path: Path, context: click.Context) -> dict[str, object]:
     if not isinstance(content, dict):
         raise SettingError(f"{path}: must hold options by name, such as 'epochs: 20'")
     # One file may serve several commands, with a section for each.
-    sections = set(context.find_root().command.commands) if context.parent else set()
+    sections = set(context.find_root().command.places) if context.parent else set()
     if set(content) <= sections:
         content = {} if content.get(context.info_name) is None else content[context.info_name]
         if not isinstance(content, dict):

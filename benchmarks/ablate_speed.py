@@ -23,7 +23,7 @@ from msmt.evaluate.metrics import score
 from msmt.train.ablation import preset_plan
 from msmt.train.learner import job_for
 from msmt.train.loop import train, train_together
-from msmt.train.model import build
+from msmt.train.models.msmt_fn import build
 from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).parent))

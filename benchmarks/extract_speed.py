@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from msmt.extract.audio import normalised
+from msmt.extract.sound.audio import normalised
 from msmt.extract.encoders import AudioEncoder, TextEncoder
 from msmt.extract.pipeline import batches_of
 from transformers import AutoModel

@@ -9,7 +9,7 @@ padded features. The fusion network here is msmt's own, on rows of which the pad
 from __future__ import annotations
 
 import torch
-from msmt.train.model import MsmtFn
+from msmt.train.models.msmt_fn import MsmtFn
 from msmt.train.rows import Rows
 from torch import Tensor
 from torch.nn.functional import cross_entropy

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 from msmt.errors import AudioError
-from msmt.extract.audio import load_segment
-from msmt.extract.silence import SilenceOptions, SilenceRemover
+from msmt.extract.sound.audio import load_segment
+from msmt.extract.sound.silence import SilenceOptions, SilenceRemover
 
 FRAME_SECONDS = 0.02
 SPLICES = {"digital silence": None, "noise at -50 dB": -50.0, "noise at -40 dB": -40.0, "noise at -30 dB": -30.0}

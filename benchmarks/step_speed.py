@@ -20,7 +20,7 @@ import torch
 from msmt.features.spec import FeatureSpec
 from msmt.train.config import ModelConfig
 from msmt.train.devices import arithmetic
-from msmt.train.model import build
+from msmt.train.models.msmt_fn import build
 from msmt.train.objective import Objective
 from msmt.train.rows import Rows
 

@@ -23,7 +23,7 @@ import torch
 from msmt.train.config import ModelConfig, TrainConfig
 from msmt.train.data import Batch, recordings_of, training_steps
 from msmt.train.devices import arithmetic
-from msmt.train.model import build
+from msmt.train.models.msmt_fn import build
 from msmt.train.objective import Objective
 from msmt.train.rows import Rows
 from msmt.train.stream import Stream

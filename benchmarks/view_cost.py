@@ -30,7 +30,7 @@ from msmt.extract.config import ExtractConfig
 from msmt.extract.corpora.registry import load_corpus
 from msmt.extract.encoders import TextEncoder, choose_device
 from msmt.extract.pipeline import Summary, extract
-from msmt.extract.views import ViewOptions
+from msmt.extract.sound.views import ViewOptions
 from msmt.features.store import open_store
 from msmt.tests.extract.made import save_encoders
 

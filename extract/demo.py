@@ -19,7 +19,7 @@ import numpy as np
 import soundfile
 
 from ..errors import SettingError
-from .homophones import common_characters
+from .sound.homophones import common_characters
 
 SAMPLE_RATE = 8000  # hertz
 RECORDINGS = {"train": 60, "val": 16, "test": 16}

@@ -17,8 +17,8 @@ from ..features.store import MISSING, open_store
 from .config import ExtractConfig
 from .corpora.corpus import Corpus
 from .pipeline import Encoders, load_encoders, tokenized
-from .silence import SilenceOptions
-from .sound import load_input
+from .sound.silence import SilenceOptions
+from .sound.inputs import load_input
 from .wanted import check_channel
 
 

@@ -20,9 +20,9 @@ from torch import nn
 
 from ..errors import AudioError, EncoderError
 from ..features.spec import FeatureSpec, known_rate
-from .audio import NORMALISATION
+from .sound.audio import NORMALISATION
 from .rate import TrainedRate
-from .valid import valid_frames, valid_tokens
+from .exact.valid import valid_frames, valid_tokens
 
 PADDING = "zeros to the longest input, attention mask, valid frames kept"
 TEXT_PADDING = "none: valid tokens only"

@@ -17,13 +17,13 @@ from ..features.segments import ORIGINAL
 from ..features.spec import FeatureSpec
 from ..features.store import MISSING, FeatureStore
 from ..shown import as_line
-from .audio import wav_of
+from .sound.audio import wav_of
 from .corpora.checks import leads_out
 from .digests import file_digest
 from .pipeline import audio_identity
-from .silence import SilenceOptions, SilenceRemover
-from .sound import sound_of
-from .views import AUDIO_VIEWS, drawn_for, kind_of
+from .sound.silence import SilenceOptions, SilenceRemover
+from .sound.inputs import sound_of
+from .sound.views import AUDIO_VIEWS, drawn_for, kind_of
 from .wanted import check_installed
 
 _WINDOW_SECONDS, _HOP_SECONDS = 0.032, 0.008

@@ -40,7 +40,7 @@ from ..features.store import (
 )
 from ..progress import Track, silent
 from ..shown import as_cell, as_line
-from . import audio
+from .sound import audio
 from .config import ExtractConfig
 from .corpora.registry import Corpus
 from .digests import file_digest
@@ -59,10 +59,10 @@ from .moving import first_of_each, holders_of, identities_are_sealed, move_rows
 from .rate import choose_rate, remarks_on
 from .removed import SilenceLog
 from .review import announced, reviewed
-from .silence import SilenceOptions, SilenceRemover
-from .sound import Input, load_input
+from .sound.silence import SilenceOptions, SilenceRemover
+from .sound.inputs import Input, load_input
 from .unusable import Failure, failure_of
-from .views import ViewOptions
+from .sound.views import ViewOptions
 from .wanted import Wanted, rows_per_class, wanted_rows
 from .windows import by_block, windows
 

@@ -31,11 +31,11 @@ from .pipeline import (
     tokenized,
 )
 from .review import announced, reviewed
-from .silence import SilenceOptions
-from .sound import load_input
+from .sound.silence import SilenceOptions
+from .sound.inputs import load_input
 from .timing import estimated_seconds
 from .unusable import Failure, unusable
-from .views import ViewOptions
+from .sound.views import ViewOptions
 from .wanted import wanted_rows
 
 _FAILURES_SHOWN = 10

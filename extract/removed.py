@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..features.durable import write_whole
 from ..shown import as_cell, as_line
-from .sound import Input
+from .sound.inputs import Input
 
 COLUMNS = ("segment_id", "recording_id", "split", "seconds", "removed_seconds", "had_speech", "identity")
 

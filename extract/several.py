@@ -13,7 +13,7 @@ from .config import ExtractConfig
 from .corpora.corpus import Corpus
 from .kept_splits import with_known_splits
 from .review import reviewed
-from .views import ViewOptions
+from .sound.views import ViewOptions
 from .wanted import wanted_rows
 
 

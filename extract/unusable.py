@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from . import audio
+from .sound import audio
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,13 @@ from ..errors import SettingError
 # weights alone decides the values: a folder that was moved is still the same encoder.
 _ONLY_FOR_THE_READER = ("encoder", "revision", "encoder_rate")
 _MOST_VALUES = 2**31  # of one segment, as a store may claim: four gigabytes
-# Fields that a spec has only where there is something to say.
-_UNLESS_EMPTY = ("channel", "silence", "views", "encoder_rate")
+# Fields that a spec has only where there is something to say, so that specs of long ago keep their fingerprints.
+_UNLESS_EMPTY = ("channel", "silence", "views", "encoder_rate", "options")
+_KINDS = {"audio": "speech", "text": "text"}  # what makes a feature, where its spec does not say
+_UNITS = {"audio": "frame", "text": "token"}  # what its rows are, where its spec does not say
+MODALITIES = ("audio", "text", "both")
+UNITS = ("frame", "token", "vector")
+DTYPES = ("float16", "float32")
 
 # Classes of speech encoders that take a waveform: all of their published weights were trained at this rate.
 SPEECH_RATE = 16_000
@@ -37,22 +42,22 @@ class FeatureSpec:
     """How one feature is made. Two stores agree on a feature when its fingerprints are equal."""
 
     modality: str
-    """``audio`` or ``text``."""
+    """``audio`` or ``text``, or ``both`` for what a trained network made of both."""
 
     encoder: str
-    """Hub id or folder the encoder was loaded from, as the user gave it."""
+    """Hub id or folder the encoder was loaded from, as the user gave it; else what made the feature."""
 
     encoder_class: str
-    """Class of the model, such as ``HubertModel``."""
+    """Class of the model, such as ``HubertModel``; else what made the feature, with its version."""
 
     weights: str
-    """Digest of the encoder's configuration, parameters and, for text, tokenizer."""
+    """Digest of the encoder's configuration, parameters and, for text, tokenizer; empty where nothing was learnt."""
 
     width: int
-    """Values per frame or token (d)."""
+    """Values per row (d)."""
 
     max_rows: int
-    """Frames or tokens of the longest input (T): 999 audio frames, 199 tokens by default."""
+    """Rows of the longest input (T): 999 audio frames, 199 tokens by default; 1 for a vector."""
 
     revision: str | None = None
     """Commit on the hub, if the encoder came from there."""
@@ -90,12 +95,25 @@ class FeatureSpec:
     encoder_rate: int | None = None
     """Hertz the encoder was trained at, as far as it says so itself or its class is known; None for text."""
 
+    kind: str = ""
+    """What makes the feature: ``speech``, ``text``, ``mel``, …; unless given, speech of audio and text of text."""
+
+    unit: str = ""
+    """What a row is: ``frame``, ``token`` or ``vector``; unless given, a frame of audio and a token of text."""
+
+    options: Mapping = field(default_factory=dict)
+    """What else decides the values, as its kind names it: layers, bands, turns of context."""
+
     def __post_init__(self) -> None:
         _check_kinds(self)
-        if self.modality not in ("audio", "text"):
-            raise SettingError(f"modality must be audio or text, but is {self.modality!r}")
-        if self.dtype != "float16":
-            raise SettingError(f"dtype must be float16, but is {self.dtype!r}")
+        if self.modality not in MODALITIES:
+            raise SettingError(f"modality must be {' or '.join(MODALITIES)}, but is {self.modality!r}")
+        if self.dtype not in DTYPES:
+            raise SettingError(f"dtype must be {' or '.join(DTYPES)}, but is {self.dtype!r}")
+        object.__setattr__(self, "kind", self.kind or _KINDS.get(self.modality, ""))
+        object.__setattr__(self, "unit", self.unit or _UNITS.get(self.modality, "vector"))
+        if self.unit not in UNITS or self.unit == "vector" and self.max_rows != 1:
+            raise SettingError(f"a {self.unit!r} of {self.max_rows} rows cannot be what a feature's rows are")
         if self.max_rows < 1 or self.width < 1:
             raise SettingError(f"a feature must have rows and columns, but is ({self.max_rows}, {self.width})")
         if self.max_rows * self.width > _MOST_VALUES:
@@ -106,6 +124,16 @@ class FeatureSpec:
         """Hash of all fields that determine the values."""
         decisive = {name: value for name, value in self.to_json().items() if name not in _ONLY_FOR_THE_READER}
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:32]
+
+    @property
+    def value_bytes(self) -> int:
+        """Bytes of one stored value."""
+        return 2 if self.dtype == "float16" else 4
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is of the audio as recorded: of all channels, with its silences."""
+        return self.silence is None and self.channel is None
 
     @property
     def trained_rate(self) -> int | None:
@@ -150,6 +178,9 @@ class FeatureSpec:
     def to_json(self) -> dict:
         fields = dataclasses.asdict(self)
         fields["views"] = dict(sorted(fields["views"].items()))
+        for name, known in (("kind", _KINDS), ("unit", _UNITS)):
+            if fields[name] == known.get(self.modality):
+                del fields[name]
         return {name: value for name, value in fields.items() if value not in (None, {}) or name not in _UNLESS_EMPTY}
 
     @classmethod

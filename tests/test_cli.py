@@ -293,7 +293,7 @@ class TestBadInput:
 
     @pytest.mark.parametrize("command", ["extract", "doctor", "train", "eval", "ablate", "compare", "sweep"])
     def test_a_blank_value_of_any_option_in_a_file(self, command):
-        for parameter in msmt.commands[command].params:
+        for parameter in msmt.get_command(None, command).params:
             if parameter.name != "config":
                 (self.here / "c.yaml").write_text(f"{parameter.name}:\n")
                 self.refuses(f"c.yaml: {parameter.name} is blank", command, "--config", "c.yaml")
@@ -324,7 +324,8 @@ class TestBadInput:
 
     @pytest.mark.parametrize("argument", ["a\0b", "a\nb", "\x1b[31m", "caf\udce9", "x" * 20_000])
     def test_an_argument_that_no_command_can_use(self, argument):
-        for name, command in msmt.commands.items():
+        for name in msmt.list_commands(None):
+            command = msmt.get_command(None, name)
             for parameter in command.params:
                 option = [] if isinstance(parameter, click.Argument) else parameter.opts[:1]
                 self.refuses(f"argument {len(option) + 2} ", name, *option, argument)

@@ -41,7 +41,7 @@ from .data import (
 )
 from .dependence import RowsRead, rows_read, task_differences
 from .devices import arithmetic, describe
-from .model import FeedForward, build
+from .models.msmt_fn import FeedForward, build
 from .objective import Objective, balanced_weights
 from .predict import answers
 from .processes import Processes

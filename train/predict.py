@@ -17,7 +17,7 @@ from .config import TrainConfig
 from .data import Recordings, answered_tasks, groups_of_similar_length, matching_features, recordings_of
 from .dependence import RowsRead, rows_read, task_differences
 from .devices import arithmetic, choose_device
-from .model import MsmtFn, build
+from .models.msmt_fn import MsmtFn, build
 from .processes import Processes
 from .runs import Run
 from .stream import Stream

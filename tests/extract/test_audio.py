@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 from msmt.errors import AudioError
-from msmt.extract.audio import load_segment, normalised, seconds_of
+from msmt.extract.sound.audio import load_segment, normalised, seconds_of
 from msmt.tests.extract.made import speech_like
 
 SPEECH = speech_like(2.0)

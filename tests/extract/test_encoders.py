@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from msmt.errors import AudioError, EncoderError
-from msmt.extract.audio import normalised
+from msmt.extract.sound.audio import normalised
 from msmt.extract.encoders import AudioEncoder, TextEncoder, choose_device, feature_name
 from msmt.tests.extract.made import audio_encoder, save_encoders, speech_like, text_encoder, tokenizer
 
@@ -100,7 +100,7 @@ def test_features_do_not_depend_on_the_batch(folder):
 
 
 def test_the_trial_would_notice_a_front_end_that_ignores_the_padding(folder, monkeypatch):
-    import msmt.extract.frontend as frontend
+    import msmt.extract.exact.frontend as frontend
 
     straight = frontend.FrontEnd._first_group
 

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from msmt.extract.homophones import (
+from msmt.extract.sound.homophones import (
     common_characters,
     has_chinese,
     homophones,

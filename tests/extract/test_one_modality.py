@@ -13,7 +13,7 @@ from msmt.extract.corpora.registry import load_corpus
 from msmt.extract.doctor import examine
 from msmt.extract.pipeline import extract
 from msmt.extract.plan import make_plan
-from msmt.extract.views import ViewOptions
+from msmt.extract.sound.views import ViewOptions
 from msmt.features.segments import ORIGINAL
 from msmt.features.store import MISSING, open_store
 from msmt.tests.extract.made import save_encoders, write_calls

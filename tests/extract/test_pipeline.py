@@ -11,7 +11,7 @@ import pytest
 import soundfile
 import torch
 from msmt.errors import SpecMismatchError, StoreError
-from msmt.extract.audio import load_segment, normalised
+from msmt.extract.sound.audio import load_segment, normalised
 from msmt.extract.config import ExtractConfig
 from msmt.extract.corpora.registry import load_corpus
 from msmt.extract.encoders import AudioEncoder, TextEncoder

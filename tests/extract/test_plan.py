@@ -13,7 +13,7 @@ from msmt.extract.corpora.registry import load_corpus
 from msmt.extract.pipeline import extract, failures_path
 from msmt.extract.plan import make_plan
 from msmt.extract.timing import estimated_seconds
-from msmt.extract.views import ViewOptions
+from msmt.extract.sound.views import ViewOptions
 from msmt.tests.extract.made import save_encoders, speech_like, write_calls
 
 

@@ -11,7 +11,7 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 from msmt.errors import SettingError
-from msmt.extract.silence import SilenceOptions, SilenceRemover
+from msmt.extract.sound.silence import SilenceOptions, SilenceRemover
 
 REMOVE = SilenceOptions(silence="remove")
 
@@ -107,7 +107,7 @@ class TestDetector:
     def test_the_number_of_torch_threads_is_left_alone(self):
         program = (
             "import numpy, torch; torch.set_num_threads(3);"
-            "from msmt.extract.silence import SilenceOptions, SilenceRemover;"
+            "from msmt.extract.sound.silence import SilenceOptions, SilenceRemover;"
             "SilenceRemover(SilenceOptions('remove')).speech_only(numpy.zeros(8000, 'f4'), 8000);"
             "print(torch.get_num_threads())"
         )
@@ -166,7 +166,7 @@ class TestOptions:
 
     def test_options_and_recipe_need_no_heavy_import(self):
         program = (
-            "import sys; from msmt.extract.silence import SilenceOptions, SilenceRemover;"
+            "import sys; from msmt.extract.sound.silence import SilenceOptions, SilenceRemover;"
             "SilenceRemover(SilenceOptions('remove')).recipe();"
             "sys.exit(str({'numpy', 'torch', 'torchaudio', 'silero_vad'} & set(sys.modules) or ''))"
         )

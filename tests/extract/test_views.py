@@ -10,15 +10,7 @@ import numpy as np
 import pytest
 import torch
 from msmt.errors import SettingError
-from msmt.extract.views import (
-    ViewOptions,
-    alter_audio,
-    alter_text,
-    check_text,
-    generator_for,
-    kind_of,
-    recipe_of,
-)
+from msmt.extract.sound.views import ViewOptions, alter_audio, alter_text, check_text, generator_for, kind_of, recipe_of
 from msmt.tests.extract.made import speech_like
 
 RATE = 8000
@@ -95,7 +87,7 @@ class TestOptions:
 
     def test_the_settings_and_recipes_need_no_heavy_import(self):
         program = (
-            "import sys; from msmt.extract.views import ViewOptions, recipe_of;"
+            "import sys; from msmt.extract.sound.views import ViewOptions, recipe_of;"
             "options = ViewOptions(augment='noise,speed,mask,homophone');"
             "[recipe_of(view, options) for view in options.views];"
             "sys.exit(str({'numpy', 'torch', 'torchaudio', 'pandas', 'pypinyin'} & set(sys.modules) or ''))"

@@ -17,7 +17,7 @@ from msmt.extract.corpora.registry import load_corpus
 from msmt.extract.encoders import AudioEncoder, TextEncoder
 from msmt.extract.pipeline import extract
 from msmt.extract.plan import make_plan
-from msmt.extract.views import ViewOptions
+from msmt.extract.sound.views import ViewOptions
 from msmt.features.copying import convert, verify
 from msmt.features.segments import ORIGINAL, REMOVED
 from msmt.features.store import MISSING, open_store
@@ -354,5 +354,5 @@ class TestRefused:
 
     def test_views_that_cannot_be_made_here_again(self, refuses, run, tmp_path, monkeypatch):
         run(tmp_path / "there.zarr", "homophone")
-        monkeypatch.setattr("msmt.extract.homophones.sources", lambda: {"readings": "pypinyin 9"})
+        monkeypatch.setattr("msmt.extract.sound.homophones.sources", lambda: {"readings": "pypinyin 9"})
         refuses("made by .*not what is installed here; make it anew with --augment homophone --overwrite", "there.zarr")

@@ -9,10 +9,10 @@ import pytest
 import torch
 from msmt.errors import SettingError
 from msmt.tests.train.made import EMOTION, FIVE, MODEL, MOST_ROWS, TASKS, WIDTH, spec
-from msmt.train import model as model_module
+from msmt.train.models import msmt_fn as model_module
 from msmt.train.config import CHOICES, ModelConfig
 from msmt.train.learner import compile_rows
-from msmt.train.model import BottleneckFusion, CrossAttention, FlattenPooling, build
+from msmt.train.models.msmt_fn import BottleneckFusion, CrossAttention, FlattenPooling, build
 from msmt.train.rows import Layout, Rows, attend, attend_one_by_one, attend_padded
 
 CPU = torch.device("cpu")

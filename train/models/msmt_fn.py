@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_sequence, unpack_sequence
 
-from ..errors import SettingError
-from ..features.spec import FeatureSpec
-from ..features.tasks import Task
-from .config import ModelConfig
-from .linear import Linear
-from .rows import Layout, Rows, attend, interleave
+from ...errors import SettingError
+from ...features.spec import FeatureSpec
+from ...features.tasks import Task
+from ..config import ModelConfig
+from ..linear import Linear
+from ..rows import Layout, Rows, attend, interleave
 
 _SPREAD = 0.02  # standard deviation of learned vectors at the start, as is usual for CLS tokens
 BOTH_STREAMS = ("text", "complementary")

@@ -11,8 +11,8 @@ import soundfile
 import torch
 import torchaudio
 
-from ..errors import AudioError
-from ..features.segments import MEAN_OF_CHANNELS
+from ...errors import AudioError
+from ...features.segments import MEAN_OF_CHANNELS
 
 NORMALISATION = "zero mean, unit variance over the segment"
 _VARIANCE_FLOOR = 1e-7  # added to the variance, as the encoders' own feature extractors do

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..errors import AudioError
-from ..features.spec import FeatureSpec
+from ...errors import AudioError
+from ...features.spec import FeatureSpec
 from . import audio
 from .silence import SilenceRemover
 from .views import alter_audio, generator_for

@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import SettingError, shown
-from ..values import LARGEST_SEED, check_kinds, check_most
+from ...errors import SettingError, shown
+from ...values import LARGEST_SEED, check_kinds, check_most
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,8 +17,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import SettingError, shown
-from ..values import check_kinds, check_most
+from ...errors import SettingError, shown
+from ...values import check_kinds, check_most
 
 if TYPE_CHECKING:
     import numpy as np

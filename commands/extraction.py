@@ -1,0 +1,123 @@
+"""Commands that run encoders, or look at what they were given."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ..extract import config as extract_config
+from ..extract.corpora import config as corpora_config
+from ..extract.sound import silence as extract_silence
+from ..extract.sound import views as extract_views
+from ..options import config_option, options_of, taken
+from ..shown import as_line
+from .common import Console, PATH, corpus_options, echo, output_options, threads_option
+
+
+@click.command()
+@corpus_options
+@options_of(extract_config.ExtractConfig, extract_config.CHOICES)
+@options_of(extract_views.ViewOptions, extract_views.CHOICES)
+@options_of(extract_silence.SilenceOptions, extract_silence.CHOICES)
+@options_of(corpora_config.GenericOptions, corpora_config.CHOICES)
+@click.option("--devices", metavar="LIST", help="Share the work among several GPUs, such as 0,1,2; Zarr only.")
+@click.option("--plan", is_flag=True, help="Compute nothing: say what would be done, and how long it would take.")
+@threads_option
+@config_option
+@output_options
+def extract(
+    console: Console, dataset: str, data: Path | None, store: Path | None, devices: str | None, plan: bool, **values
+) -> None:
+    """Run the encoders once over a corpus and store their features."""
+    views = taken(extract_views.ViewOptions, values)
+    silence = taken(extract_silence.SilenceOptions, values)
+    corpus, store, config = _corpus_and_store(console, dataset, data, store, values)
+    if plan:
+        from ..extract.plan import make_plan
+
+        made = make_plan(corpus, store, config, console.track(), views, silence)
+        for line in made.about:
+            console.say(line)
+        echo("\n".join(made.lines()))
+        return
+    if devices:
+        from ..extract.several import extract_on_devices
+
+        click.get_current_context().exit(extract_on_devices(devices, corpus, store, config, views, sys.argv[1:]))
+    from ..extract.pipeline import extract as run
+
+    try:
+        summary = run(corpus, store, config, console.track(), console.say, views, silence)
+    except KeyboardInterrupt:
+        click.echo("interrupted; what was committed stays: run the same command to go on", err=True)
+        click.get_current_context().exit(130)
+    for line in summary.lines():
+        console.say(line)
+    if summary.failures:
+        if console.quiet:
+            echo(f"{len(summary.failures)} segments have no audio feature, see {summary.failures_file}", err=True)
+        click.get_current_context().exit(1)
+
+
+def _corpus_and_store(console: Console, dataset: str, data: Path | None, store: Path | None, values: dict):
+    """What the options of a corpus, an extraction and a store mean: a Corpus, a path, an ExtractConfig."""
+    generic = taken(corpora_config.GenericOptions, values)
+    config = taken(extract_config.ExtractConfig, values)
+    from ..extract.corpora.registry import load_corpus
+    from ..features.store import SUFFIXES
+
+    corpus = load_corpus(dataset, data or Path("data") / dataset, generic, config.modalities)
+    for note in corpus.notes:
+        console.say(as_line(note))
+    return corpus, store or Path("cache") / (dataset + SUFFIXES[config.format]), config
+
+
+@click.command()
+@corpus_options
+@options_of(extract_config.ExtractConfig, extract_config.CHOICES)
+@options_of(extract_silence.SilenceOptions, extract_silence.CHOICES)
+@options_of(corpora_config.GenericOptions, corpora_config.CHOICES)
+@click.option(
+    "--segments",
+    type=click.IntRange(1, 1000),
+    default=4,
+    show_default=True,
+    help="Segments to compare, spread over the corpus.",
+)
+@threads_option
+@config_option
+@output_options
+def doctor(console: Console, dataset: str, data: Path | None, store: Path | None, segments: int, **values) -> None:
+    """Show how far computed and stored features lie from their definition."""
+    silence = taken(extract_silence.SilenceOptions, values)
+    corpus, store, config = _corpus_and_store(console, dataset, data, store, values)
+    from ..extract.doctor import examine, table_of
+
+    echo(table_of(examine(corpus, store, config, segments, silence, echo)))
+
+
+@click.command()
+@click.argument("store", type=PATH)
+@click.argument("segment")
+@click.option("--view", default="original", show_default=True, help="View of the segment, such as speed or noise-2.")
+@click.option("-o", "--out", type=PATH, help="WAV file to write, the picture beside it. [default: SEGMENT-VIEW.wav]")
+@click.option("--data", type=PATH, help="Folder of the corpus. [default: data/DATASET of the store]")
+@click.option("--feature", default="", help="Audio feature, unless it is the plain one.")
+@output_options
+def listen(
+    console: Console, store: Path, segment: str, view: str, out: Path | None, data: Path | None, feature: str
+) -> None:
+    """Hear and see what an encoder was given of a segment.
+
+    Writes the very samples, 32-bit float at the encoder's rate and at the recording's own level (the encoder gets them
+    shifted to zero mean and scaled to unit variance), and a PNG with waveform and spectrogram of the original above the
+    view's. Of a view of the text, prints both transcripts with what was replaced in brackets.
+    """
+    from ..extract.listen import listen as run
+    from ..features.store import open_store
+
+    opened = open_store(store)
+    heard = run(opened, segment, view, out, data or Path("data") / opened.dataset, feature)
+    echo("\n".join(heard.lines))

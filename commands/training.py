@@ -1,0 +1,149 @@
+"""Commands that train a run, score it, and apply it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..errors import SettingError
+from ..options import config_option, given, options_of, taken
+from ..shown import as_line
+from ..train import config as train_config
+from .common import Console, PATH, by_option, device_option, echo, output_options, resample_option, threads_option
+
+_ALLOWED_WITH_RESUME = ("store", "runs", "resume", "quiet", "verbose")
+
+
+@click.command()
+@click.option("--store", type=PATH, help="Store to learn from. [default: the newest in cache]")
+@click.option("--runs", type=PATH, default="runs", show_default=True, help="Folder that the run's directory goes into.")
+@click.option(
+    "--preset",
+    type=click.Choice(tuple(train_config.PRESETS)),
+    help="Set several options at once; those given besides win.",
+)
+@click.option("--resume", metavar="RUN", help="Go on with a run, named or latest, under its own settings.")
+@options_of(train_config.ModelConfig, train_config.CHOICES)
+@options_of(train_config.TrainConfig, train_config.CHOICES)
+@threads_option
+@config_option
+@output_options
+def train(console: Console, store: Path | None, runs: Path, preset: str | None, resume: str | None, **values) -> None:
+    """Train one variant of the network on a store."""
+    command = click.get_current_context()
+    for name, value in train_config.PRESETS.get(preset, {}).items():
+        if not given(command, name):
+            values[name] = value
+    model = taken(train_config.ModelConfig, values)
+    config = taken(train_config.TrainConfig, values)
+    from ..evaluate.metrics import score
+    from ..features.store import default_store, open_store
+    from ..studies import existing_store
+    from ..train.loop import train as run
+    from ..train.runs import resolve
+
+    if resume is not None:
+        changed = [name for name in command.params if given(command, name) and name not in _ALLOWED_WITH_RESUME]
+        if changed:
+            raise SettingError(
+                f"--resume goes on under the run's own settings, so --{changed[0].replace('_', '-')} cannot be set"
+            )
+        store = store or existing_store(resolve(runs, resume), runs)
+        model = config = None
+    trained = run(
+        open_store(store or default_store(Path("cache"))),
+        model,
+        config,
+        runs,
+        score,
+        track=console.track(),
+        resume=resume,
+        say=console.say,
+    )
+    if trained.status == "interrupted":
+        click.get_current_context().exit(130)
+    console.say(
+        f"best epoch {trained.best_epoch} of {trained.epochs} by validation {trained.select}; run {trained.run.path}"
+    )
+
+
+@click.command(name="eval")
+@click.argument("run_argument", metavar="[RUN]", required=False)
+@click.option("--run", "run_name", help="Run to score, by name or path; the same as RUN. [default: latest]")
+@click.option("--runs", type=PATH, default="runs", show_default=True, help="Folder of the runs.")
+@click.option("--split", default="test", show_default=True, help="Split to score.")
+@click.option("--store", type=PATH, help="The store, if it was moved. [default: the one the run was trained on]")
+@device_option
+@resample_option
+@by_option
+@threads_option
+@config_option
+@output_options
+def evaluate(
+    console: Console,
+    run_argument: str | None,
+    run_name: str | None,
+    runs: Path,
+    split: str,
+    store: Path | None,
+    device: str | None,
+    resample: str,
+    by: str,
+) -> None:
+    """Score a run on a split: RUN, by name or path, or else the latest.
+
+    The store may have grown since the run was trained, and a line says what of its training data has changed.
+    """
+    if run_argument and run_name:
+        raise SettingError("two runs are named: give either RUN or --run RUN")
+    from ..studies import existing_store, score_run
+    from ..train.runs import LATEST, resolve
+
+    run = resolve(runs, run_argument or run_name or LATEST)
+    scores = score_run(run, store or existing_store(run, runs), split, device, resample, console.track(), by)
+    if scores.left_out:
+        console.say(f"{scores.left_out} segments of {as_line(split)} have no features and were left out")
+    for note in scores.notes:
+        echo(f"note: {note}", err=True)
+    echo(scores.table)
+    console.say("\n".join(["", *map(str, scores.files)]))
+
+
+@click.command()
+@click.argument("run_name", metavar="[RUN]", default="latest")
+@click.option("--runs", type=PATH, default="runs", show_default=True, help="Folder of the runs.")
+@click.option("--store", type=PATH, required=True, help="Store of the recordings, extracted as the run's own were.")
+@click.option("--split", default="", help="Split to predict. [default: all segments of the store]")
+@click.option("--out", type=PATH, help="Csv to write. [default: predictions-of-STORE.csv in the run's directory]")
+@device_option
+@by_option
+@threads_option
+@config_option
+@output_options
+def predict(
+    console: Console,
+    run_name: str,
+    runs: Path,
+    store: Path,
+    split: str,
+    out: Path | None,
+    device: str | None,
+    by: str,
+) -> None:
+    """Apply a run to other recordings, with labels or without.
+
+    RUN is a run's name or path, or else the latest. Writes a csv with the prediction and the probability of each class
+    for every recording, or every segment where the tasks are ones of segments. Where there are labels, prints what eval
+    prints. Nothing counts as scoring a split unless the store is the run's own.
+    """
+    from ..studies import predict_on
+    from ..train.runs import resolve
+
+    predicted = predict_on(resolve(runs, run_name), store, split, out, device, console.track(), by)
+    if predicted.left_out:
+        console.say(f"{predicted.left_out} segments have no features and were left out")
+    for note in predicted.notes:
+        echo(f"note: {note}", err=True)
+    echo(predicted.table)
+    console.say("\n".join(["", *map(str, predicted.files)]))

@@ -1,0 +1,1 @@
+"""The numbers of frozen encoders without computing the padding that defines them."""

@@ -1,0 +1,1 @@
+"""What makes features: one contract, and one file per kind."""

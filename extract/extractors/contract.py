@@ -1,0 +1,120 @@
+"""What makes features. The pipeline, the plan and the doctor know of an extractor what stands here, and nothing else.
+
+Letters in shapes: N rows of the store, T rows of a feature (frames, tokens, or one vector), d values of each.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ...errors import AudioError
+from ...features.segments import REMOVED
+from ...features.spec import FeatureSpec
+from ..sound import audio
+
+
+@dataclass(frozen=True)
+class Material:
+    """What there is to make features from."""
+
+    root: Path
+    """Folder that the audio's paths are relative to."""
+
+    table: pd.DataFrame
+    """(N) the rows of a store's segment table, those of removed segments too; row i is row i of every feature."""
+
+    digest_of: Callable[[str], str]
+    """The digest of an audio file's bytes, by its path in the table."""
+
+    @cached_property
+    def present(self) -> np.ndarray:
+        """Numbers of the rows whose segments are still in the corpus: only these are made."""
+        return np.flatnonzero((self.table["split"] != REMOVED).to_numpy())
+
+    @cached_property
+    def seconds(self) -> np.ndarray:
+        """(N,) length of each segment in seconds as far as file headers tell; NaN where they do not."""
+        files = {path for path in set(self.table["audio"].iloc[self.present]) if path}
+        whole = {path: audio.seconds_of(self.root / path) for path in files}
+        ends = self.table["end"].fillna(self.table["audio"].map(whole).astype(float))
+        return (ends - self.table["start"].fillna(0.0)).to_numpy()
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What an extractor is given of one row."""
+
+    content: object
+    """Samples, token ids, or what else ``encode`` takes; made in a thread or a process, so it can be pickled."""
+
+    size: int
+    """Frames or tokens that computing it costs: batches hold rows of like size, at most ``batch_rows`` together."""
+
+    is_cut: bool = False
+    """Whether there was more of it than the longest input."""
+
+    said: Mapping[str, float] = field(default_factory=dict)
+    """What else loading found out, for the logs: seconds, removed seconds, whether there was speech."""
+
+
+Job = tuple[Callable[..., "Loaded | AudioError"], tuple]  # what a loader calls, and with what
+
+
+class Extractor(ABC):
+    """Makes one feature, or several of the same input in one pass, such as four layers of an encoder."""
+
+    specs: Mapping[str, FeatureSpec]
+    """By the features' names: all that decides their values."""
+
+    remarks: tuple[str, ...] = ()
+    """Lines that a user must not overlook, such as on the rate at which audio is heard."""
+
+    batch_rows: int = 1
+    """Frames or tokens that are computed at once, at most."""
+
+    batches_matter: bool = False
+    """Whether rounding depends on what else is in the batch, as the choice of a GPU's kernels does."""
+
+    loads_in_processes: bool = False
+    """Whether loading is work enough to be spread over processes beside a GPU."""
+
+    is_on_gpu: bool = False
+
+    @abstractmethod
+    def identities(self, material: Material) -> Mapping[str, np.ndarray]:
+        """For each feature (N,) uint64: the hash of what each row should be made from; 0 for rows of removed segments.
+
+        Two rows of one feature with the same identity have the same values, and one is copied from the other. A row's
+        identity changes when anything changes that its values follow from: bytes, place, channel, text, view, spec.
+        """
+
+    @abstractmethod
+    def expected_rows(self, material: Material) -> Mapping[str, np.ndarray]:
+        """For each feature (N,) int: the rows T that each segment is expected to have; 0 where that is not known."""
+
+    @abstractmethod
+    def job(self, material: Material, row: int) -> Job:
+        """What loads one row: called in a thread or a process, returns Loaded, or an AudioError with the reason."""
+
+    @abstractmethod
+    def encode(self, batch: Sequence[Loaded]) -> list[Mapping[str, torch.Tensor]]:
+        """For each of the batch, by feature: (T, d) values in float32, on any device; never padded.
+
+        A value that the feature's dtype cannot hold is left to the pipeline, which lists the segment as failed.
+        """
+
+    def define(self, loaded: Loaded) -> Mapping[str, torch.Tensor]:
+        """The same by the definition, each row alone and padded where that is how it is defined; slow."""
+        return self.encode([loaded])[0]
+
+    def cut_rows(self, material: Material) -> np.ndarray:
+        """(N,) bool: segments of which more is there than the longest input, as far as known before loading."""
+        return np.zeros(len(material.table), bool)

@@ -1,0 +1,1 @@
+"""From an audio file to the samples that are heard: decoding, channels, silence, views."""

@@ -1,0 +1,1 @@
+"""The networks: one contract, what they share, and one file per network."""
