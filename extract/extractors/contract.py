@@ -19,6 +19,7 @@ from ...errors import AudioError
 from ...features.segments import REMOVED
 from ...features.spec import FeatureSpec
 from ..sound import audio
+from ..sound.views import AUDIO_VIEWS, kind_of
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,35 @@ class Loaded:
     """What else loading found out, for the logs: seconds, removed seconds, whether there was speech."""
 
 
+@dataclass(frozen=True)
+class Setup:
+    """What an extractor is given beside its own options when it is made."""
+
+    device: torch.device
+    precision: str = "float32"
+    """Arithmetic of networks: ``float32`` or ``bfloat16``."""
+
+    dataset: str = ""
+    """What the corpus is called: the papers on some give audio at rates of their own."""
+
+    there: Mapping[str, FeatureSpec] = field(default_factory=dict)
+    """Specs of the features that the store holds, from which what is left open may follow."""
+
+    recipes: Mapping[str, Mapping] = field(default_factory=dict)
+    """The recipe of each view of the store, by its name."""
+
+    agent_channel: int = -1
+    """Channel that the agent is on in stereo calls; -1 where it is unknown."""
+
+    def views_of(self, modality: str) -> dict[str, Mapping]:
+        """The recipes of the views that alter ``audio`` or ``text``, by their names."""
+        return {
+            view: recipe
+            for view, recipe in self.recipes.items()
+            if (kind_of(view) in AUDIO_VIEWS) == (modality == "audio")
+        }
+
+
 Job = tuple[Callable[..., "Loaded | AudioError"], tuple]  # what a loader calls, and with what
 
 
@@ -87,6 +117,15 @@ class Extractor(ABC):
     """Whether loading is work enough to be spread over processes beside a GPU."""
 
     is_on_gpu: bool = False
+
+    @classmethod
+    @abstractmethod
+    def load(cls, name: str, options, setup: Setup) -> Extractor:
+        """By the options of its kind, a frozen dataclass; ``name`` is its feature's, or "" for what is usual.
+
+        Raises EncoderError or SettingError, in one line, for what cannot be made. One that makes several features calls
+        them ``name`` with an ending each.
+        """
 
     @abstractmethod
     def identities(self, material: Material) -> Mapping[str, np.ndarray]:
