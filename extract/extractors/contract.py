@@ -143,6 +143,9 @@ class Loaded:
     is_cut: bool = False
     """Whether there was more of it than the longest input."""
 
+    rows: int | None = None
+    """Frames or tokens that must come of it; other counts are a failure. None where that is not known."""
+
     said: Mapping[str, float] = field(default_factory=dict)
     """What else loading found out, for the logs: ``seconds``, ``removed_seconds`` and ``had_speech`` of audio."""
 
