@@ -1,9 +1,9 @@
 """What makes features. The pipeline, the plan and the doctor know of an extractor what stands here, and nothing else.
 
 A kind of feature is a file of this folder with an ``Extractor`` and a frozen dataclass of its options, and a line in
-registry.py. Options that are called as an option of ``msmt extract`` (sample_rate, max_seconds, max_tokens, channel,
-silence, precision) take its value unless a feature has its own; lists are tuples, ``tuple[int, ...] = ()``.
-Identities are made by ``audio_identities`` and ``text_identities`` of identities.py where no more than that decides.
+registry.py. The fields of the dataclass are bool, int, float, str, or tuples of these such as ``tuple[int, ...] = ()``.
+Those called rate, seconds, tokens, channel, silence and silence_… take the value of --sample-rate, --max-seconds,
+--max-tokens, --channel, --silence and --silence-… unless a feature has its own.
 
 Letters in shapes: N rows of the store, T rows of a feature (frames, tokens, or one vector), d values of each.
 """
@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -25,82 +24,7 @@ from ...errors import AudioError
 from ...features.segments import REMOVED
 from ...features.spec import FeatureSpec
 from ..sound import audio
-from ..sound.silence import SilenceOptions, SilenceRemover
 from ..sound.views import AUDIO_VIEWS, kind_of
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One feature, or several of one pass, as a user asked for it."""
-
-    name: str
-    """Of the feature, or the beginning of the names of several; empty where the kind has a name of its own for it."""
-
-    kind: str
-    """A name of registry.py."""
-
-    options: object
-    """The settings dataclass of the kind."""
-
-    suffix: str = ""
-    """What comes behind the name, such as ``-nosilence``."""
-
-    is_default: bool = False
-    """Whether it is one of the two that are made unless features are named: options are then called --audio-encoder,
-    --text-encoder and so on, else by their names in the dataclass."""
-
-    def named(self, own: str = "") -> str:
-        """What the feature is called, where the kind calls it ``own``."""
-        return (self.name or own) + self.suffix
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What all extractors of one extraction are told."""
-
-    device: torch.device
-    """Where encoders run."""
-
-    native_precision: str
-    """Arithmetic that is chosen where nothing else decides: ``float32`` or ``bfloat16``."""
-
-    dataset: str = ""
-    """Kind of corpus, which may decide a rate."""
-
-    stored: Mapping[str, FeatureSpec] = field(default_factory=dict)
-    """The specs of what the store holds, unless it is to be overwritten."""
-
-    recipes: Mapping[str, Mapping] = field(default_factory=dict)
-    """How each view that is wanted is made, by its name."""
-
-    agent_channel: int = -1
-    """Channel that the agent is on, -1 where it is unknown."""
-
-    silence: SilenceOptions = SilenceOptions()  # noqa: RUF009  frozen
-    """How silence is removed where a feature wants that."""
-
-    def recipes_of(self, modality: str) -> dict[str, Mapping]:
-        """The recipes of the views that alter what features of ``audio`` or ``text`` are made from: a spec's views."""
-        of_audio = modality == "audio"
-        return {view: recipe for view, recipe in self.recipes.items() if (kind_of(view) in AUDIO_VIEWS) == of_audio}
-
-    def channel_of(self, channel: str) -> int | None:
-        """The one channel that ``mean``, ``agent``, ``customer`` or a number mean, from 0: a spec's channel."""
-        if channel in ("agent", "customer"):
-            return self.agent_channel if channel == "agent" else 1 - self.agent_channel
-        return None if channel == "mean" else int(channel)
-
-    def remover_of(self, silence: str) -> SilenceRemover | None:
-        """What removes silence where it is to be removed; its ``recipe()`` is a spec's silence."""
-        return SilenceRemover(self.silence) if silence == "remove" else None
-
-    def precision_of(self, precision: str, *names: str) -> str:
-        """What ``auto`` means for the features of these names: as they are stored, as all is stored, or the device's."""
-        if precision != "auto":
-            return precision
-        learnt = {name: spec.precision for name, spec in self.stored.items() if spec.weights}
-        known = {learnt[name] for name in names if name in learnt} or set(learnt.values())
-        return known.pop() if len(known) == 1 else self.native_precision
 
 
 @dataclass(frozen=True)
@@ -143,11 +67,40 @@ class Loaded:
     is_cut: bool = False
     """Whether there was more of it than the longest input."""
 
+    said: Mapping[str, float] = field(default_factory=dict)
+    """What else loading found out, for the logs: ``seconds``, ``removed_seconds`` and ``had_speech`` of audio."""
+
     rows: int | None = None
     """Frames or tokens that must come of it; other counts are a failure. None where that is not known."""
 
-    said: Mapping[str, float] = field(default_factory=dict)
-    """What else loading found out, for the logs: ``seconds``, ``removed_seconds`` and ``had_speech`` of audio."""
+
+@dataclass(frozen=True)
+class Setup:
+    """What an extractor is given beside its own options when it is made."""
+
+    device: torch.device
+    precision: str = "float32"
+    """Arithmetic of networks: ``float32`` or ``bfloat16``."""
+
+    dataset: str = ""
+    """What the corpus is called: the papers on some give audio at rates of their own."""
+
+    there: Mapping[str, FeatureSpec] = field(default_factory=dict)
+    """Specs of the features that the store holds, from which what is left open may follow."""
+
+    recipes: Mapping[str, Mapping] = field(default_factory=dict)
+    """The recipe of each view of the store, by its name."""
+
+    agent_channel: int = -1
+    """Channel that the agent is on in stereo calls; -1 where it is unknown."""
+
+    def views_of(self, modality: str) -> dict[str, Mapping]:
+        """The recipes of the views that alter ``audio`` or ``text``, by their names."""
+        return {
+            view: recipe
+            for view, recipe in self.recipes.items()
+            if (kind_of(view) in AUDIO_VIEWS) == (modality == "audio")
+        }
 
 
 Job = tuple[Callable[..., "Loaded | AudioError"], tuple]  # what a loader calls, and with what
@@ -155,9 +108,6 @@ Job = tuple[Callable[..., "Loaded | AudioError"], tuple]  # what a loader calls,
 
 class Extractor(ABC):
     """Makes one feature, or several of the same input in one pass, such as four layers of an encoder."""
-
-    options: ClassVar[type]
-    """The frozen dataclass of the kind's options, a sentence under each field; checked when it is made (SettingError)."""
 
     specs: Mapping[str, FeatureSpec]
     """By the features' names: all that decides their values."""
@@ -178,12 +128,16 @@ class Extractor(ABC):
 
     @classmethod
     @abstractmethod
-    def make(cls, asked: Asked, around: Surroundings) -> Extractor:
-        """The extractor of what was asked for. Raises MsmtError in one line where there can be none."""
+    def load(cls, name: str, options, setup: Setup) -> Extractor:
+        """By the options of its kind, a frozen dataclass; ``name`` is its feature's, or "" for what is usual.
+
+        Raises EncoderError or SettingError, in one line, for what cannot be made. One that makes several features calls
+        them ``name`` with an ending each.
+        """
 
     @classmethod
-    def bytes_per_hour(cls, options: object) -> float | None:
-        """Bytes that an hour of speech takes in a store; None where only the encoder tells."""
+    def bytes_per_hour(cls, options) -> float | None:
+        """Bytes that an hour of speech takes in a store; None where only an encoder tells."""
         return None
 
     @abstractmethod

@@ -18,7 +18,7 @@ class Kind:
     """In this folder."""
 
     extractor: str
-    """The class, which names its options."""
+    """The class; its options are the dataclass that is called so with Options behind."""
 
     modality: str
     """What it is made from: ``audio`` or ``text``."""
@@ -28,6 +28,10 @@ class Kind:
     def load(self) -> type[Extractor]:
         """The extractor's class."""
         return getattr(import_module(f".{self.file}", __package__), self.extractor)
+
+    def options(self) -> type:
+        """The frozen dataclass of its options."""
+        return getattr(import_module(f".{self.file}", __package__), f"{self.extractor}Options")
 
 
 KINDS = {
