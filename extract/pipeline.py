@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,16 +43,9 @@ from .sound import audio
 from .config import ExtractConfig
 from .corpora.registry import Corpus
 from .digests import file_digest
-from .encoders import (
-    AudioEncoder,
-    AudioModel,
-    TextEncoder,
-    as_stored,
-    choose_device,
-    feature_name,
-    in_halves,
-    native_precision,
-)
+from .extractors.loading import as_stored, choose_device, feature_name, in_halves, native_precision
+from .extractors.speech import AudioEncoder, AudioModel, audio_identity
+from .extractors.text import TextEncoder
 from .kept_splits import with_known_splits
 from .moving import first_of_each, holders_of, identities_are_sealed, move_rows
 from .rate import choose_rate, remarks_on
@@ -694,19 +686,6 @@ def _digests_of(root: Path, files: Sequence[str], track: Track) -> dict[str, str
             digests[path] = digest
             advance(1)
     return digests
-
-
-def audio_identity(made_by: str, recipes: Mapping[str, Mapping], segment: pd.Series, digest: str) -> int:
-    """The hash of what a row of an audio feature is made from.
-
-    ``made_by`` is the fingerprint of the feature's spec without its views, ``recipes`` are the views, ``digest`` is the
-    audio file's. A view that leaves the audio as it is has the original's identity. In a text feature the altered
-    transcript itself says what a row is made from, and one in which nothing was replaced has the original's.
-    """
-    where = (str(segment[name]) for name in ("start", "end", "channel"))
-    recipe = recipes.get(segment["view"])
-    view = (json.dumps(recipe, sort_keys=True), segment["segment_id"], segment["view"]) if recipe else ()
-    return identity_of(made_by, digest, *where, *view)
 
 
 def _summary(
