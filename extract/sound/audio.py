@@ -15,6 +15,7 @@ from ...errors import AudioError
 from ...features.segments import MEAN_OF_CHANNELS
 
 NORMALISATION = "zero mean, unit variance over the segment"
+AS_RECORDED = "none: samples at the recording's own level"
 _VARIANCE_FLOOR = 1e-7  # added to the variance, as the encoders' own feature extractors do
 _STRETCH_WINDOW = 0.032  # seconds that a phase vocoder hears at once: a few periods of a voice
 _STRETCH_OVERLAP = 8  # windows that hear the same sample
