@@ -1,8 +1,8 @@
 """Schemes: named ways of splitting one corpus.
 
-The corpus's own split is the scheme ``standard``. Every other one is a column of the segment table with the split of each
-row, empty where it is in none. Folds are a family of schemes: ``folds`` of five are ``fold1`` to ``fold5``, and the facts
-of the store's head say what they are called and how they were made:
+The corpus's own split is the scheme ``standard``. Every other one is a column of the segment table with the split of
+each row, empty where it is in none. Folds are a family of schemes: ``folds`` of five are ``fold1`` to ``fold5``, and the
+facts of the store's head say what they are called and how they were made:
 
     facts["schemes"]   {family: {"schemes": names in order, "by", "stratify", "seed", "validation"}}
 """
@@ -28,7 +28,7 @@ def schemes_in(table: pd.DataFrame) -> tuple[str, ...]:
 
 
 def splits_of(table: pd.DataFrame, scheme: str = STANDARD) -> pd.Series:
-    """(N,) the split of each row by a scheme: empty where it is in none, ``removed`` where its segment has left the corpus.
+    """(N,) the split of each row by a scheme: empty where in none, ``removed`` where its segment has left the corpus.
 
     Raises StoreError for a scheme that the table does not have.
     """
