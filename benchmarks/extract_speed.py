@@ -27,7 +27,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from msmt.extract.sound.audio import normalised
-from msmt.extract.encoders import AudioEncoder, TextEncoder
+from msmt.extract.extractors.speech import AudioEncoder
+from msmt.extract.extractors.text import TextEncoder
 from msmt.extract.pipeline import batches_of
 from transformers import AutoModel
 

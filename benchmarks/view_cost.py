@@ -28,7 +28,8 @@ import soundfile
 import torch
 from msmt.extract.config import ExtractConfig
 from msmt.extract.corpora.registry import load_corpus
-from msmt.extract.encoders import TextEncoder, choose_device
+from msmt.extract.extractors.loading import choose_device
+from msmt.extract.extractors.text import TextEncoder
 from msmt.extract.pipeline import Summary, extract
 from msmt.extract.sound.views import ViewOptions
 from msmt.features.store import open_store

@@ -15,7 +15,7 @@ from ..features.store import BLOCK_ROWS, chunk_rows_for, merged_table, open_stor
 from ..progress import Track, silent
 from .config import ExtractConfig
 from .corpora.corpus import Corpus
-from .encoders import in_halves
+from .extractors.loading import in_halves
 from .moving import first_of_each, holders_of
 from .kept_splits import with_known_splits
 from .pipeline import (
@@ -166,7 +166,7 @@ def make_plan(
                 work.done,
                 work.copied,
                 rows_to_compute=int(rows[work.to_compute].sum()),
-                bytes_on_disk=int((-(-rows // chunk)).sum()) * chunk * spec.width * 2,
+                bytes_on_disk=int((-(-rows // chunk)).sum()) * chunk * spec.row_bytes,
                 seconds=_seconds(corpus, encoders, tokens, table, config, name, work.to_compute, rows),
             )
         )

@@ -1,5 +1,10 @@
 """What makes features. The pipeline, the plan and the doctor know of an extractor what stands here, and nothing else.
 
+A kind of feature is a file of this folder with an ``Extractor`` and a frozen dataclass of its options, and a line in
+registry.py. The fields of the dataclass are bool, int, float, str, or tuples of these such as ``tuple[int, ...] = ()``.
+Those called rate, seconds, tokens, channel, silence and silence_… take the value of --sample-rate, --max-seconds,
+--max-tokens, --channel, --silence and --silence-… unless a feature has its own.
+
 Letters in shapes: N rows of the store, T rows of a feature (frames, tokens, or one vector), d values of each.
 """
 
@@ -63,7 +68,10 @@ class Loaded:
     """Whether there was more of it than the longest input."""
 
     said: Mapping[str, float] = field(default_factory=dict)
-    """What else loading found out, for the logs: seconds, removed seconds, whether there was speech."""
+    """What else loading found out, for the logs: ``seconds``, ``removed_seconds`` and ``had_speech`` of audio."""
+
+    rows: int | None = None
+    """Frames or tokens that must come of it; other counts are a failure. None where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +134,11 @@ class Extractor(ABC):
         Raises EncoderError or SettingError, in one line, for what cannot be made. One that makes several features calls
         them ``name`` with an ending each.
         """
+
+    @classmethod
+    def bytes_per_hour(cls, options) -> float | None:
+        """Bytes that an hour of speech takes in a store; None where only an encoder tells."""
+        return None
 
     @abstractmethod
     def identities(self, material: Material) -> Mapping[str, np.ndarray]:

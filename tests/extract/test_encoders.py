@@ -7,7 +7,9 @@ import pytest
 import torch
 from msmt.errors import AudioError, EncoderError
 from msmt.extract.sound.audio import normalised
-from msmt.extract.encoders import AudioEncoder, TextEncoder, choose_device, feature_name
+from msmt.extract.extractors.loading import choose_device, feature_name
+from msmt.extract.extractors.speech import AudioEncoder
+from msmt.extract.extractors.text import TextEncoder
 from msmt.tests.extract.made import audio_encoder, save_encoders, speech_like, text_encoder, tokenizer
 
 CPU = torch.device("cpu")

@@ -16,7 +16,7 @@ from msmt.extract.sound.audio import normalised
 from msmt.extract.config import ExtractConfig
 from msmt.extract.corpora.config import GenericOptions
 from msmt.extract.corpora.registry import load_corpus
-from msmt.extract.encoders import AudioEncoder
+from msmt.extract.extractors.speech import AudioEncoder
 from msmt.extract.listen import listen, marked
 from msmt.extract.pipeline import extract
 from msmt.extract.sound.views import ViewOptions

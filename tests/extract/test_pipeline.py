@@ -14,7 +14,8 @@ from msmt.errors import SpecMismatchError, StoreError
 from msmt.extract.sound.audio import load_segment, normalised
 from msmt.extract.config import ExtractConfig
 from msmt.extract.corpora.registry import load_corpus
-from msmt.extract.encoders import AudioEncoder, TextEncoder
+from msmt.extract.extractors.speech import AudioEncoder
+from msmt.extract.extractors.text import TextEncoder
 from msmt.extract.pipeline import extract, failures_path
 from msmt.extract.windows import WINDOW_BLOCKS
 from msmt.features.segments import REMOVED
