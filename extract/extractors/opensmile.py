@@ -7,6 +7,7 @@ rounded to 16 bits; what is beyond full scale is clipped. The values are those t
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -31,7 +32,8 @@ LICENCE = (
 )
 _USUAL_RATE = 16_000
 _USUAL_SET = "eGeMAPSv02"
-_TRIED_SECONDS = 40.0  # of noise, by which frames are counted
+_TRIED_SECONDS = 4.0  # of noise, by which rows are counted
+_SEGMENT_SECONDS = 10.0  # of a segment where none is known: a turn of a call
 CHOICES = {"level": tuple(smile.LEVELS)}
 
 
@@ -72,18 +74,18 @@ class OpenSmileOptions(HearingOptions):
 class OpenSmile(Extractor):
     """Makes one feature. All is computed where segments are loaded, for openSMILE takes one segment on one core."""
 
-    options_class = OpenSmileOptions
     remarks = (LICENCE,)
     loads_in_processes = True
 
     def __init__(self, name: str, options: OpenSmileOptions, heard: Hearing) -> None:
         decisive = self._settle(options)
-        self.name = name or f"{_as_name(self.recipe.feature_set)}{self._level_ending(options)}{heard.ending}"
+        unit = "vector" if options.level == "functionals" else "frame"
+        level_ending = "" if unit == "vector" else f"-{options.level}"
+        self.name = name or f"{_as_name(self.recipe.feature_set)}{level_ending}{heard.ending}"
         self.hearing = heard
         fields = heard.spec_fields(options.rate, options.seconds, audio.AS_RECORDED)
-        is_vector = options.level == "functionals"
         self._rows = _Rows.of(self.recipe, fields["max_samples"])
-        if is_vector and self._rows.most != 1:
+        if unit == "vector" and self._rows.most != 1:
             raise SettingError(
                 f"{options.conf or self.recipe.feature_set}: makes {self._rows.most} rows, so it is no vector of"
                 " functionals: use level lld, and conf level for what is read"
@@ -97,7 +99,7 @@ class OpenSmile(Extractor):
             max_rows=self._rows.most,
             dtype="float32",
             kind="opensmile",
-            unit="vector" if is_vector else "frame",
+            unit=unit,
             options=decisive,
             **fields,
         )
@@ -106,6 +108,12 @@ class OpenSmile(Extractor):
     @classmethod
     def load(cls, name: str, options: OpenSmileOptions, setup: Setup) -> OpenSmile:
         return cls(name, options, Hearing.of(options, setup))
+
+    @classmethod
+    def bytes_per_hour(cls, options: OpenSmileOptions) -> float:
+        made = cls("", options, Hearing())
+        rows = 3600 / _SEGMENT_SECONDS if made.spec.unit == "vector" else 3600 * options.rate / made._rows.each
+        return rows * made.spec.width * made.spec.value_bytes
 
     @property
     def columns(self) -> list[str]:
@@ -119,7 +127,7 @@ class OpenSmile(Extractor):
         return {self.name: self._rows.expected(hearing.expected_samples(material, self.spec))}
 
     def job(self, material: Material, row: int) -> Job:
-        return self.hearing.job(material, row, self.spec, partial(_computed, self.recipe))
+        return self.hearing.job(material, row, self.spec, partial(_computed, self.recipe, self.spec.max_rows))
 
     def encode(self, batch: Sequence[Loaded]) -> list[Mapping[str, torch.Tensor]]:
         return [{self.name: torch.from_numpy(loaded.content)} for loaded in batch]
@@ -142,10 +150,6 @@ class OpenSmile(Extractor):
         self.recipe = smile.SmileRecipe(conf.stem, level, options.rate, path)
         return {"conf": hashlib.sha256(text).hexdigest()[:32], "level": level}
 
-    @staticmethod
-    def _level_ending(options: OpenSmileOptions) -> str:
-        return "" if options.level == "functionals" else f"-{options.level}"
-
 
 @dataclass(frozen=True)
 class _Rows:
@@ -167,8 +171,10 @@ class _Rows:
         if whole == half:
             return cls(whole, max_samples, 0.0)
         each = (tried - tried // 2) / (whole - half)
-        beyond = max_samples - tried
-        return cls(whole + (int(beyond / each) + 2 if beyond else 0), max_samples, each)
+        beyond = (max_samples - tried) / each
+        if not each.is_integer():  # a row more or less in what was tried is many in an hour
+            beyond *= 1 + 1 / (whole - half)
+        return cls(whole + math.ceil(beyond), max_samples, each)
 
     def expected(self, samples: np.ndarray) -> np.ndarray:
         """(N,) rows of so many samples, but 0 where there are none."""
@@ -186,8 +192,10 @@ def _rows_of(recipe: smile.SmileRecipe, samples: int) -> int:
         raise SettingError(f"seconds must be more for openSMILE: the longest input {error}") from error
 
 
-def _computed(recipe: smile.SmileRecipe, samples: np.ndarray) -> Content:
+def _computed(recipe: smile.SmileRecipe, max_rows: int, samples: np.ndarray) -> Content:
     made = smile.values(recipe, samples)
+    if len(made) > max_rows:
+        raise AudioError(f"makes {len(made)} rows, and {recipe.feature_set} should make {max_rows} at most")
     return made, len(made)
 
 

@@ -59,11 +59,11 @@ def shared_files() -> Path:
 
 
 def shipped_set(name: str) -> str:
-    """The name of a set that the package ships, the newer one where it has two. SettingError when there is none."""
+    """The name of a set that the package ships, with its version where it has two. SettingError when there is none."""
     sets = package().FeatureSet.__members__
     if name not in sets:
         raise SettingError(f"set must be one of {', '.join(sets)}, but is {shown(name)}")
-    return sets[name].name
+    return max((other for other, each in sets.items() if each is sets[name]), key=len)  # GeMAPS is GeMAPSv01a
 
 
 def columns(recipe: SmileRecipe) -> list[str]:
