@@ -123,7 +123,7 @@ class MelShape:
             low=float(options.low),
             high=float(options.highest),
         )
-        while not shape.triangles().any(dim=0).all():
+        while not shape.has_no_empty_band():
             if shape.transform >= _LONGEST_TRANSFORM:
                 raise SettingError(
                     f"bands must be fewer between {shape.low:g} and {shape.high:g} Hz, but are {shape.bands}"
@@ -131,9 +131,13 @@ class MelShape:
             shape = replace(shape, transform=2 * shape.transform)
         return shape
 
-    def triangles(self) -> torch.Tensor:
-        """(frequencies, d) how much of each frequency each band takes."""
-        return audio.mel_triangles(self.transform, self.rate, self.bands, self.low, self.high)
+    def has_no_empty_band(self) -> bool:
+        """Whether at least one frequency of the transform lies within each band."""
+        ends = 2595 * np.log10(1 + np.array([self.low, self.high]) / 700)
+        corners = 700 * (10 ** (np.linspace(*ends, self.bands + 2) / 2595) - 1)
+        step = self.rate / self.transform
+        first_above = (np.floor(corners[:-2] / step) + 1) * step
+        return bool((first_above < corners[2:]).all())
 
     def frames(self, samples: int | np.ndarray) -> int | np.ndarray:
         """Frames of so many samples."""
