@@ -68,7 +68,7 @@ def _corpus_and_store(console: Console, dataset: str, data: Path | None, store: 
     from ..extract.corpora.registry import load_corpus
     from ..features.store import SUFFIXES
 
-    corpus = load_corpus(dataset, data or Path("data") / dataset, generic, config.modalities)
+    corpus = load_corpus(dataset, data or Path("data") / dataset, generic, config.made_from)
     for note in corpus.notes:
         console.say(as_line(note))
     return corpus, store or Path("cache") / (dataset + SUFFIXES[config.format]), config

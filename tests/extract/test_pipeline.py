@@ -16,7 +16,8 @@ from msmt.extract.config import ExtractConfig
 from msmt.extract.corpora.registry import load_corpus
 from msmt.extract.extractors.speech import AudioEncoder
 from msmt.extract.extractors.text import TextEncoder
-from msmt.extract.pipeline import extract, failures_path
+from msmt.extract.failures import failures_path
+from msmt.extract.pipeline import extract
 from msmt.extract.windows import WINDOW_BLOCKS
 from msmt.features.segments import REMOVED
 from msmt.features.store import BLOCK_ROWS, MISSING, open_store
