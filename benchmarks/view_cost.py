@@ -33,7 +33,7 @@ from msmt.extract.extractors.text import TextEncoder
 from msmt.extract.pipeline import extract
 from msmt.extract.summary import Summary
 from msmt.extract.sound.views import ViewOptions
-from msmt.features.store import open_store
+from msmt.features.opening import open_store
 from msmt.tests.extract.made import save_encoders
 
 sys.path.insert(0, str(Path(__file__).parent))

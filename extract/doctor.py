@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from ..errors import AudioError
+from ..features.opening import open_store
+from ..features.rows import MISSING
 from ..features.segments import ORIGINAL
 from ..features.spec import FeatureSpec
-from ..features.store import MISSING, open_store
 from ..progress import silent
 from .config import ExtractConfig
 from .corpora.corpus import Corpus

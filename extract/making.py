@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..errors import MsmtError, SettingError, StoreError, shown
+from ..features.opening import open_store
 from ..features.spec import FeatureSpec
-from ..features.store import FeatureStore, open_store
+from ..features.store import FeatureStore
 from ..values import for_field, from_text
 from .asked import Named
 from .config import ExtractConfig

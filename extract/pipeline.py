@@ -15,8 +15,9 @@ import numpy as np
 
 from ..errors import AudioError
 from ..features.copying import recover
+from ..features.rows import MISSING, Row, block_of
 from ..features.segments import ORIGINAL, REMOVED
-from ..features.store import MISSING, Row, StoreWriter, block_of
+from ..features.writer import StoreWriter
 from ..progress import Track, silent
 from .batches import as_stored, batches_of, problem_of
 from .config import ExtractConfig

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import AudioError
-from ..features.segments import ORIGINAL, REMOVED
-from ..features.store import BLOCK_ROWS, chunk_rows_for, merged_table, open_store
+from ..features.opening import open_store
+from ..features.rows import BLOCK_ROWS, chunk_rows_for
+from ..features.segments import ORIGINAL, REMOVED, merged_table
 from ..progress import Track, silent
 from .config import ExtractConfig
 from .corpora.corpus import Corpus

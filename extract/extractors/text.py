@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from ...errors import EncoderError, SettingError
+from ...features.rows import identity_of
 from ...features.spec import FeatureSpec
-from ...features.store import identity_of
 from ...values import check_kinds, check_most
 from ..exact.valid import valid_tokens
 from .contract import Extractor, Job, Loaded, Material, Setup
