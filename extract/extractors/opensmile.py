@@ -74,6 +74,11 @@ class OpenSmile(Extractor):
 
     options_class = OpenSmileOptions
     remarks = (LICENCE,)
+    costs = {
+        "eGeMAPSv02, functionals of segments of 10 s": 88 * 4 * 360.0,
+        "ComParE_2016, functionals of segments of 10 s": 6373 * 4 * 360.0,
+        "eGeMAPSv02, lld": 25 * 4 * 100 * 3600.0,
+    }
     loads_in_processes = True
 
     def __init__(self, name: str, options: OpenSmileOptions, heard: Hearing) -> None:

@@ -141,6 +141,11 @@ class TextEncoder:
 class Text(Extractor):
     """Features of one encoder of text, which is run once for all of them."""
 
+    costs = {
+        "a layer of a base encoder (768 wide), 4 tokens a second": 768 * 2 * 4 * 3600.0,
+        "a layer of a large encoder (1,024 wide), 4 tokens a second": 1024 * 2 * 4 * 3600.0,
+    }
+
     def __init__(self, encoder: TextEncoder, specs: Mapping[str, FeatureSpec]) -> None:
         self.encoder, self.specs = encoder, dict(specs)
         self.batch_rows, self.batches_matter = encoder.batch_rows, encoder.batches_matter
