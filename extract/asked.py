@@ -82,7 +82,9 @@ def _from_file(path: Path) -> list[Named]:
 def _from_word(word: str) -> Named:
     name, sign, rest = word.partition("=")
     if not sign or not name or not rest:
-        raise SettingError(f"--feature must be NAME=KIND or NAME=KIND:key=value,…, such as {_EXAMPLE}, not {shown(word)}")
+        raise SettingError(
+            f"--feature must be NAME=KIND or NAME=KIND:key=value,…, such as {_EXAMPLE}, not {shown(word)}"
+        )
     place = f"--feature {shown(name)}"
     check_name(place, name)
     kind, _, listed = rest.partition(":")

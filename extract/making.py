@@ -5,19 +5,20 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..errors import MsmtError, SettingError, StoreError, shown
+from ..features.opening import open_store
 from ..features.spec import FeatureSpec
-from ..features.store import FeatureStore, open_store
+from ..features.store import FeatureStore
 from ..values import for_field, from_text
 from .asked import Named
 from .config import ExtractConfig
 from .extractors.contract import Extractor, Setup
-from .extractors.hearing import ending_of
 from .extractors.loading import choose_device, native_precision
 from .extractors.registry import KINDS
+from .extractors.speech import ending_of
 from .sound.silence import SilenceOptions
 
 # Options of every kind that has them that are options of msmt extract too, by the names that they have there.
@@ -116,15 +117,22 @@ def _options(one: Named, config: ExtractConfig, silence: SilenceOptions) -> obje
                 f"{one.place}: kind {one.kind} has no option {shown(name)}; its options are {', '.join(fields)}"
             )
     given = {name: _value(one, fields[name], value) for name, value in one.values.items()}
-    common = {name: getattr(config, option) for name, option in _SHARED.items()} | dataclasses.asdict(silence)
     try:
-        return kind(**{name: value for name, value in common.items() if name in fields} | given)
+        return kind(**{name: value for name, value in _common(config, silence).items() if name in fields} | given)
     except SettingError as error:
         raise SettingError(f"{one.place}: {error}" if one.place else str(error)) from error
     except TypeError:
         required = [name for name, each in fields.items() if each.default is each.default_factory]  # both are MISSING
         missing = [name for name in required if name not in given]
         raise SettingError(f"{one.place}: kind {one.kind} needs the option {' and '.join(missing)}") from None
+
+
+def _common(config: ExtractConfig, silence: SilenceOptions) -> dict[str, object]:
+    """The options of msmt extract that hold for every feature, where they are not what they are by default."""
+    plain = ExtractConfig()
+    common = {name: getattr(config, option) for name, option in _SHARED.items()}
+    common = {name: value for name, value in common.items() if value != getattr(plain, _SHARED[name])}
+    return common | {name: value for name, value in asdict(silence).items() if value != getattr(SilenceOptions, name)}
 
 
 def _value(one: Named, field: dataclasses.Field, value: object) -> object:
@@ -146,7 +154,9 @@ def _value(one: Named, field: dataclasses.Field, value: object) -> object:
 def _stored_precision(there: Mapping[str, FeatureSpec], name: str) -> str | None:
     """The precision of a feature of this name that is stored, else of all that are; None where they differ."""
     learnt = {feature: spec.precision for feature, spec in there.items() if spec.weights}
-    own = {precision for feature, precision in learnt.items() if name and re.fullmatch(rf"{name}(-layer-?\d+)?", feature)}
+    own = {
+        precision for feature, precision in learnt.items() if name and re.fullmatch(rf"{name}(-layer-?\d+)?", feature)
+    }
     known = own or set(learnt.values())
     return known.pop() if len(known) == 1 else None
 

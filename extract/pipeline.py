@@ -15,10 +15,11 @@ import numpy as np
 
 from ..errors import AudioError
 from ..features.copying import recover
+from ..features.rows import MISSING, Row, block_of
 from ..features.segments import ORIGINAL, REMOVED
-from ..features.store import MISSING, Row, StoreWriter, block_of
+from ..features.writer import StoreWriter
 from ..progress import Track, silent
-from .batches import as_stored, batches_of, in_halves, problem_of
+from .batches import as_stored, batches_of, problem_of
 from .config import ExtractConfig
 from .corpora.corpus import Corpus
 from .extractors.contract import Extractor, Loaded, Material
@@ -228,7 +229,7 @@ class _Pass:
             if self.run.summary.stopped_early:
                 break
             together = [usable[row] for row in batch]
-            for row, made in zip(batch, in_halves(self.extractor.encode, together), strict=True):
+            for row, made in zip(batch, self.extractor.encode(together), strict=True):
                 if row in wanted:
                     self._settle(row, results, made, rows=usable[row].rows)
         return results

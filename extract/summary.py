@@ -115,7 +115,7 @@ class Summary:
             lines.append(f"  time of the encoding thread: {shares}")
         return lines + self._lines_of_failures()
 
-    def lines_of_failures(self) -> str:
+    def failed(self) -> str:
         """How many segments failed, in one line."""
         count = len({failure.segment_id for failure in self.failures})
         lack = "lack features" if any(failure.feature for failure in self.failures) else "have no audio feature"
@@ -125,7 +125,7 @@ class Summary:
         lines = []
         if self.failures:
             first = self.failures[0]
-            lines.append(f"  {self.lines_of_failures()}, listed in {self.failures_file}; the first:")
+            lines.append(f"  {self.failed()}, listed in {self.failures_file}; the first:")
             of_which = f"{first.feature}: " if first.feature else ""
             lines.append("    " + as_line(f"{first.origin}: {first.audio}: {of_which}{first.reason}"))
         if self.stopped_early:

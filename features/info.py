@@ -8,9 +8,10 @@ import numpy as np
 
 from ..shown import as_line
 from .overview import suspicions
+from .rows import MISSING
 from .segments import EXTRA, ORIGINAL, REMOVED
 from .sharing import Shared, recorded_in, shared_between_splits, sharing_lines, sounds_in
-from .store import MISSING, FeatureStore
+from .store import FeatureStore
 
 
 def describe(store: FeatureStore) -> dict:

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from ...errors import AudioError, SettingError, shown
+from ...features.rows import identity_of
 from ...features.spec import FeatureSpec
-from ...features.store import identity_of
 from ...values import check_most
 from ..sound.inputs import load_input
 from ..sound.silence import SilenceOptions, SilenceRemover

@@ -155,6 +155,8 @@ class MelShape:
 class Mel(Extractor):
     """Makes one feature of log-mel frames, on the CPU."""
 
+    costs = {"128 bands, a frame each 0.01 s": 128 * 2 * 100 * 3600.0}
+
     def __init__(self, name: str, options: MelOptions, heard: Hearing) -> None:
         self.name = name
         self.hearing = heard
@@ -186,10 +188,6 @@ class Mel(Extractor):
     def load(cls, name: str, options: MelOptions, setup: Setup) -> Mel:
         heard = Hearing.of(options, setup)
         return cls(name or f"mel{heard.ending}", options, heard)
-
-    @classmethod
-    def bytes_per_hour(cls, options: MelOptions) -> float:
-        return 3600 / options.hop * options.bands * 2  # float16
 
     def identities(self, material: Material) -> Mapping[str, np.ndarray]:
         return hearing.identities(material, self.specs)

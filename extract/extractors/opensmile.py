@@ -33,7 +33,6 @@ LICENCE = (
 _USUAL_RATE = 16_000
 _USUAL_SET = "eGeMAPSv02"
 _TRIED_SECONDS = 4.0  # of noise, by which rows are counted
-_SEGMENT_SECONDS = 10.0  # of a segment where none is known: a turn of a call
 CHOICES = {"level": tuple(smile.LEVELS)}
 
 
@@ -75,6 +74,11 @@ class OpenSmile(Extractor):
     """Makes one feature. All is computed where segments are loaded, for openSMILE takes one segment on one core."""
 
     remarks = (LICENCE,)
+    costs = {
+        "eGeMAPSv02, functionals of segments of 10 s": 88 * 4 * 360.0,
+        "ComParE_2016, functionals of segments of 10 s": 6373 * 4 * 360.0,
+        "eGeMAPSv02, lld": 25 * 4 * 100 * 3600.0,
+    }
     loads_in_processes = True
 
     def __init__(self, name: str, options: OpenSmileOptions, heard: Hearing) -> None:
@@ -108,12 +112,6 @@ class OpenSmile(Extractor):
     @classmethod
     def load(cls, name: str, options: OpenSmileOptions, setup: Setup) -> OpenSmile:
         return cls(name, options, Hearing.of(options, setup))
-
-    @classmethod
-    def bytes_per_hour(cls, options: OpenSmileOptions) -> float:
-        made = cls("", options, Hearing())
-        rows = 3600 / _SEGMENT_SECONDS if made.spec.unit == "vector" else 3600 * options.rate / made._rows.each
-        return rows * made.spec.width * made.spec.value_bytes
 
     @property
     def columns(self) -> list[str]:

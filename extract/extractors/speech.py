@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from ...errors import AudioError, EncoderError, SettingError, shown
+from ...features.rows import identity_of
 from ...features.spec import FeatureSpec, known_rate
-from ...features.store import identity_of
 from ...values import check_kinds, check_most
 from ..exact.valid import valid_frames
 from ..rate import TrainedRate, choose_rate, remarks_on
@@ -26,7 +26,16 @@ from ..sound.inputs import load_input
 from ..sound.silence import SilenceOptions, SilenceRemover
 from .contract import Extractor, Job, Loaded, Material, Setup
 from .layers import check_layers
-from .loading import DTYPES, arithmetic, batch_rows_on, feature_name, in_halves, load_model, stated_rate, weights_digest
+from .loading import (
+    DTYPES,
+    arithmetic,
+    batch_rows_on,
+    feature_name,
+    in_halves,
+    load_model,
+    stated_rate,
+    weights_digest,
+)
 
 PADDING = "zeros to the longest input, attention mask, valid frames kept"
 
@@ -267,6 +276,11 @@ class Speech(Extractor):
     """Features of one encoder of speech, which is run once for all of them."""
 
     loads_in_processes = True
+    costs = {
+        "a layer of a base encoder (768 wide) at 16,000 Hz": 768 * 2 * 50 * 3600.0,
+        "a layer of a base encoder (768 wide) at 8,000 Hz": 768 * 2 * 25 * 3600.0,
+        "a layer of a large encoder (1,024 wide) at 16,000 Hz": 1024 * 2 * 50 * 3600.0,
+    }
 
     def __init__(
         self, encoder: AudioEncoder, specs: Mapping[str, FeatureSpec], remover: SilenceRemover | None = None

@@ -222,11 +222,6 @@ def test_the_licence_is_named():
     assert "research" in LICENCE
 
 
-def test_its_cost_is_told_from_its_options():
-    assert OpenSmile.bytes_per_hour(OpenSmileOptions(set="eGeMAPSv02", level="lld")) == 360_000 * 25 * 4
-    assert OpenSmile.bytes_per_hour(OpenSmileOptions()) == 360 * 88 * 4
-
-
 def written(folder: Path, text: str, name: str = "own.conf") -> str:
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(text)
