@@ -20,7 +20,7 @@ from ..shown import as_line
 from .sound.audio import wav_of
 from .corpora.checks import leads_out
 from .digests import file_digest
-from .extractors.speech import audio_identity
+from .extractors.hearing import audio_identity
 from .sound.silence import SilenceOptions, SilenceRemover
 from .sound.inputs import sound_of
 from .sound.views import AUDIO_VIEWS, drawn_for, kind_of

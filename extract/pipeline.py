@@ -44,7 +44,8 @@ from .config import ExtractConfig
 from .corpora.registry import Corpus
 from .digests import file_digest
 from .extractors.loading import as_stored, choose_device, feature_name, in_halves, native_precision
-from .extractors.speech import AudioEncoder, AudioModel, audio_identity
+from .extractors.hearing import audio_identity
+from .extractors.speech import AudioEncoder, AudioModel
 from .extractors.text import TextEncoder
 from .kept_splits import with_known_splits
 from .moving import first_of_each, holders_of, identities_are_sealed, move_rows
