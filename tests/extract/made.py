@@ -54,13 +54,24 @@ def audio_encoder(kind: str = "hubert", norm: str = "group", **changes) -> torch
     positions = {} if kind == "data2vec" else {"num_conv_pos_embeddings": 16}
     torch.manual_seed(0)
     widths = {"conv_dim": (24,) * 7, "num_conv_pos_embedding_groups": 4}
-    return model(config(**{**_SMALL, **large, **positions, **widths, **changes})).eval()
+    return _as_if_trained(model(config(**{**_SMALL, **large, **positions, **widths, **changes})))
 
 
 def text_encoder(kind: str = "bert", **changes) -> torch.nn.Module:
     model, config, positions = TEXT_CLASSES[kind]
     torch.manual_seed(0)
-    return model(config(**{**_SMALL, "vocab_size": 60, "max_position_embeddings": positions, **changes})).eval()
+    return _as_if_trained(
+        model(config(**{**_SMALL, "vocab_size": 60, "max_position_embeddings": positions, **changes}))
+    )
+
+
+def _as_if_trained(model: torch.nn.Module) -> torch.nn.Module:
+    """With biases, norms and relative positions that are not zero or one, so that to forget one of them shows."""
+    with torch.no_grad():
+        for name, values in model.named_parameters():
+            if values.dim() == 1 or "rel_" in name:
+                values += 0.1 * torch.randn(values.shape)
+    return model.eval()
 
 
 def tokenizer() -> BertTokenizerFast:
