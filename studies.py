@@ -16,10 +16,11 @@ from typing import NamedTuple
 from .errors import RunError, SettingError, StoreError
 from .evaluate import chance, comparison, comparison_report, groups, metrics, paper, report, scored, units
 from .features.durable import explained, write_whole, writer_lock
+from .features.opening import default_store, open_store
 from .features.segments import REMOVED
 from .features.sharing import remarks_on, shared_in
 from .features.splits import split_named
-from .features.store import FeatureStore, default_store, open_store
+from .features.store import FeatureStore
 from .progress import Track, silent
 from .shown import as_line
 from .train import ablation

@@ -29,7 +29,7 @@ import torch
 from msmt.extract.sound.audio import normalised
 from msmt.extract.extractors.speech import AudioEncoder
 from msmt.extract.extractors.text import TextEncoder
-from msmt.extract.pipeline import batches_of
+from msmt.extract.batches import batches_of
 from transformers import AutoModel
 
 sys.path.insert(0, str(Path(__file__).parent))

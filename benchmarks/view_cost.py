@@ -30,9 +30,10 @@ from msmt.extract.config import ExtractConfig
 from msmt.extract.corpora.registry import load_corpus
 from msmt.extract.extractors.loading import choose_device
 from msmt.extract.extractors.text import TextEncoder
-from msmt.extract.pipeline import Summary, extract
+from msmt.extract.pipeline import extract
+from msmt.extract.summary import Summary
 from msmt.extract.sound.views import ViewOptions
-from msmt.features.store import open_store
+from msmt.features.opening import open_store
 from msmt.tests.extract.made import save_encoders
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -13,7 +13,7 @@ from ..extract.sound import silence as extract_silence
 from ..extract.sound import views as extract_views
 from ..options import config_option, options_of, taken
 from ..shown import as_line
-from .common import Console, PATH, corpus_options, echo, output_options, threads_option
+from .common import PATH, Console, corpus_options, echo, output_options, threads_option
 
 
 @click.command()
@@ -57,7 +57,7 @@ def extract(
         console.say(line)
     if summary.failures:
         if console.quiet:
-            echo(f"{len(summary.failures)} segments have no audio feature, see {summary.failures_file}", err=True)
+            echo(f"{summary.failed()}, see {summary.failures_file}", err=True)
         click.get_current_context().exit(1)
 
 
@@ -66,9 +66,9 @@ def _corpus_and_store(console: Console, dataset: str, data: Path | None, store: 
     generic = taken(corpora_config.GenericOptions, values)
     config = taken(extract_config.ExtractConfig, values)
     from ..extract.corpora.registry import load_corpus
-    from ..features.store import SUFFIXES
+    from ..features.opening import SUFFIXES
 
-    corpus = load_corpus(dataset, data or Path("data") / dataset, generic, config.modalities)
+    corpus = load_corpus(dataset, data or Path("data") / dataset, generic, config.made_from)
     for note in corpus.notes:
         console.say(as_line(note))
     return corpus, store or Path("cache") / (dataset + SUFFIXES[config.format]), config
@@ -99,6 +99,35 @@ def doctor(console: Console, dataset: str, data: Path | None, store: Path | None
 
 
 @click.command()
+@click.argument("store", type=PATH, required=False)
+@click.option("--data", type=PATH, help="Folder of the corpus. [default: data/DATASET of the store]")
+@output_options
+def features(console: Console, store: Path | None, data: Path | None) -> None:
+    """List the kinds of features, their options, and what each would cost.
+
+    With a STORE, also what its features take for each hour of audio. Features are named in a file for
+    msmt extract --features, or in words for msmt extract --feature:
+
+    \b
+    features:
+      wavlm:   {kind: speech, encoder: microsoft/wavlm-base-plus, layers: [3, 6, 9, 12]}
+      mel:     {kind: mel, bands: 128, hop: 0.01}
+      egemaps: {kind: opensmile, set: eGeMAPSv02}
+
+    \b
+    msmt extract --feature mel=mel:bands=64 --feature wavlm=speech:encoder=FOLDER,layers=[3,6]
+    """
+    from ..extract.kinds import costs_of, lines_of_costs, lines_of_kinds
+
+    if store:
+        from ..features.opening import open_store
+
+        opened = open_store(store)
+        echo("\n".join(lines_of_costs(opened, costs_of(opened, data or Path("data") / opened.dataset))) + "\n")
+    echo("\n".join(lines_of_kinds()))
+
+
+@click.command()
 @click.argument("store", type=PATH)
 @click.argument("segment")
 @click.option("--view", default="original", show_default=True, help="View of the segment, such as speed or noise-2.")
@@ -116,7 +145,7 @@ def listen(
     view's. Of a view of the text, prints both transcripts with what was replaced in brackets.
     """
     from ..extract.listen import listen as run
-    from ..features.store import open_store
+    from ..features.opening import open_store
 
     opened = open_store(store)
     heard = run(opened, segment, view, out, data or Path("data") / opened.dataset, feature)

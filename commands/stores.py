@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .common import Console, PATH, echo, output_options
+from .common import PATH, Console, echo, output_options
 
 
 @click.command()
@@ -16,7 +16,7 @@ from .common import Console, PATH, echo, output_options
 def verify(console: Console, store: Path, repair: bool) -> None:
     """Recompute every checksum of a store and name every bad row."""
     from ..features import copying
-    from ..features.store import open_for_verification
+    from ..features.opening import open_for_verification
 
     opened, damages = open_for_verification(store)
     damages += copying.verify(opened, console.track()) if opened else []
@@ -66,7 +66,7 @@ def compact(console: Console, store: Path) -> None:
 def convert(console: Console, source: Path, target: Path) -> None:
     """Copy a store from Zarr to HDF5 or back, exactly."""
     from ..features import copying
-    from ..features.store import open_store
+    from ..features.opening import open_store
 
     made = copying.convert(open_store(source), target, console.track())
     console.say(f"{made.path}: {len(made.segments)} segments, fingerprint {made.fingerprint()}")
@@ -78,7 +78,7 @@ def convert(console: Console, source: Path, target: Path) -> None:
 def info(store: Path, as_json: bool) -> None:
     """Say what a store holds."""
     from ..features.info import describe, table_of
-    from ..features.store import open_store
+    from ..features.opening import open_store
 
     description = describe(open_store(store))
     if as_json:

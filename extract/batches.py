@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
 
-from ..errors import EncoderError
 from ..features.spec import FeatureSpec
 
 
@@ -23,20 +22,6 @@ def batches_of(lengths: Mapping[int, int], most_rows: int) -> Iterator[list[int]
         total += lengths[row]
     if batch:
         yield batch
-
-
-def in_halves(encode: Callable, batch: Sequence) -> list:
-    """``encode`` a batch; where a GPU's memory does not suffice, half of it at a time."""
-    try:
-        return encode(batch)
-    except torch.OutOfMemoryError:
-        if len(batch) == 1:
-            raise EncoderError(
-                "the GPU's memory does not suffice for one segment; use --device cpu or a shorter --max-seconds"
-            ) from None
-    torch.cuda.empty_cache()
-    half = len(batch) // 2
-    return in_halves(encode, batch[:half]) + in_halves(encode, batch[half:])
 
 
 def as_stored(values: torch.Tensor, spec: FeatureSpec) -> np.ndarray:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ..features.segments import REMOVED
@@ -53,3 +54,8 @@ def material_of(root: Path, table: pd.DataFrame, track: Track) -> Material:
     """What there is to make features of the rows of a store's segment table from."""
     present = table["audio"][table["split"] != REMOVED]
     return Material(root, table, Digests(root, sorted(set(present)), track))
+
+
+def seconds_of_rows(root: Path, table: pd.DataFrame) -> np.ndarray:
+    """(N,) length of each segment in seconds as far as the table or the headers of files tell; NaN where they do not."""
+    return Material(root, table, str).seconds

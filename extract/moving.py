@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,10 @@ import numpy as np
 
 from ..errors import StoreError
 from ..features.durable import explained
-from ..features.store import MISSING, Row, RowStates, StoreWriter, checksum_of, open_store
+from ..features.opening import open_store
+from ..features.rows import MISSING, Row, RowStates, checksum_of
+from ..features.spec import FeatureSpec
+from ..features.writer import StoreWriter
 from .windows import windows
 
 
@@ -52,12 +55,14 @@ def holders_of(rows: Sequence[int], identity: np.ndarray, states: RowStates, are
     return {int(row): holder[int(identity[row])] for row in rows if int(identity[row]) in holder}
 
 
-def first_of_each(rows: Sequence[int], identity: np.ndarray) -> tuple[np.ndarray, dict[int, int]]:
+def first_of_each(
+    rows: Sequence[int], identity: np.ndarray | Mapping[int, Hashable]
+) -> tuple[np.ndarray, dict[int, int]]:
     """Which of the rows must be computed, and for each other one the row among them that has the same input."""
-    first: dict[int, int] = {}
+    first: dict[Hashable, int] = {}
     followers: dict[int, int] = {}
     for row in rows:
-        leader = first.setdefault(int(identity[row]), int(row))
+        leader = first.setdefault(identity[row], int(row))
         if leader != row:
             followers[int(row)] = leader
     return np.array(list(first.values()), int), followers
@@ -79,7 +84,7 @@ def move_rows(
     """
     checksums = writer.store.states(feature).checksum.copy()  # a commit changes the store's own
     needed = Counter(holders.values())
-    kept = _KeptAside(aside, writer.store.specs[feature].width)
+    kept = _KeptAside(aside, writer.store.specs[feature])
     unreadable: set[int] = set()
     moved: set[int] = set()
 
@@ -129,9 +134,9 @@ class _Place:
 class _KeptAside:
     """Values by row number, in a file for each time that some were added, which goes when its last values go."""
 
-    def __init__(self, folder: Path, width: int) -> None:
+    def __init__(self, folder: Path, spec: FeatureSpec) -> None:
         shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
-        self._folder, self._width = folder, width
+        self._folder, self._spec = folder, spec
         self._places: dict[int, _Place] = {}
         self._left: dict[Path, int] = {}  # how many rows of each file are still needed
         self._files = 0
@@ -148,13 +153,14 @@ class _KeptAside:
         with open(path, "wb") as file:
             for row, content in values.items():
                 self._places[row] = _Place(path, at, len(content))
-                at += file.write(np.ascontiguousarray(content, "<f2").tobytes())
+                at += file.write(np.ascontiguousarray(content, self._spec.stored_type).tobytes())
         self._left[path] = len(values)
 
     def read(self, row: int) -> np.ndarray:
         place = self._places[row]
-        values = np.fromfile(place.path, "<f2", place.rows * self._width, offset=place.offset)
-        return values.reshape(-1, self._width)
+        width = self._spec.width
+        values = np.fromfile(place.path, self._spec.stored_type, place.rows * width, offset=place.offset)
+        return values.reshape(-1, width)
 
     def drop(self, rows) -> None:
         for row in rows:

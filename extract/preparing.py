@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from ..errors import LockedError
+from ..features.opening import open_store, writer_for
 from ..features.spec import FeatureSpec
-from ..features.store import StoreWriter, open_store, writer_for
+from ..features.writer import StoreWriter
 from .config import ExtractConfig
 from .corpora.corpus import Corpus
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ..features.rows import BLOCK_ROWS, MISSING, RowStates
 from ..features.segments import REMOVED
-from ..features.store import BLOCK_ROWS, MISSING, FeatureStore, RowStates
+from ..features.store import FeatureStore
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -126,6 +127,9 @@ class Extractor(ABC):
 
     is_on_gpu: bool = False
 
+    costs: ClassVar[Mapping[str, float]] = {}
+    """Bytes that an hour of audio takes, by what is asked for: some examples, for ``msmt features``."""
+
     @classmethod
     @abstractmethod
     def load(cls, name: str, options, setup: Setup) -> Extractor:
@@ -134,11 +138,6 @@ class Extractor(ABC):
         Raises EncoderError or SettingError, in one line, for what cannot be made. One that makes several features calls
         them ``name`` with an ending each.
         """
-
-    @classmethod
-    def bytes_per_hour(cls, options) -> float | None:
-        """Bytes that an hour of speech takes in a store; None where only an encoder tells."""
-        return None
 
     @abstractmethod
     def identities(self, material: Material) -> Mapping[str, np.ndarray]:

@@ -62,11 +62,6 @@ def arithmetic(precision: str, device: torch.device) -> contextlib.AbstractConte
     return contextlib.nullcontext()
 
 
-def as_stored(values: torch.Tensor) -> np.ndarray:
-    """(T, d) features as the store holds them, float16; infinite where float16 does not reach."""
-    return values.to(torch.float16).cpu().numpy()
-
-
 def in_halves(encode: Callable, batch: Sequence) -> list[torch.Tensor]:
     """``encode`` a batch; where a GPU's memory does not suffice, half of it at a time."""
     try:

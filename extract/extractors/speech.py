@@ -240,6 +240,11 @@ class Speech(Extractor):
     """Features of one encoder of speech, which is run once for all of them."""
 
     loads_in_processes = True
+    costs = {
+        "a layer of a base encoder (768 wide) at 16,000 Hz": 768 * 2 * 50 * 3600.0,
+        "a layer of a base encoder (768 wide) at 8,000 Hz": 768 * 2 * 25 * 3600.0,
+        "a layer of a large encoder (1,024 wide) at 16,000 Hz": 1024 * 2 * 50 * 3600.0,
+    }
 
     def __init__(self, encoder: AudioEncoder, features: Mapping[str, Chosen], heard: Hearing) -> None:
         self.encoder, self.features, self.heard = encoder, dict(features), heard

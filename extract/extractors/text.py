@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from ...errors import EncoderError, SettingError, shown
+from ...features.rows import identity_of
 from ...features.spec import FeatureSpec
-from ...features.store import identity_of
 from ...values import check_kinds, check_most
 from ..exact.transformer import LAST
 from ..exact.valid import Hidden, asks_inside, hidden_of, valid_tokens
@@ -142,6 +142,11 @@ class TextEncoder:
 
 class Text(Extractor):
     """Features of one encoder of text, which is run once for all of them."""
+
+    costs = {
+        "a layer of a base encoder (768 wide), 4 tokens a second": 768 * 2 * 4 * 3600.0,
+        "a layer of a large encoder (1,024 wide), 4 tokens a second": 1024 * 2 * 4 * 3600.0,
+    }
 
     def __init__(
         self, encoder: TextEncoder, features: Mapping[str, Chosen], options: TextOptions, views: Mapping[str, Mapping]

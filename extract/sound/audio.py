@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,36 @@ def stretched(samples: np.ndarray, factor: float, sample_rate: int) -> np.ndarra
     # Neighbouring windows no longer agree in every phase, and take a little from each other: the loudness is restored.
     before, after = (float(np.mean(np.square(each, dtype=np.float64))) for each in (samples, sound.numpy()))
     return (sound * (before / after) ** 0.5 if after > 0 else sound).float().numpy()
+
+
+def mel_triangles(transform: int, rate: int, bands: int, low: float, high: float) -> torch.Tensor:
+    """(transform // 2 + 1, bands) how much of each frequency of a Fourier transform each band of HTK's mel scale takes.
+
+    Triangles of height 1 from ``low`` to ``high`` hertz; all of a band is zero where it falls between two frequencies.
+    """
+    with warnings.catch_warnings(
+        action="ignore", category=UserWarning
+    ):  # says of empty bands what the caller looks for
+        return torchaudio.functional.melscale_fbanks(transform // 2 + 1, low, high, bands, rate)
+
+
+def mel_spectrogram(
+    transform: int, window: int, hop: int, rate: int, bands: int, low: float, high: float
+) -> torchaudio.transforms.MelSpectrogram:
+    """What makes samples (n,) the power in each band of each frame, (bands, 1 + n // hop), by ``mel_triangles``.
+
+    Frames are centred, weighted with a periodic Hann window, and hear zeros beyond the ends; all lengths are in samples.
+    """
+    return torchaudio.transforms.MelSpectrogram(
+        sample_rate=rate,
+        n_fft=transform,
+        win_length=window,
+        hop_length=hop,
+        f_min=low,
+        f_max=high,
+        n_mels=bands,
+        pad_mode="constant",
+    )
 
 
 def seconds_of(path: Path) -> float | None:

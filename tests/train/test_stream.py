@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from msmt.errors import SettingError, StoreError
-from msmt.features.store import open_store
+from msmt.features.opening import open_store
 from msmt.tests.features import made as on_disk
 from msmt.tests.train.made import TRAIN, calls
 from msmt.train import stream as stream_module
