@@ -15,7 +15,7 @@ features:
   wavlm:         {kind: speech, encoder: encoders/wavlm, layers: [0, 1, 2]}
   roberta:       {kind: text, encoder: encoders/text}
   roberta-last2: {kind: text, encoder: encoders/roberta, layers: [-2, -1], pool: cls, join: true}
-  dialogue:      {kind: text, encoder: encoders/text, turns: 3, speakers: true}
+  dialogue:      {kind: text, encoder: encoders/text, turns: 3}
   mel:           {kind: mel, bands: 32, hop: 0.01}
   egemaps:       {kind: opensmile, set: eGeMAPSv02}
 """
