@@ -74,6 +74,37 @@ def convert(console: Console, source: Path, target: Path) -> None:
 
 @click.command()
 @click.argument("store", type=PATH)
+@click.option("--scheme", default="folds", show_default=True, help="Name of the folds: folds makes fold1, fold2, …")
+@click.option("--folds", type=int, default=5, show_default=True, help="How many; each recording is tested in one.")
+@click.option(
+    "--by",
+    metavar="COLUMN",
+    default="recording",
+    show_default=True,
+    help="What is never parted: recording, speaker, or a column kept by extract --keep-columns.",
+)
+@click.option("--stratify", metavar="TASK", default="", help="Every fold gets its share of each class of this task.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Another one shares out otherwise.")
+@click.option(
+    "--validation",
+    metavar="next|SHARE",
+    default="next",
+    show_default=True,
+    help="What validates: what the next fold tests, or a share of what is left to train on, such as 0.1.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace folds of that name.")
+@output_options
+def split(console: Console, store: Path, scheme: str, overwrite: bool, **settings) -> None:
+    """Add folds to a store, by which train, eval and ablate may split it; no feature is touched."""
+    from ..features.fold_table import describe_folds, fold_lines
+    from ..features.folds import FoldConfig, add_folds
+
+    made = add_folds(store, FoldConfig(family=scheme, **settings), overwrite)
+    console.say("\n".join(fold_lines({scheme: describe_folds(made)[scheme]}, made.tasks)).lstrip("\n"))
+
+
+@click.command()
+@click.argument("store", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def info(store: Path, as_json: bool) -> None:
     """Say what a store holds."""

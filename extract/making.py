@@ -16,9 +16,9 @@ from ..values import for_field, from_text
 from .asked import Named
 from .config import ExtractConfig
 from .extractors.contract import Extractor, Setup
+from .extractors.hearing import ending_of
 from .extractors.loading import choose_device, native_precision
 from .extractors.registry import KINDS
-from .extractors.speech import ending_of
 from .sound.silence import SilenceOptions
 
 # Options of every kind that has them that are options of msmt extract too, by the names that they have there.
@@ -155,7 +155,7 @@ def _stored_precision(there: Mapping[str, FeatureSpec], name: str) -> str | None
     """The precision of a feature of this name that is stored, else of all that are; None where they differ."""
     learnt = {feature: spec.precision for feature, spec in there.items() if spec.weights}
     own = {
-        precision for feature, precision in learnt.items() if name and re.fullmatch(rf"{name}(-layer-?\d+)?", feature)
+        precision for feature, precision in learnt.items() if name and re.fullmatch(rf"{name}(-layer\d+|-last)?", feature)
     }
     known = own or set(learnt.values())
     return known.pop() if len(known) == 1 else None

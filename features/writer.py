@@ -18,7 +18,8 @@ from ..errors import StoreError
 from .durable import explained, writer_lock
 from .head import FeatureHead, StoreHead
 from .rows import MISSING, Row, block_of, block_range, check_rows, chunk_rows_for
-from .segments import merged_table, table_digest
+from .schemes import FACT
+from .segments import merged_table, segment_table, table_digest
 from .spec import FeatureSpec
 from .store import Damage, FeatureStore
 from .tasks import Task
@@ -75,7 +76,7 @@ class StoreWriter(ABC):
         A feature may be given further views. Raises SpecMismatchError when it exists with another spec, or with another
         recipe for a view, unless ``overwrite``; then its rows, or those of the view, are dropped.
         ``expected_lengths`` (N,) decides the chunk size of a new feature. ``facts`` replace those of the store's head,
-        unless None.
+        unless None; schemes stay, of which a corpus knows nothing.
         """
         path = self.path
         if not path.exists():
@@ -90,6 +91,7 @@ class StoreWriter(ABC):
         self.store = store = self.kind.open(path)
         if store.dataset != dataset:
             raise StoreError(f"{path}: holds dataset {store.dataset!r}, not {dataset!r}; name another with --store")
+        facts = _kept_facts(store, facts)
         changed = store.changed_specs(specs)
         if changed and not overwrite:
             raise store.mismatch(changed)
@@ -104,7 +106,7 @@ class StoreWriter(ABC):
             store.head,
             tasks=tuple(tasks),
             features={**_extended(store, specs), **made},
-            facts=store.head.facts if facts is None else dict(facts),
+            facts=facts,
         )
         merged = merged_table(store.segments, store.tasks, table, tasks)
         is_other = head != store.head
@@ -154,7 +156,7 @@ class StoreWriter(ABC):
         store = self.kind.open(self.path)
         if store.dataset != dataset or store.tasks != tuple(tasks):
             return True
-        if facts is not None and store.head.facts != facts:
+        if store.head.facts != _kept_facts(store, facts):
             return True
         if set(specs) - set(store.specs) or store.changed_specs(specs):
             return True
@@ -175,6 +177,14 @@ class StoreWriter(ABC):
         self.store = self.kind.open(self.path)
         if self.store.head != source.head or table_digest(self.store.segments) != table_digest(source.segments):
             raise StoreError(f"{self.path}: exists and is no copy of {source.path}; name another, or delete it")
+
+    def retell(self, table: pd.DataFrame, facts: Mapping[str, object]) -> None:
+        """Give the store another segment table of the same rows, and other facts. No feature is touched."""
+        self.recover()
+        self.store = self.kind.open(self.path)
+        with explained(self.path):
+            self._replace(replace(self.store.head, facts=dict(facts)), segment_table(table, self.store.tasks), set())
+        self.store = self.kind.open(self.path)
 
     def mend(self, damages: Sequence[Damage]) -> list[str]:
         """Mark damaged rows missing and rewrite damaged files, so that an extraction can fill them again.
@@ -242,6 +252,12 @@ def _extended(store: FeatureStore, specs: Mapping[str, FeatureSpec]) -> dict[str
         views = {**kept, **(specs[name].views if name in specs else {})}
         features[name] = replace(head, spec=replace(head.spec, views=views))
     return features
+
+
+def _kept_facts(store: FeatureStore, facts: Mapping[str, object] | None) -> dict[str, object]:
+    """Those that replace a store's, with its schemes."""
+    own = store.head.facts
+    return dict(own) if facts is None else {**{name: own[name] for name in (FACT,) if name in own}, **facts}
 
 
 def _new_head(

@@ -77,7 +77,7 @@ class Hearing:
     @property
     def ending(self) -> str:
         """What the usual name of a feature ends with that is not of the audio as recorded: ``-channel0-nosilence``."""
-        return ("" if self.channel is None else f"-channel{self.channel}") + ("-nosilence" if self.remover else "")
+        return ending_of(self.channel, self.remover is not None)
 
     def spec_fields(self, sample_rate: int, max_seconds: float, normalisation: str) -> dict:
         """The fields of a spec that say how audio is heard, at a rate in hertz and of so many seconds at most."""
@@ -93,6 +93,11 @@ class Hearing:
     def job(self, material: Material, row: int, spec: FeatureSpec, prepare: Prepare) -> Job:
         """What loads one row as ``spec`` has it heard, and prepares its samples, cut at the longest input."""
         return load, (material.root, material.table.iloc[row], spec, self.remover, prepare)
+
+
+def ending_of(channel: int | None, is_without_silence: bool) -> str:
+    """The same, of one channel or all."""
+    return ("" if channel is None else f"-channel{channel}") + ("-nosilence" if is_without_silence else "")
 
 
 def silence_of(options: SilenceOptions) -> SilenceOptions:

@@ -25,7 +25,9 @@ def spec(modality: str = "audio", width: int = 16, max_rows: int = 99, **changes
 SPECS = {
     "hubert": spec(),
     "roberta": spec("text", max_rows=31),
-    "functionals": spec(width=24, max_rows=1, kind="opensmile", unit="vector", dtype="float32"),
+    "functionals": spec(
+        width=24, max_rows=1, kind="opensmile", unit="vector", dtype="float32", encoder_class="eGeMAPSv02"
+    ),
 }
 # What a store could hold before there was a second type of values.
 FLOAT16 = {name: feature for name, feature in SPECS.items() if feature.dtype == "float16"}
