@@ -13,8 +13,10 @@ import opensmile
 import pytest
 import torch
 from msmt.errors import AudioError, EncoderError, SettingError
+from msmt.extract.config import ExtractConfig
 from msmt.extract.extractors.contract import Setup
 from msmt.extract.extractors.opensmile import LICENCE, OpenSmile, OpenSmileOptions
+from msmt.extract.loaders import Loaders, loaders_for
 from msmt.extract.sound.smile import shipped_set
 from msmt.extract.sound.views import ViewOptions, recipe_of
 from msmt.tests.extract.made import speech_like
@@ -206,6 +208,13 @@ def test_results_do_not_depend_on_how_many_load_at_once(sounds):
         for pool in (threads, processes):
             together = [pool.submit(function, *arguments) for function, arguments in jobs]
             assert all(np.array_equal(each.result().content, one) for each, one in zip(together, alone, strict=True))
+
+
+def test_every_core_loads_because_loading_is_all_the_work(monkeypatch):
+    extractor = OpenSmile.load("made", OpenSmileOptions(), SETUP)
+    monkeypatch.setattr("os.cpu_count", lambda: 7)
+    assert loaders_for(ExtractConfig(), extractor) == Loaders(7, are_processes=False)
+    assert loaders_for(ExtractConfig(workers=3), extractor) == Loaders(3, are_processes=True)
 
 
 def test_a_spec_says_all_that_decides_the_values():
