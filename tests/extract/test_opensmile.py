@@ -17,6 +17,7 @@ from msmt.extract.config import ExtractConfig
 from msmt.extract.extractors.contract import Setup
 from msmt.extract.extractors.opensmile import LICENCE, OpenSmile, OpenSmileOptions
 from msmt.extract.loaders import Loaders, loaders_for
+from msmt.extract.making import made_extractors
 from msmt.extract.sound.smile import shipped_set
 from msmt.extract.sound.views import ViewOptions, recipe_of
 from msmt.tests.extract.made import speech_like
@@ -229,6 +230,11 @@ def test_a_spec_says_all_that_decides_the_values():
 def test_the_licence_is_named():
     assert LICENCE in OpenSmile.load("made", OpenSmileOptions(), SETUP).remarks
     assert "research" in LICENCE
+
+
+def test_the_licence_is_named_once_for_several_features():
+    config = ExtractConfig(feature=("whole=opensmile", "frames=opensmile:level=lld"))
+    assert made_extractors(config, Path("nowhere.zarr")).remarks == (LICENCE,)
 
 
 def written(folder: Path, text: str, name: str = "own.conf") -> str:
