@@ -36,4 +36,5 @@ def loaders_for(config: ExtractConfig, extractor: Extractor) -> Loaders:
     processes = config.workers
     if not processes and extractor.is_on_gpu:
         processes = min(_MOST_PROCESSES, os.cpu_count() or 1)
-    return Loaders(processes or _THREADS, are_processes=bool(processes))
+    threads = max(_THREADS, os.cpu_count() or 1) if extractor.is_made_in_loading else _THREADS
+    return Loaders(processes or threads, are_processes=bool(processes))

@@ -43,7 +43,7 @@ class Extractors:
     @property
     def remarks(self) -> tuple[str, ...]:
         """Lines that a user must not overlook, as on the rate at which audio is heard."""
-        return tuple(line for extractor in self.each for line in extractor.remarks)
+        return tuple(dict.fromkeys(line for extractor in self.each for line in extractor.remarks))  # each once
 
     @property
     def need_audio(self) -> bool:
@@ -155,7 +155,9 @@ def _stored_precision(there: Mapping[str, FeatureSpec], name: str) -> str | None
     """The precision of a feature of this name that is stored, else of all that are; None where they differ."""
     learnt = {feature: spec.precision for feature, spec in there.items() if spec.weights}
     own = {
-        precision for feature, precision in learnt.items() if name and re.fullmatch(rf"{name}(-layer\d+|-last)?", feature)
+        precision
+        for feature, precision in learnt.items()
+        if name and re.fullmatch(rf"{name}(-layer\d+|-last)?", feature)
     }
     known = own or set(learnt.values())
     return known.pop() if len(known) == 1 else None

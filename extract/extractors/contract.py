@@ -125,6 +125,9 @@ class Extractor(ABC):
     loads_in_processes: bool = False
     """Whether loading is work enough to be spread over processes beside a GPU."""
 
+    is_made_in_loading: bool = False
+    """Whether loading is all the work there is, so that every core may as well load."""
+
     is_on_gpu: bool = False
 
     costs: ClassVar[Mapping[str, float]] = {}

@@ -155,6 +155,7 @@ class MelShape:
 class Mel(Extractor):
     """Makes one feature of log-mel frames, on the CPU."""
 
+    loads_in_processes = True
     costs = {"128 bands, a frame each 0.01 s": 128 * 2 * 100 * 3600.0}
 
     def __init__(self, name: str, options: MelOptions, heard: Hearing) -> None:

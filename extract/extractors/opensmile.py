@@ -79,7 +79,7 @@ class OpenSmile(Extractor):
         "ComParE_2016, functionals of segments of 10 s": 6373 * 4 * 360.0,
         "eGeMAPSv02, lld": 25 * 4 * 100 * 3600.0,
     }
-    loads_in_processes = True
+    loads_in_processes = is_made_in_loading = True
 
     def __init__(self, name: str, options: OpenSmileOptions, heard: Hearing) -> None:
         decisive = self._settle(options)

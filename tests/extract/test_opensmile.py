@@ -13,8 +13,11 @@ import opensmile
 import pytest
 import torch
 from msmt.errors import AudioError, EncoderError, SettingError
+from msmt.extract.config import ExtractConfig
 from msmt.extract.extractors.contract import Setup
 from msmt.extract.extractors.opensmile import LICENCE, OpenSmile, OpenSmileOptions
+from msmt.extract.loaders import Loaders, loaders_for
+from msmt.extract.making import made_extractors
 from msmt.extract.sound.smile import shipped_set
 from msmt.extract.sound.views import ViewOptions, recipe_of
 from msmt.tests.extract.made import speech_like
@@ -208,6 +211,13 @@ def test_results_do_not_depend_on_how_many_load_at_once(sounds):
             assert all(np.array_equal(each.result().content, one) for each, one in zip(together, alone, strict=True))
 
 
+def test_every_core_loads_because_loading_is_all_the_work(monkeypatch):
+    extractor = OpenSmile.load("made", OpenSmileOptions(), SETUP)
+    monkeypatch.setattr("os.cpu_count", lambda: 7)
+    assert loaders_for(ExtractConfig(), extractor) == Loaders(7, are_processes=False)
+    assert loaders_for(ExtractConfig(workers=3), extractor) == Loaders(3, are_processes=True)
+
+
 def test_a_spec_says_all_that_decides_the_values():
     spec = OpenSmile.load("made", OpenSmileOptions(set="GeMAPS", level="lld"), SETUP).spec
     assert spec.options == {"set": "GeMAPSv01a", "level": "lld"}
@@ -220,6 +230,11 @@ def test_a_spec_says_all_that_decides_the_values():
 def test_the_licence_is_named():
     assert LICENCE in OpenSmile.load("made", OpenSmileOptions(), SETUP).remarks
     assert "research" in LICENCE
+
+
+def test_the_licence_is_named_once_for_several_features():
+    config = ExtractConfig(feature=("whole=opensmile", "frames=opensmile:level=lld"))
+    assert made_extractors(config, Path("nowhere.zarr")).remarks == (LICENCE,)
 
 
 def written(folder: Path, text: str, name: str = "own.conf") -> str:
