@@ -12,7 +12,7 @@ from msmt.errors import EncoderError, SettingError
 from msmt.extract.extractors.contract import Material, Setup
 from msmt.extract.extractors.text import Text, TextOptions
 from msmt.features.segments import segment_table
-from msmt.features.store import identity_of
+from msmt.features.rows import identity_of
 from msmt.tests.extract.made import text_encoder, tokenizer
 from transformers import BertTokenizerFast
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,12 @@ from msmt.features.spec import FeatureSpec
 from msmt.tests.extract import counting
 from msmt.tests.extract.made import save_encoders, speech_like, write_calls
 
-EXTRACTORS = {
+EXTRACTORS = {  # by kind, and what is special about it behind a comma
     "speech": "encoder={audio},seconds=1.5",
+    "speech, layers": "encoder={audio},seconds=1.5,layers=[0,1,-1]",
     "text": "encoder={text},tokens=30",
+    "text, a vector of two layers": "encoder={text},tokens=30,layers=[-2,-1],join=true,pool=cls",
+    "text, turns": "encoder={text},tokens=30,turns=2",
     "mel": "bands=16,rate=8000,seconds=1.5",
     "opensmile": "set=eGeMAPSv02,rate=8000,seconds=1.5",
     "counting": "rate=8000,seconds=1.5",  # two features of one pass, one of them a vector
@@ -67,12 +71,12 @@ def test_every_kind_is_tried_here():
     assert set(KINDS) <= set(EXTRACTORS)
 
 
-@pytest.mark.parametrize("kind", EXTRACTORS)
+@pytest.mark.parametrize("entry", EXTRACTORS)
 class TestExtractor:
     @pytest.fixture(autouse=True)
-    def prepared(self, kind, encoders, monkeypatch):
+    def prepared(self, entry, encoders, monkeypatch):
         counting.known(monkeypatch)
-        self.kind, self.encoders = kind, encoders
+        self.entry, self.kind, self.encoders = entry, entry.partition(",")[0], encoders
 
     @property
     def is_audio(self) -> bool:
@@ -80,7 +84,8 @@ class TestExtractor:
 
     def config(self, changes: str = "", **settings) -> ExtractConfig:
         audio, text = self.encoders
-        options = dict(part.split("=", 1) for part in EXTRACTORS[self.kind].format(audio=audio, text=text).split(","))
+        words = re.split(r",(?=\w+=)", EXTRACTORS[self.entry].format(audio=audio, text=text))
+        options = dict(part.split("=", 1) for part in words)
         options |= dict(part.split("=", 1) for part in changes.split(",") if part)
         word = f"it={self.kind}:" + ",".join(f"{name}={value}" for name, value in options.items())
         return ExtractConfig(feature=(word,), precision="float32", **settings)
