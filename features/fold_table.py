@@ -68,8 +68,8 @@ def fold_lines(folds: Mapping[str, Mapping], tasks: Sequence[Task]) -> list[str]
 
 def shared_in_scheme(table: pd.DataFrame, scheme: str, sounds: Sequence | None = None) -> list[Shared]:
     """What train and test of a scheme have in common: speakers, recordings and audio. See sharing.py for ``sounds``."""
-    shared = shared_between_splits(table.assign(split=splits_of(table, scheme)), sounds)
-    return [each for each in shared if set(each.splits) == {TRAIN, TEST}]
+    shared = shared_between_splits(table.assign(split=splits_of(table, scheme)), sounds, (TRAIN, TEST))
+    return [each for each in shared if each.splits == (TRAIN, TEST)]
 
 
 def labels_counted(task: Task, rows: pd.DataFrame) -> dict[str, float]:

@@ -26,6 +26,7 @@ from .tasks import NO_LABEL, Task
 
 NEXT = "next"  # validation is what the next fold tests
 _MOST_FOLDS = 1000
+_ATTEMPTS = 10  # to deal out groups so that no fold lacks a class
 _BINS = 4  # of a real value that folds are to be alike in: as many groups of equal size
 
 
@@ -131,20 +132,35 @@ def make_folds(table: pd.DataFrame, tasks: Sequence[Task], config: FoldConfig) -
             " --folds, or other groups with --by"
         )
     counts = _counts(originals, group, task)
-    random = np.random.default_rng(config.seed)
+    for attempt in range(_ATTEMPTS):
+        try:
+            splits = _splits_of_groups(counts, config, np.random.default_rng([config.seed, attempt]))
+            for name, of_group in splits.items():
+                _check_classes(originals, group, of_group[group], [task] if task else tasks, name)
+            break
+        except SettingError:  # by another order of the groups there may be some of each class for each fold
+            if attempt == _ATTEMPTS - 1:
+                raise
+    columns = {}
+    for name, of_group in splits.items():
+        of_segment = pd.Series(of_group[group], originals["segment_id"].to_numpy())
+        of_row = table["segment_id"].map(of_segment).where(table["split"] != REMOVED).fillna("")
+        columns[name] = of_row.to_numpy(object)
+    return columns
+
+
+def _splits_of_groups(counts: np.ndarray, config: FoldConfig, random: np.random.Generator) -> dict[str, np.ndarray]:
+    """For each fold the (groups,) splits."""
     tested_in = _dealt(counts, config.folds, random)
     columns = {}
     for fold, name in enumerate(config.schemes):
-        splits = np.full(groups, TRAIN, object)
+        splits = np.full(len(counts), TRAIN, object)
         splits[tested_in == fold] = TEST
         if config.validation == NEXT:
             splits[tested_in == (fold + 1) % config.folds] = VALIDATION
         else:
             splits[_for_validation(counts, np.flatnonzero(splits == TRAIN), config, name, random)] = VALIDATION
-        _check_classes(originals, group, splits[group], [task] if task else tasks, name)
-        of_segment = pd.Series(splits[group], originals["segment_id"].to_numpy())
-        splits_of_rows = table["segment_id"].map(of_segment).where(table["split"] != REMOVED).fillna("")
-        columns[name] = splits_of_rows.to_numpy(object)
+        columns[name] = splits
     return columns
 
 

@@ -99,7 +99,7 @@ def identity_of(*parts: str) -> int:
     return int.from_bytes(digest.digest(), "little")
 
 
-def check_rows(feature: str, spec: FeatureSpec, rows: Mapping[int, Row | None]) -> None:
+def check_rows(path: Path, feature: str, spec: FeatureSpec, rows: Mapping[int, Row | None]) -> None:
     """Raise StoreError unless every row is what a store of this spec can hold: its shape, its type, finite numbers."""
     for row, content in rows.items():
         values = None if content is None else content.values
@@ -107,15 +107,15 @@ def check_rows(feature: str, spec: FeatureSpec, rows: Mapping[int, Row | None]) 
             continue
         if not isinstance(values, np.ndarray) or values.dtype != spec.stored_type:
             kind = getattr(values, "dtype", type(values).__name__)
-            raise StoreError(f"row {row} of {feature} must be {spec.dtype}, but is {kind}; nothing was written")
+            raise StoreError(f"{path}: row {row} of {feature} must be {spec.dtype}, but is {kind}; nothing was written")
         if values.ndim != 2 or values.shape[1] != spec.width or len(values) > spec.max_rows:
             raise StoreError(
-                f"row {row} of {feature} must be up to ({spec.max_rows}, {spec.width}), but is {values.shape};"
+                f"{path}: row {row} of {feature} must be up to ({spec.max_rows}, {spec.width}), but is {values.shape};"
                 " nothing was written"
             )
         if not _are_finite(values):
             raise StoreError(
-                f"row {row} of {feature} has values that {spec.dtype} cannot hold (infinite, or not numbers);"
+                f"{path}: row {row} of {feature} has values that {spec.dtype} cannot hold (infinite, or not numbers);"
                 " nothing was written"
             )
 

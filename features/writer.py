@@ -139,7 +139,7 @@ class StoreWriter(ABC):
         members = block_range(block, len(self.store.segments))
         if not set(rows) <= set(members):
             raise StoreError(f"{self.path}: rows {sorted(set(rows) - set(members))} are not in block {block}")
-        check_rows(f"{self.path}: {feature}", self.store.specs[feature], rows)
+        check_rows(self.path, feature, self.store.specs[feature], rows)
         self._commit(feature, block, rows)
 
     def would_change(
