@@ -235,7 +235,7 @@ def _one_from_file(parameter: click.Parameter, value: object, context: click.Con
 def _check_alone(parameter: _Field, value: object) -> None:
     """Raises SettingError for a value that no other setting can make good."""
     try:
-        parameter.settings(**{parameter.name: value})
+        parameter.settings(**{parameter.name: (value,) if parameter.multiple else value})
     except SettingError as error:
         if str(error).startswith((f"{parameter.name} must", f"{parameter.name.replace('_', ' ')} must")):
             raise SettingError(_naming(parameter.name, error)) from error

@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import numpy as np
 
 from ..errors import MsmtError, SettingError, StoreError, shown
 from ..features.opening import open_store
@@ -15,7 +18,7 @@ from ..features.store import FeatureStore
 from ..values import for_field, from_text
 from .asked import Named
 from .config import ExtractConfig
-from .extractors.contract import Extractor, Setup
+from .extractors.contract import Extractor, Material, Setup
 from .extractors.hearing import ending_of
 from .extractors.loading import choose_device, native_precision
 from .extractors.registry import KINDS
@@ -31,6 +34,8 @@ class Extractors:
     """What makes the features of an extraction."""
 
     each: tuple[Extractor, ...]
+    places: tuple[str, ...]
+    """How errors about each begin: with the file that asks for it, and its name; empty for the usual two."""
 
     def __iter__(self) -> Iterator[Extractor]:
         return iter(self.each)
@@ -60,6 +65,17 @@ class Extractors:
         """Names of the features that are made of the audio."""
         return tuple(name for name, spec in self.specs.items() if spec.modality != "text")
 
+    def expected_rows(self, material: Material) -> dict[str, np.ndarray]:
+        """For each feature (N,) int: the rows T that each segment is expected to have; 0 where that is not known.
+
+        Raises SettingError for options that make no sense of this corpus.
+        """
+        expected = {}
+        for extractor, place in zip(self.each, self.places, strict=True):
+            with _naming(place):
+                expected.update(extractor.expected_rows(material))
+        return expected
+
     def check(self, store: FeatureStore, overwrite: bool) -> None:
         """Raise SpecMismatchError when the store holds these features made in another way, unless ``overwrite``."""
         changed = store.changed_specs(self.specs)
@@ -80,19 +96,26 @@ def made_extractors(
     """
     device = choose_device(config.device)
     there = open_store(store).specs if store.exists() and not config.overwrite else {}
-    each = []
-    for one in config.named or _usual(config, silence):
+    each, asked = [], config.named or _usual(config, silence)
+    for one in asked:
         options = _options(one, config, silence)
         precision = config.precision
         if precision == "auto":
             precision = _stored_precision(there, one.name) or native_precision(device)
         setup = Setup(device, precision, dataset, there, recipes or {}, config.agent_channel)
-        try:
+        with _naming(one.place):
             each.append(KINDS[one.kind].load().load(one.name, options, setup))
-        except MsmtError as error:
-            raise type(error)(f"{one.place}: {error}" if one.place else str(error)) from error
     _check_names(each, bool(config.named))
-    return Extractors(tuple(each))
+    return Extractors(tuple(each), tuple(one.place for one in asked))
+
+
+@contextmanager
+def _naming(place: str) -> Iterator[None]:
+    """Have errors begin with what asks for a feature."""
+    try:
+        yield
+    except MsmtError as error:
+        raise type(error)(f"{place}: {error}" if place else str(error)) from error
 
 
 def _usual(config: ExtractConfig, silence: SilenceOptions) -> list[Named]:
@@ -118,9 +141,8 @@ def _options(one: Named, config: ExtractConfig, silence: SilenceOptions) -> obje
             )
     given = {name: _value(one, fields[name], value) for name, value in one.values.items()}
     try:
-        return kind(**{name: value for name, value in _common(config, silence).items() if name in fields} | given)
-    except SettingError as error:
-        raise SettingError(f"{one.place}: {error}" if one.place else str(error)) from error
+        with _naming(one.place):
+            return kind(**{name: value for name, value in _common(config, silence).items() if name in fields} | given)
     except TypeError:
         required = [name for name, each in fields.items() if each.default is each.default_factory]  # both are MISSING
         missing = [name for name in required if name not in given]

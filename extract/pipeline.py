@@ -70,7 +70,7 @@ def extract(
     for remark in extractors.remarks:
         say(remark)
     asked = material_of(corpus.root, wanted.table, track)
-    expected = {name: rows for extractor in extractors for name, rows in extractor.expected_rows(asked).items()}
+    expected = extractors.expected_rows(asked)
     are_sealed = identities_are_sealed(store)
     with prepared(store, corpus, wanted.table, extractors.specs, expected, config) as writer:
         material = material_of(corpus.root, writer.store.segments, track)

@@ -194,9 +194,8 @@ def _lengths(
 ) -> dict[str, np.ndarray]:
     """For each feature (N,) the rows that each segment is expected to have: none where it is gone, or its audio is."""
     lengths = {}
-    for extractor in extractors:
-        for name, rows in extractor.expected_rows(material).items():
-            lengths[name] = np.where(present if extractor.specs[name].modality == "text" else usable, rows, 0)
+    for name, rows in extractors.expected_rows(material).items():
+        lengths[name] = np.where(present if extractors.specs[name].modality == "text" else usable, rows, 0)
     return lengths
 
 

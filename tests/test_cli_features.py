@@ -86,6 +86,11 @@ def test_one_command_makes_all_kinds_of_features(folder, monkeypatch, capsys):
         (("--feature", "a=mel", "--feature", "a=mel"), "two features of this name"),
         (("--feature", "a=opensmile:set=none"), "none"),
         (("--feature", "a=mel", "--modalities", "audio"), "leave out --modalities"),
+        (
+            ("--feature", "a=text:encoder=encoders/text,turns=2,speakers=true", "--max-tokens", "30"),
+            "--feature 'a': speakers: the corpus says of no segment who speaks",
+        ),
+        (("--config", "bad.yaml"), "bad.yaml: "),
         (("--features", "nowhere.yaml"), "nowhere.yaml: cannot be read"),
         (("--features", "empty.yaml"), "empty.yaml: must hold 'features:'"),
         (("--feature", "a=speech:encoder=encoders/audio,layers=[9]"), "layer"),
@@ -93,9 +98,22 @@ def test_one_command_makes_all_kinds_of_features(folder, monkeypatch, capsys):
 )
 def test_bad_input_is_one_line_and_nothing_is_written(folder, monkeypatch, capsys, arguments, message):
     (folder / "empty.yaml").write_text("")
+    (folder / "bad.yaml").write_text("feature: [a=mell]")
     assert run(monkeypatch, "extract", *arguments) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and message in error and not (folder / "cache").exists()
+
+
+def test_features_may_stand_in_a_file_of_options(folder, monkeypatch):
+    (folder / "options.yaml").write_text(
+        "feature: [bands=mel:bands=16, 'frames=mel:bands=8,hop=0.02']\nsample_rate: 8000"
+    )
+    assert run(monkeypatch, "extract", "--config", "options.yaml", "-q") == 0
+    store = open_store("cache/marketcalls.zarr")
+    assert {name: (spec.width, spec.sample_rate) for name, spec in store.specs.items()} == {
+        "bands": (16, 8000),
+        "frames": (8, 8000),
+    }
 
 
 def test_features_without_a_store_lists_the_kinds(monkeypatch, capsys):

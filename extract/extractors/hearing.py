@@ -138,13 +138,12 @@ def identities(material: Material, specs: Mapping[str, FeatureSpec]) -> dict[str
     """For each feature (N,) uint64: the hash of what each row should be made from; 0 for rows of removed segments."""
     table = material.table
     digests = {path: material.digest_of(path) for path in sorted(set(table["audio"].iloc[material.present]))}
-    made = {}
-    for name, spec in specs.items():
-        made_by, identity = spec.of_originals.fingerprint, np.zeros(len(table), np.uint64)
-        for row in material.present:
-            segment = table.iloc[row]
-            identity[row] = audio_identity(made_by, spec.views, segment, digests[segment["audio"]])
-        made[name] = identity
+    made = {name: np.zeros(len(table), np.uint64) for name in specs}
+    made_by = {name: spec.of_originals.fingerprint for name, spec in specs.items()}
+    for row in material.present:
+        segment = table.iloc[row]
+        for name, spec in specs.items():
+            made[name][row] = audio_identity(made_by[name], spec.views, segment, digests[segment["audio"]])
     return made
 
 
