@@ -1,14 +1,16 @@
 """What each kind of feature costs: bytes and seconds for an hour of audio.
 
-    python benchmarks/feature_cost.py [--data FOLDER] [--segments 12] [--feature NAME=KIND[:key=value,…] …] [--small] [--json FILE]
+    python benchmarks/feature_cost.py [--data FOLDER] [--segments 12] [--feature NAME=KIND[:key=value,…] …]
+                                      [--small] [--device cpu] [--json FILE]
 
 Every audio file below ``--data`` is a segment (the first ``--segments`` of them by name); without it, sounds as long as
 those of calls are made. Transcripts are made, of 4 tokens a second. Features are those of ``msmt extract --feature``;
 unless named, one or more of each kind, where speech and text have encoders of the real (base) size with random weights.
 
-Each feature is made of every segment in one process, one segment after another: loaded as extraction loads it, computed in
-the batches that extraction computes. Seconds are those of the faster of two rounds, after a warm-up, with torch's threads
-as they are set. Bytes are those of the values, as ``msmt features`` counts them; a vector's depend on how long segments are.
+Each feature is made of every segment in one process, one segment after another: loaded as extraction loads it, computed
+in the batches that extraction computes. Seconds are those of the faster of two rounds, after a warm-up, with torch's
+threads as they are set; those of the processor leave out what a busy machine made it wait. Bytes are those of the
+values, as ``msmt features`` counts them; a vector's depend on how long segments are.
 """
 
 from __future__ import annotations
@@ -54,8 +56,11 @@ class Cost:
     seconds_per_hour: float
     """To load and compute them, for an hour of audio."""
 
+    processor_seconds_per_hour: float
+    """Of all cores of the processor, for the same."""
+
     loading_share: float
-    """Of these seconds; openSMILE computes while it loads."""
+    """Of the seconds; openSMILE computes while it loads."""
 
 
 def main() -> None:
@@ -81,13 +86,12 @@ def main() -> None:
                 sys.exit(str(error))
             costs += costs_of(extractor, material, hours)
     print(f"{len(material.table)} segments, {hours * 60:.1f} minutes of audio")
-    print(
-        f"{'feature':<22}{'kind':<11}{'shape of a segment':<24}{'MB/hour':>9}{'seconds/hour':>14}{'of these loading':>18}"
-    )
+    heads = f"{'MB/hour':>9}{'seconds/hour':>14}{'of processor':>14}{'of loading':>12}"
+    print(f"{'feature':<22}{'kind':<11}{'shape of a segment':<24}{heads}")
     for cost in costs:
         print(
             f"{cost.feature:<22}{cost.kind:<11}{cost.shape:<24}{cost.bytes_per_hour / 1e6:>9.2f}"
-            f"{cost.seconds_per_hour:>14.1f}{cost.loading_share:>18.0%}"
+            f"{cost.seconds_per_hour:>14.1f}{cost.processor_seconds_per_hour:>14.1f}{cost.loading_share:>12.0%}"
         )
     if options.json:
         options.json.write_text(json.dumps([asdict(cost) for cost in costs], indent=2))
@@ -149,28 +153,40 @@ def costs_of(extractor: Extractor, material: Material, hours: float) -> list[Cos
     extractor.identities(material)  # some read all texts once
     make(extractor, material, [0])
     rounds = [make(extractor, material, range(len(material.table))) for _ in range(ROUNDS)]
-    loading, computing, lengths = min(rounds, key=lambda one: one[0] + one[1])
+    took = min(rounds, key=lambda one: one.loading + one.computing)
+    seconds = took.loading + took.computing
     costs = []
     for name, spec in extractor.specs.items():
-        middle = int(np.median(lengths[name])) if lengths[name] else 0
+        rows = took.lengths[name]
+        middle = int(np.median(rows)) if rows else 0
         costs.append(
             Cost(
                 feature=name,
                 kind=spec.kind,
                 shape=f"{middle:,} x {spec.width:,} {spec.dtype}",
-                bytes_per_hour=sum(lengths[name]) * spec.width * spec.value_bytes / hours,
-                seconds_per_hour=(loading + computing) / hours,
-                loading_share=loading / (loading + computing),
+                bytes_per_hour=sum(rows) * spec.width * spec.value_bytes / hours,
+                seconds_per_hour=seconds / hours,
+                processor_seconds_per_hour=took.processor / hours,
+                loading_share=took.loading / seconds,
             )
         )
     return costs
 
 
-def make(
-    extractor: Extractor, material: Material, rows: range | list[int]
-) -> tuple[float, float, dict[str, list[int]]]:
-    """Seconds that loading and computing take, and the rows T of each segment by feature."""
-    started = time.perf_counter()
+@dataclass(frozen=True)
+class Round:
+    """What making the features of all segments took, in seconds."""
+
+    loading: float
+    computing: float
+    processor: float
+    lengths: dict[str, list[int]]
+    """Rows T of each segment, by feature."""
+
+
+def make(extractor: Extractor, material: Material, rows: range | list[int]) -> Round:
+    """Make the features of some rows, and drop them."""
+    started, processor = time.perf_counter(), time.process_time()
     loaded = {}
     for row in rows:
         function, arguments = extractor.job(material, row)
@@ -186,7 +202,7 @@ def make(
         for made in extractor.encode([loaded[row] for row in batch]):
             for name, values in made.items():
                 lengths[name].append(len(values.cpu()))
-    return loading, time.perf_counter() - started, lengths
+    return Round(loading, time.perf_counter() - started, time.process_time() - processor, lengths)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ The definition, for samples (n,) at ``rate`` hertz and at the recording's own le
 - Each frame is weighted with a periodic Hann window, and is filled up with zeros to the length of the Fourier
   transform: the least power of two that holds the window and leaves none of the bands without a frequency.
 - Its power spectrum |X|² is summed by triangles of height 1 that are evenly spaced on HTK's mel scale,
-  2595 · log10(1 + f / 700), from ``low`` to ``high`` hertz, each from its neighbours' middle to its neighbours' middle.
+  2595 · log10(1 + f / 700), from ``low`` to ``high`` hertz, each from the middle of the band below to that above.
 - The value is the natural logarithm of that sum, or of 1e-10 where the sum is less.
 
 A segment that is shorter than one window has no value. Each is computed alone.

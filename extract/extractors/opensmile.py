@@ -44,7 +44,7 @@ class OpenSmileOptions(HearingOptions):
     """Feature set that the package ships: eGeMAPSv02 unless given, ComParE_2016, emobase, …"""
 
     conf: str = ""
-    """Configuration file of one's own, instead of a set; written for the package or for the command line of openSMILE."""
+    """Configuration file of one's own, instead of a set; written for the package or for openSMILE's command line."""
 
     level: str = "functionals"
     """What is taken: functionals (one vector a segment), lld (descriptors, a row a frame), or deltas of these."""

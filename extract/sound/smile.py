@@ -79,7 +79,8 @@ def values(recipe: SmileRecipe, samples: np.ndarray) -> np.ndarray:
     made = _smile(recipe)(np.clip(samples, -1.0, np.float32(_LARGEST)), recipe.rate)[0].T  # (1, d, T) -> (T, d)
     if np.isnan(made).all():  # what it gives where it has made nothing
         raise AudioError(
-            f"is too short: openSMILE makes nothing of {len(samples)} samples at {recipe.rate} Hz ({recipe.feature_set})"
+            f"is too short: openSMILE makes nothing of {len(samples)} samples at {recipe.rate} Hz"
+            f" ({recipe.feature_set})"
         )
     return np.ascontiguousarray(made, np.float32)
 

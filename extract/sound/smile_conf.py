@@ -1,8 +1,8 @@
 """Configuration files of openSMILE that were written for its command line, made fit to be given samples.
 
-Such a file reads a WAV file and writes tables. Here its source becomes the one that samples are handed to, its sinks give
-way to the one that values are taken from, and what it includes is put in its place, so that the text stands alone: its
-digest says what is computed, wherever the files lie.
+Such a file reads a WAV file and writes tables. Here its source becomes the one that samples are handed to, its sinks
+give way to the one that values are taken from, and what it includes is put in its place, so that the text stands alone:
+its digest says what is computed, wherever the files lie.
 """
 
 from __future__ import annotations

@@ -78,7 +78,8 @@ OF_COMMAND_LINE = (
     MEMORY
     + "; instance[other].type = cWaveSource\n"
     + "instance[waveIn].type = cWaveSource\ninstance[table].type = cCsvSink\n"
-    + "[waveIn:cWaveSource]\nwriter.dmLevel = wave\nfilename = \\cm[inputfile(I){test.wav}:which file]\nmonoMixdown = 1\n"
+    + "[waveIn:cWaveSource]\nwriter.dmLevel = wave\nmonoMixdown = 1\n"
+    + "filename = \\cm[inputfile(I){test.wav}:which file]\n"
     + FRAMES
     + "\\{summary.conf.inc}\n"
     + "/* said of the table\n[nothing:cNothing] */\n"
