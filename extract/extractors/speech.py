@@ -199,7 +199,7 @@ class AudioEncoder:
         return cls(model, spec, device, layers)
 
     @torch.inference_mode()
-    def hidden_padded(self, samples: np.ndarray) -> Hidden:
+    def encode_padded(self, samples: np.ndarray) -> Hidden:
         """The definition: (S,) normalised samples, padded to the longest input -> by layer (T, d) valid frames, float32.
 
         Raises AudioError when the segment is shorter than one frame.
@@ -214,26 +214,18 @@ class AudioEncoder:
         return {layer: rows[:frames].float() for layer, rows in hidden_of(output, self.layers).items()}
 
     @torch.inference_mode()
-    def hidden(self, batch: Sequence[np.ndarray]) -> list[Hidden]:
+    def encode(self, batch: Sequence[np.ndarray]) -> list[Hidden]:
         """B segments of (S,) normalised samples, each at least a frame long -> by layer (T, d) valid frames, float32.
 
         The encoder is run once, up to the highest layer. No padding is computed (see valid.py), unless the shortcut
         could not be proved for this encoder and these layers.
         """
         if self._valid is None:
-            return [self.hidden_padded(samples) for samples in batch]
+            return [self.encode_padded(samples) for samples in batch]
         cut = [torch.from_numpy(samples[: self.spec.max_samples]) for samples in batch]
         if self.device.type == "cuda":
             cut = [samples.pin_memory().to(self.device, non_blocking=True) for samples in cut]
         return self._valid(cut, [self.frames(len(samples)) for samples in cut])
-
-    def encode_padded(self, samples: np.ndarray) -> torch.Tensor:
-        """The only layer, or the first of several, by the definition."""
-        return self.hidden_padded(samples)[self.layers[0]]
-
-    def encode(self, batch: Sequence[np.ndarray]) -> list[torch.Tensor]:
-        """The only layer, or the first of several."""
-        return [hidden[self.layers[0]] for hidden in self.hidden(batch)]
 
 
 class Speech(Extractor):
@@ -287,11 +279,11 @@ class Speech(Extractor):
         return _load, self.heard.job(material, row, spec, self.encoder.framed)
 
     def encode(self, batch: Sequence[Loaded]) -> list[Mapping[str, torch.Tensor]]:
-        made = in_halves(self.encoder.hidden, [loaded.content for loaded in batch])
+        made = in_halves(self.encoder.encode, [loaded.content for loaded in batch])
         return [self._values(hidden) for hidden in made]
 
     def define(self, loaded: Loaded) -> Mapping[str, torch.Tensor]:
-        return self._values(self.encoder.hidden_padded(loaded.content))
+        return self._values(self.encoder.encode_padded(loaded.content))
 
     def cut_rows(self, material: Material) -> np.ndarray:
         return hearing.cut_rows(material, next(iter(self.specs.values())))

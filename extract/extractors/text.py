@@ -116,7 +116,7 @@ class TextEncoder:
         return list(tokens) if len(tokens) <= limit else [*tokens[: limit - 1], tokens[-1]]
 
     @torch.inference_mode()
-    def hidden_alone(self, tokens: Sequence[int]) -> Hidden:
+    def encode_alone(self, tokens: Sequence[int]) -> Hidden:
         """The definition: the valid tokens of one text -> by layer (T, d), float32."""
         ids = torch.tensor([list(tokens)], device=self.device)
         with arithmetic(self.spec.precision, self.device):
@@ -125,19 +125,11 @@ class TextEncoder:
         return {layer: rows.float() for layer, rows in hidden_of(output, self.layers).items()}
 
     @torch.inference_mode()
-    def hidden(self, batch: Sequence[Sequence[int]]) -> list[Hidden]:
+    def encode(self, batch: Sequence[Sequence[int]]) -> list[Hidden]:
         """B texts as token ids -> their valid tokens, by layer (T, d) float32; the encoder is run once."""
         if self._valid is None:
-            return [self.hidden_alone(tokens) for tokens in batch]
+            return [self.encode_alone(tokens) for tokens in batch]
         return self._valid([torch.tensor(tokens, device=self.device) for tokens in batch])
-
-    def encode_alone(self, tokens: Sequence[int]) -> torch.Tensor:
-        """The only layer, or the first of several, by the definition."""
-        return self.hidden_alone(tokens)[self.layers[0]]
-
-    def encode(self, batch: Sequence[Sequence[int]]) -> list[torch.Tensor]:
-        """The only layer, or the first of several."""
-        return [hidden[self.layers[0]] for hidden in self.hidden(batch)]
 
 
 class Text(Extractor):
@@ -191,11 +183,11 @@ class Text(Extractor):
         return Loaded, (given.tokens, len(given.tokens), given.is_cut, {}, rows)
 
     def encode(self, batch: Sequence[Loaded]) -> list[Mapping[str, torch.Tensor]]:
-        made = in_halves(self.encoder.hidden, [loaded.content for loaded in batch])
+        made = in_halves(self.encoder.encode, [loaded.content for loaded in batch])
         return [self._values(hidden) for hidden in made]
 
     def define(self, loaded: Loaded) -> Mapping[str, torch.Tensor]:
-        return self._values(self.encoder.hidden_alone(loaded.content))
+        return self._values(self.encoder.encode_alone(loaded.content))
 
     def cut_rows(self, material: Material) -> np.ndarray:
         cut = np.zeros(len(material.table), bool)

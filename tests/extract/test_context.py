@@ -97,7 +97,7 @@ def test_one_turn_without_speakers_is_the_feature_of_the_segments_own_text(folde
     expected = [identity_of(spec.fingerprint, words) for words in call.table["text"]]
     assert identities(plain, call).tolist() == expected
     alone = plain.encoder.tokenizer("bye bye bye")["input_ids"]
-    assert torch.equal(values(plain, call, 3), plain.encoder.hidden([alone])[0][-1])
+    assert torch.equal(values(plain, call, 3), plain.encoder.encode([alone])[0][-1])
 
 
 def test_a_changed_transcript_makes_exactly_the_rows_stale_that_saw_it(folder):
