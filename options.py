@@ -234,8 +234,9 @@ def _one_from_file(parameter: click.Parameter, value: object, context: click.Con
 
 def _check_alone(parameter: _Field, value: object) -> None:
     """Raises SettingError for a value that no other setting can make good."""
+    is_listed = isinstance(getattr(parameter.settings, parameter.name, None), tuple)  # by its default
     try:
-        parameter.settings(**{parameter.name: (value,) if parameter.multiple else value})
+        parameter.settings(**{parameter.name: (value,) if is_listed else value})
     except SettingError as error:
         if str(error).startswith((f"{parameter.name} must", f"{parameter.name.replace('_', ' ')} must")):
             raise SettingError(_naming(parameter.name, error)) from error
