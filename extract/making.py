@@ -102,11 +102,17 @@ def made_extractors(
         precision = config.precision
         if precision == "auto":
             precision = _stored_precision(there, one.name) or native_precision(device)
-        setup = Setup(device, precision, dataset, there, recipes or {}, config.agent_channel)
+        setup = Setup(device, precision, dataset, there, recipes or {}, config.agent_channel, bool(one.place))
         with _naming(one.place):
             each.append(KINDS[one.kind].load().load(one.name, options, setup))
     _check_names(each, bool(config.named))
     return Extractors(tuple(each), tuple(one.place for one in asked))
+
+
+def check_options(config: ExtractConfig) -> None:
+    """Raise SettingError for options of named features that make no sense; nothing is loaded."""
+    for one in config.named:
+        _options(one, config, SilenceOptions())
 
 
 @contextmanager

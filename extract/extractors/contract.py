@@ -95,6 +95,10 @@ class Setup:
     agent_channel: int = -1
     """Channel that the agent is on in stereo calls; -1 where it is unknown."""
 
+    is_named: bool = False
+    """Whether a user named the feature, so that errors call its options by their own names, not by those of
+    ``msmt extract``."""
+
     def views_of(self, modality: str) -> dict[str, Mapping]:
         """The recipes of the views that alter ``audio`` or ``text``, by their names."""
         return {

@@ -64,16 +64,16 @@ class AudioModel:
     """At which it was trained."""
 
     @classmethod
-    def load(cls, source: str) -> AudioModel:
-        """Load from a hub id or a folder.
+    def load(cls, source: str, option: str = "--audio-encoder") -> AudioModel:
+        """Load from a hub id or a folder, which errors say that an ``option`` names.
 
         Raises EncoderError when it is neither, is no audio encoder, or lacks weights.
         """
-        module, revision, where = load_model(source, "--audio-encoder")
+        module, revision, where = load_model(source, option)
         if not hasattr(module, "feature_extractor") or not hasattr(module, "_get_feat_extract_output_lengths"):
             raise EncoderError(
                 f"{source}: is a {type(module).__name__}, which takes no waveform;"
-                " --audio-encoder wants a HuBERT, wav2vec2 or WavLM"
+                f" {option} wants a HuBERT, wav2vec2 or WavLM"
             )
         stated = stated_rate(source, where)
         rate = TrainedRate(stated or known_rate(type(module).__name__), is_stated=stated is not None)
@@ -249,7 +249,8 @@ class Speech(Extractor):
 
     @classmethod
     def load(cls, name: str, options: SpeechOptions, setup: Setup) -> Speech:
-        model, heard = AudioModel.load(options.encoder), Hearing.of(options, setup)
+        model = AudioModel.load(options.encoder, "encoder" if setup.is_named else "--audio-encoder")
+        heard = Hearing.of(options, setup)
         name = name or feature_name(model.module) + heard.ending
         features = chosen_layers(name, options.layers, options.join, model.module, _trial(), options.encoder)
         names = (*features, name, name.removesuffix(heard.ending))

@@ -154,7 +154,7 @@ class Text(Extractor):
 
     @classmethod
     def load(cls, name: str, options: TextOptions, setup: Setup) -> Text:
-        model, tokenizer, spec = load_text_model(options.encoder, options.tokens, setup.precision)
+        model, tokenizer, spec = load_text_model(options.encoder, options.tokens, setup.precision, setup.is_named)
         name = name or feature_name(model)
         trial = {"input_ids": torch.zeros(1, 3, dtype=torch.long), "attention_mask": torch.ones(1, 3, dtype=torch.long)}
         features = chosen_layers(name, options.layers, options.join, model, trial, options.encoder)
@@ -205,15 +205,19 @@ class Text(Extractor):
         return rows[:1] if self.options.pool == "cls" else rows.mean(0, keepdim=True)
 
 
-def load_text_model(source: str, max_tokens: int, precision: str) -> tuple[nn.Module, object, FeatureSpec]:
+def load_text_model(
+    source: str, max_tokens: int, precision: str, is_named: bool = False
+) -> tuple[nn.Module, object, FeatureSpec]:
     """A model, its tokenizer and the spec of its last layer, from a hub id or a folder.
 
+    Errors call the options of a feature that ``is_named`` encoder and tokens, and else --text-encoder and --max-tokens.
     Raises EncoderError when it is neither, is no text encoder, lacks weights or a tokenizer, or takes fewer tokens.
     """
-    model, revision, where = load_model(source, "--text-encoder")
+    option, longest = ("encoder", "tokens") if is_named else ("--text-encoder", "--max-tokens")
+    model, revision, where = load_model(source, option)
     if hasattr(model, "feature_extractor") or not hasattr(model.config, "vocab_size"):
         raise EncoderError(
-            f"{source}: is a {type(model).__name__}, which takes no tokens; --text-encoder wants a BERT or RoBERTa"
+            f"{source}: is a {type(model).__name__}, which takes no tokens; {option} wants a BERT or RoBERTa"
         )
     tokenizer = load_tokenizer(source, where)
     if len(tokenizer) > model.config.vocab_size:
@@ -225,7 +229,7 @@ def load_text_model(source: str, max_tokens: int, precision: str) -> tuple[nn.Mo
     # RoBERTa counts positions from the padding index + 1.
     usable = positions - (model.config.pad_token_id + 1 if "roberta" in model.config.model_type else 0)
     if max_tokens > usable:
-        raise EncoderError(f"{source}: takes {usable} tokens at most, but --max-tokens is {max_tokens}")
+        raise EncoderError(f"{source}: takes {usable} tokens at most, but {longest} is {max_tokens}")
     spec = FeatureSpec(
         modality="text",
         encoder=str(source),

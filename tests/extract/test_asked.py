@@ -15,7 +15,9 @@ from msmt.extract.kinds import costs_of, lines_of_kinds
 from msmt.extract.making import made_extractors
 from msmt.extract.pipeline import extract
 from msmt.extract.plan import make_plan
+from msmt.extract.several import extract_on_devices
 from msmt.extract.sound.silence import SilenceOptions
+from msmt.extract.sound.views import ViewOptions
 from msmt.features.opening import open_store
 from msmt.features.rows import MISSING
 from msmt.tests.extract import counting
@@ -214,6 +216,12 @@ def test_a_word_that_makes_no_sense_is_refused(tmp_path, word, match):
         specs(asked(word), tmp_path)
 
 
+def test_several_devices_are_not_started_for_what_makes_no_sense(tmp_path, data):
+    corpus = load_corpus("marketcalls", data)
+    with pytest.raises(SettingError, match="--feature 'a': kind mel has no option 'bends'"):
+        extract_on_devices("cpu,cpu", corpus, tmp_path / "a.zarr", asked("a=mel:bends=3"), ViewOptions(), ["x"])
+
+
 def test_two_features_of_one_name_are_refused(tmp_path):
     with pytest.raises(SettingError, match="two features of this name"):
         asked("a=mel", "a=counting")
@@ -240,8 +248,13 @@ def test_a_layer_that_the_encoder_has_not_is_refused(tmp_path, layers):
 
 
 def test_an_encoder_that_is_none_names_its_feature(tmp_path):
-    with pytest.raises(EncoderError, match="--feature 'a': .*there is no such encoder folder"):
-        specs(asked("a=speech:encoder=/no/where"), tmp_path)
+    for kind in ("speech", "text"):
+        match = "--feature 'a': /no/where: there is no such encoder folder; encoder wants a hub id or a folder"
+        with pytest.raises(EncoderError, match=match):
+            specs(asked(f"a={kind}:encoder=/no/where"), tmp_path)
+    text = save_encoders(tmp_path)[1]
+    with pytest.raises(EncoderError, match="takes 256 tokens at most, but tokens is 300"):
+        specs(asked(f"a=text:encoder={text},tokens=300"), tmp_path)
 
 
 def test_a_feature_that_is_there_and_made_otherwise_is_refused_until_told_to_overwrite(tmp_path, data):
