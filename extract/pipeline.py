@@ -210,7 +210,7 @@ class _Pass:
         firsts: dict[tuple, int] = {}
         for row, made_from in self._inputs(mine).items():
             firsts.setdefault(made_from[:-1], row)
-        return np.array(sorted(firsts.values()), int)
+        return np.array(sorted({*firsts.values(), *rows.tolist()}), int)
 
     def _encode(self, loaded: Mapping[int, Loaded | AudioError], wanted: set[int]) -> Results:
         """The wanted rows of a window. Stops early past the allowed failures."""
