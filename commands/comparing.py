@@ -47,7 +47,7 @@ def ablate(
     PLAN is a YAML or JSON file: variants, each with the options that it changes, and beside them options for all.
     A rerun of the same plan goes on where it stopped.
     """
-    from ..studies import ablate as run
+    from ..studies.ablations import ablate as run
 
     command = click.get_current_context()
     ablated = run(
@@ -94,7 +94,7 @@ def compare(
     resample: str,
 ) -> None:
     """Compare runs on the same recordings: differences, tests, and where they disagree."""
-    from ..studies import compare as run
+    from ..studies.comparing import compare as run
 
     table, files = run(runs_to_compare, runs, split, out, store, console.track(), console.say, resample)
     echo(table)

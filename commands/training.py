@@ -39,7 +39,7 @@ def train(console: Console, store: Path | None, runs: Path, preset: str | None, 
     config = taken(train_config.TrainConfig, values)
     from ..evaluate.metrics import score
     from ..features.store import default_store, open_store
-    from ..studies import existing_store
+    from ..studies.scoring import existing_store
     from ..train.loop import train as run
     from ..train.runs import resolve
 
@@ -97,7 +97,7 @@ def evaluate(
     """
     if run_argument and run_name:
         raise SettingError("two runs are named: give either RUN or --run RUN")
-    from ..studies import existing_store, score_run
+    from ..studies.scoring import existing_store, score_run
     from ..train.runs import LATEST, resolve
 
     run = resolve(runs, run_argument or run_name or LATEST)
@@ -137,7 +137,7 @@ def predict(
     for every recording, or every segment where the tasks are ones of segments. Where there are labels, prints what eval
     prints. Nothing counts as scoring a split unless the store is the run's own.
     """
-    from ..studies import predict_on
+    from ..studies.applying import predict_on
     from ..train.runs import resolve
 
     predicted = predict_on(resolve(runs, run_name), store, split, out, device, console.track(), by)
