@@ -26,7 +26,12 @@ from .common import Console, PATH, echo, output_options, resample_option, thread
 )
 @resample_option
 @options_of(train_config.ModelConfig, train_config.CHOICES)
-@options_of(train_config.TrainConfig, train_config.CHOICES, without=("seed", "name"))
+@options_of(train_config.TrainConfig, train_config.CHOICES, without=("seed", "name", "scheme"))
+@click.option(
+    "--scheme",
+    help="Way of splitting the recordings; with the name of several folds, all are run and what they answer is pooled."
+    " [default: the plan's, else standard]",
+)
 @threads_option
 @config_option
 @output_options
@@ -45,6 +50,7 @@ def ablate(
     """Train variants with several seeds, and compare them in tables and a picture.
 
     PLAN is a YAML or JSON file: variants, each with the options that it changes, and beside them options for all.
+    With --scheme folds every variant is trained on each of these folds, and tested once on every recording.
     A rerun of the same plan goes on where it stopped.
     """
     from ..studies.ablations import ablate as run

@@ -20,6 +20,8 @@ A *row* is all runs of one variant, one for each seed; the first row is the *ref
   what another would have given, and two hardly can. How often rows are marked that differ by nothing but seeds, and how
   often rows that differ by more, is what ``benchmarks/false_marks.py`` counts.
 - What is resampled may be speakers instead of recordings; then these are left out, and counted for m.
+- Pooled results (``folds``) are compared like those of single runs: each recording was tested once, by the weights of
+  its fold, and is left out with what they answered. That others would have given other folds is not accounted for.
 """
 
 from __future__ import annotations
@@ -32,9 +34,10 @@ import numpy as np
 from ..errors import RunError
 from ..features.tasks import Task
 from . import uncertainty
-from .chance import constant_answer
+from .chance import ChanceLine, constant_answer
 from .disagreements import all_tasks, mcnemar, with_task
-from .metrics import chance_line, has_label
+from .folds import OverFolds, answers_by_fold, fold_of_items
+from .metrics import by_fold, chance_line, chance_line_of_folds, has_label
 from .results import Cell, Comparison, Difference, Measured, Row, figures_of, tested_figure
 from .same_items import on_the_same_items
 from .scored import Scored
@@ -83,24 +86,49 @@ def compare(scored: Sequence[Scored], *, same_store: bool = True, unit: str = "r
         items[task.name], units[task.name] = int(present.sum()), len(set(homes[present]))
         for variant, cell in _judge(task, having, next(iter(members)), present, homes).items():
             cells[variant][task.name] = cell
-        known = [one.chance[task.name] for runs in having.values() for one in runs if task.name in one.chance]
+        known = _chance(task, [one for runs in having.values() for one in runs], present)
         if known:
-            chance[task.name] = chance_line(task, first.labels[task.name][present], known[0])
-    rows = tuple(
-        Row(
-            variant=variant,
-            seeds=tuple(one.seed for one in runs),
-            runs=tuple(one.run for one in runs),
-            cells=cells[variant],
-            stores=_unique(one.store for one in runs),
-            fingerprints=_unique(one.fingerprint for one in runs),
-            commands=_unique(one.command for one in runs),
-            times_scored=max(one.times_scored for one in runs),
-            paper=next((one.paper for one in runs if one.paper), ""),
-        )
-        for variant, runs in members.items()
+            chance[task.name] = known
+    rows = tuple(_row(variant, runs, cells[variant]) for variant, runs in members.items())
+    return Comparison(
+        scored[0].split,
+        tasks,
+        rows,
+        recordings,
+        items,
+        unit,
+        units,
+        chance,
+        scheme=scored[0].scheme,
+        folds=tuple(part.scheme for part in scored[0].parts),
     )
-    return Comparison(scored[0].split, tasks, rows, recordings, items, unit, units, chance)
+
+
+def _chance(task: Task, runs: Sequence[Scored], present: np.ndarray) -> ChanceLine | None:
+    """What the training split's labels alone score, by the first run that knows; of folds, each fold's own."""
+    for one in runs:
+        truth = one.labels[task.name][present]
+        if task.name in one.chance:
+            return chance_line(task, truth, one.chance[task.name])
+        if answers := answers_by_fold(one, task):
+            return chance_line_of_folds(task, truth, answers, fold_of_items(one)[present])
+    return None
+
+
+def _row(variant: str, runs: Sequence[Scored], cells: Mapping[str, Cell]) -> Row:
+    trained = [part for one in runs for part in one.parts or (one,)]
+    return Row(
+        variant=variant,
+        seeds=tuple(one.seed for one in runs),
+        runs=tuple(one.run for one in trained),
+        cells=cells,
+        stores=_unique(one.store for one in trained),
+        fingerprints=_unique(one.fingerprint for one in trained),
+        commands=_unique(one.command for one in trained),
+        times_scored=max(one.times_scored for one in trained),
+        paper=next((one.paper for one in runs if one.paper), ""),
+        network=next((one.network for one in runs if one.network), ""),
+    )
 
 
 def _judge(
@@ -119,7 +147,10 @@ def _judge(
 
     cells = {}
     for variant, runs in having.items():
-        measured = {name: _measured(name, row, most_items[name]) for name, row in estimates[variant].items()}
+        folds = _over_folds(task, truth, runs, answers[variant], present)
+        measured = {
+            name: _measured(name, row, most_items[name], folds.get(name)) for name, row in estimates[variant].items()
+        }
         difference = test = None
         if variant != reference and reference in having:
             difference = _difference(
@@ -141,11 +172,27 @@ def _of_seeds(tallies: Sequence[Tally], name: str) -> Estimates:
     return Estimates(*(np.concatenate([getattr(one, part) for one in of_each]) for part in ("by_seed", "without")))
 
 
-def _measured(name: str, row: Estimates, most_items: float) -> Measured:
+def _over_folds(
+    task: Task, truth: np.ndarray, runs: Sequence[Scored], answers: Sequence[np.ndarray], present: np.ndarray
+) -> dict[str, OverFolds]:
+    """Each figure of each fold, the mean over a row's seeds; nothing where nothing was pooled."""
+    if not runs[0].parts:
+        return {}
+    of_seeds = [
+        by_fold(task, truth, predicted, fold_of_items(one)[present], len(one.parts))
+        for one, predicted in zip(runs, answers, strict=True)
+    ]
+    return {
+        name: OverFolds(tuple(map(float, np.mean([of_seed[name] for of_seed in of_seeds], axis=0))))
+        for name in figures_of(task)
+    }
+
+
+def _measured(name: str, row: Estimates, most_items: float, folds: OverFolds | None) -> Measured:
     by_seed = row.by_seed
     deviation = float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None
     ends = uncertainty.interval(name, row.mean, uncertainty.of_mean(row), most_items)
-    return Measured(row.mean, deviation, *ends, tuple(map(float, by_seed)))
+    return Measured(row.mean, deviation, *ends, tuple(map(float, by_seed)), folds)
 
 
 def _difference(name: str, row: Estimates, reference: Estimates, differing: int) -> Difference:

@@ -20,6 +20,8 @@ Definitions, where conventions differ:
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -154,7 +156,7 @@ def score(
     return {
         f"{task.name}/{name}": value
         for task, truth, prediction in _labelled(tasks, labels, outputs)
-        for name, value in _figures(task, truth, prediction.values).items()
+        for name, value in figures_of_answers(task, truth, prediction.values).items()
     }
 
 
@@ -204,7 +206,7 @@ def figures_with_intervals(
     """Each figure of one run; ``homes`` (n,) numbers what is resampled, 0 to G - 1."""
     tally = Tally.of(task, truth, predicted, homes)
     figures = {}
-    for name, value in _figures(task, truth, predicted).items():
+    for name, value in figures_of_answers(task, truth, predicted).items():
         sure = uncertainty.of_mean(tally.estimates[name])
         figures[name] = Figure(value, *uncertainty.interval(name, value, sure, tally.most_items[name]))
     return figures
@@ -212,7 +214,36 @@ def figures_with_intervals(
 
 def chance_line(task: Task, truth: np.ndarray, answer: float) -> ChanceLine:
     """What this one answer scores on (n,) labels."""
-    return ChanceLine(shown_answer(task, answer), _figures(task, truth, np.full(len(truth), answer, truth.dtype)))
+    return ChanceLine(
+        shown_answer(task, answer), figures_of_answers(task, truth, np.full(len(truth), answer, truth.dtype))
+    )
+
+
+def chance_line_of_folds(task: Task, truth: np.ndarray, answers: Sequence[float], folds: np.ndarray) -> ChanceLine:
+    """What the answer of each fold scores on (n,) labels, of which ``folds`` (n,) says the fold."""
+    predicted = np.asarray(answers, truth.dtype)[folds]
+    if task.is_value:
+        low, high = (shown_answer(task, end) for end in (min(answers), max(answers)))
+        shown = low if low == high else f"{low} to {high}"
+    else:
+        counts = Counter(shown_answer(task, answer) for answer in answers).most_common()
+        in_folds = [f"{answer} in {count} {'folds' if count > 1 else 'fold'}" for answer, count in counts]
+        shown = counts[0][0] if len(counts) == 1 else ", ".join(in_folds)
+    return ChanceLine(
+        shown, figures_of_answers(task, truth, predicted), by_fold(task, truth, predicted, folds, len(answers))
+    )
+
+
+def by_fold(
+    task: Task, truth: np.ndarray, predicted: np.ndarray, folds: np.ndarray, count: int
+) -> dict[str, tuple[float, ...]]:
+    """Each figure of each of ``count`` folds by itself; NaN for one without labels."""
+    whole = figures_of_answers(task, truth, predicted)
+    found = []
+    for fold in range(count):
+        mine = folds == fold
+        found.append(figures_of_answers(task, truth[mine], predicted[mine]) if mine.any() else {})
+    return {name: tuple(of_fold.get(name, math.nan) for of_fold in found) for name in whole}
 
 
 def check_finite(outputs: Mapping[str, np.ndarray]) -> None:
@@ -248,7 +279,8 @@ def has_label(task: Task, truth: np.ndarray) -> np.ndarray:
     return ~np.isnan(truth) if task.is_value else truth != NO_LABEL
 
 
-def _figures(task: Task, truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+def figures_of_answers(task: Task, truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """Each figure of (n,) answers, by its name."""
     if task.is_value:
         sums = value_terms(truth, predicted).sum(axis=0, keepdims=True)
         figures = {name: float(values[0]) for name, values in figures_of_sums(sums).items()}

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..features.schemes import STANDARD
 from ..features.tasks import Task
 from .chance import ChanceLine
+from .folds import OverFolds
 
 CLASS_FIGURES = ("accuracy", "weighted_f1", "macro_f1", "uar")
 VALUE_FIGURES = ("mae", "corr")
@@ -32,6 +34,9 @@ class Measured:
 
     by_seed: tuple[float, ...]
     """The figure of each seed, in the order of the row's runs."""
+
+    folds: OverFolds | None = None
+    """The same figure of each fold by itself; None where nothing was pooled."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,9 @@ class Row:
     paper: str
     """Name of the paper's row to show beside it; empty for none."""
 
+    network: str = ""
+    """What was trained, such as ``bigru``; empty where it is not known."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -166,10 +174,21 @@ class Comparison:
     notes: tuple[str, ...] = ()
     """What else a reader of the table has to know, a sentence each."""
 
+    scheme: str = STANDARD
+    """The way of splitting that the split is one of."""
+
+    folds: tuple[str, ...] = ()
+    """The folds of the scheme over which all figures are pooled; empty where nothing was."""
+
     @property
     def seeds(self) -> tuple[int, ...]:
         """All seeds that any row has."""
         return tuple(sorted({seed for row in self.rows for seed in row.seeds}))
+
+    @property
+    def mixes_networks(self) -> bool:
+        """Whether rows are of more than one network."""
+        return len({row.network for row in self.rows}) > 1
 
 
 def tested_figure(task: Task) -> str:

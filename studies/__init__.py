@@ -1,1 +1,1 @@
-"""Training and evaluation together: the command line calls these; they know both halves, which do not know each other."""
+"""Training and evaluation together: the command line calls these; both halves do not know each other."""

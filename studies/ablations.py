@@ -14,13 +14,13 @@ from ..evaluate import comparison, metrics, paper, results, scored, units
 from ..evaluate.tables.files import write_comparison
 from ..evaluate.tables.screen import table_text
 from ..features.durable import explained, write_whole, writer_lock
-from ..features.segments import REMOVED
 from ..features.splits import split_named
-from ..features.store import default_store, open_store
+from ..features.store import FeatureStore, default_store, open_store
 from ..progress import Track, silent
 from ..train import ablation
 from ..train.learner import INTERRUPTED
 from ..train.runs import Run
+from .schemes import FoldedPlan, folds_of_plan, over_folds, pooled_answers, splits_by, tested_by
 from .scoring import scores_of
 
 CACHE = Path("cache")
@@ -109,32 +109,44 @@ def ablate(
         store = store or default_store(CACHE)
         plan, notes = ablation.preset_plan(preset, open_store(store), options, seeds)
         plan = dataclasses.replace(plan, store=store)
-    _check(plan, split, resample)
+    stores = _stores(plan)
+    folds = folds_of_plan(plan, stores)
+    folded = over_folds(plan, folds, stores, split) if folds else None
+    _check(plan, stores, folds or (plan.variants[0].train.scheme,), split, resample)
     ablation.check_folder(out)
     for note in notes:
         say(note)
     with writer_lock(out), explained(out):
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / "plan.json", [json.dumps(plan.to_json(), indent=2, ensure_ascii=False).encode()])
-        return _ablate(plan, notes, out, split, together, track, say, resample)
+        if folded is None:
+            return _ablate(plan, notes, out, split, together, track, say, resample)
+        return _ablate_over_folds(plan, folds, folded, stores, notes, out, split, together, track, say, resample)
 
 
-def _check(plan: ablation.Plan, split: str, resample: str) -> None:
+def _stores(plan: ablation.Plan) -> dict[Path, FeatureStore]:
+    """All stores that a plan reads, by their paths."""
+    return {path: open_store(path) for path in dict.fromkeys(variant.store or plan.store for variant in plan.variants)}
+
+
+def _check(
+    plan: ablation.Plan, stores: Mapping[Path, FeatureStore], schemes: Sequence[str], split: str, resample: str
+) -> None:
     """Refuses, before anything is trained, what could not be scored or shown in the end."""
     for variant in plan.variants:
         if variant.paper and paper.row_named(variant.paper) is None:
             names = "; ".join(row.name for row in paper.ROWS)
             raise SettingError(f"variant {variant.name}: the paper has no row {variant.paper!r}, it has: {names}")
     units.check_unit(resample)
-    for path in {variant.store or plan.store for variant in plan.variants}:
-        table = open_store(path).segments
-        splits = [name for name in dict.fromkeys(table["split"]) if name != REMOVED]
-        if split_named(split, splits) not in splits:
-            raise SettingError(f"{path} has no split {split} to score: choose --split from {', '.join(splits)}")
+    for path, store in stores.items():
+        for scheme in schemes:
+            splits = splits_by(store, scheme)
+            if split_named(split, splits) not in splits:
+                raise SettingError(f"{path} has no split {split} to score: choose --split from {', '.join(splits)}")
         if resample == "speaker":
-            named = split_named(split, splits)
-            recordings = tuple(dict.fromkeys(table["recording_id"][table["split"] == named]))
-            units.units_by_speaker(units.speakers_of(table, named, recordings), recordings, "", named)
+            table = tested_by(store, schemes, split)
+            recordings = tuple(table["recording_id"].unique())
+            units.units_by_speaker(units.speakers_of(table, split, recordings), recordings, "", split)
 
 
 def _ablate(
@@ -147,7 +159,50 @@ def _ablate(
     say: Callable[[str], None],
     resample: str,
 ) -> Ablated:
-    answers: list[scored.Scored] = []
+    outcomes, answers = _trained_and_scored(plan, out, split, together, track, say)
+    if _is_interrupted(outcomes):
+        return Ablated(tuple(outcomes), None, {}, ())
+    of_rows = [
+        dataclasses.replace(answers[variant.name, seed], variant=variant.name)
+        for variant in plan.variants
+        for seed in plan.seeds
+        if (variant.name, seed) in answers
+    ]
+    return _written(outcomes, of_rows, ablation.failed_variants(outcomes), notes, out, resample)
+
+
+def _ablate_over_folds(
+    plan: ablation.Plan,
+    folds: Sequence[str],
+    folded: FoldedPlan,
+    stores: Mapping[Path, FeatureStore],
+    notes: Sequence[str],
+    out: Path,
+    split: str,
+    together: int,
+    track: Track,
+    say: Callable[[str], None],
+    resample: str,
+) -> Ablated:
+    outcomes, answers = _trained_and_scored(folded.plan, out, split, together, track, say)
+    outcomes = [*folded.refused, *outcomes]
+    if _is_interrupted(outcomes):
+        return Ablated(tuple(outcomes), None, {}, ())
+    of_rows, failed, further = pooled_answers(
+        plan,
+        folds,
+        stores,
+        [(folded.rows[outcome.variant.name], outcome) for outcome in outcomes],
+        {(folded.rows[name], seed): answer for (name, seed), answer in answers.items()},
+    )
+    return _written(outcomes, of_rows, failed, [*notes, *further], out, resample)
+
+
+def _trained_and_scored(
+    plan: ablation.Plan, out: Path, split: str, together: int, track: Track, say: Callable[[str], None]
+) -> tuple[list[ablation.Outcome], dict[tuple[str, int], scored.Scored]]:
+    """What became of each run of a plan, and the answers of those that have a result, by variant and seed."""
+    answers: dict[tuple[str, int], scored.Scored] = {}
     looks = Looks(out)
 
     def score_it(outcome: ablation.Outcome) -> None:
@@ -159,18 +214,28 @@ def _ablate(
             command = ablation.command_for(outcome.variant, outcome.store, outcome.seed)
             command += f" && msmt eval --run {shlex.quote(outcome.variant.settings_for(outcome.seed).name)}"
             command += f" --split {shlex.quote(split)}"
-            name, shown = outcome.variant.name, outcome.variant.paper
-            answers.append(dataclasses.replace(answer, variant=name, command=command, paper=shown, times_scored=times))
+            answers[outcome.variant.name, outcome.seed] = dataclasses.replace(
+                answer, command=command, paper=outcome.variant.paper, times_scored=times
+            )
 
-    outcomes = ablation.run_plan(plan, out, metrics.score, together, track, say, after_each=score_it)
-    if any(outcome.status in (INTERRUPTED, ablation.NOT_BEGUN) for outcome in outcomes):
-        return Ablated(tuple(outcomes), None, {}, ())
-    failed = ablation.failed_variants(outcomes)
+    return ablation.run_plan(plan, out, metrics.score, together, track, say, after_each=score_it), answers
+
+
+def _is_interrupted(outcomes: Sequence[ablation.Outcome]) -> bool:
+    return any(outcome.status in (INTERRUPTED, ablation.NOT_BEGUN) for outcome in outcomes)
+
+
+def _written(
+    outcomes: Sequence[ablation.Outcome],
+    answers: Sequence[scored.Scored],
+    failed: Mapping[str, str],
+    notes: Sequence[str],
+    out: Path,
+    resample: str,
+) -> Ablated:
+    """The tables and the picture of all rows that have a result."""
     if not answers:
         raise RunError(f"no variant has a result; the first says: {next(iter(failed.values()))}")
-    order = {(outcome.variant.name, outcome.seed): number for number, outcome in enumerate(outcomes)}
-    rank = {variant.name: number for number, variant in enumerate(plan.variants)}
-    answers.sort(key=lambda answer: (rank[answer.variant], order[answer.variant, answer.seed]))
     compared = dataclasses.replace(comparison.compare(answers, same_store=False, unit=resample), notes=tuple(notes))
     files = write_comparison(out, "ablation", compared, failed=failed)
     return Ablated(tuple(outcomes), compared, failed, tuple(files))

@@ -8,11 +8,13 @@ from pathlib import Path
 from ..errors import SettingError
 from ..evaluate import groups, metrics, report
 from ..features.durable import explained, write_whole
+from ..features.schemes import STANDARD, schemes_in
 from ..features.store import open_store
 from ..progress import Track, silent
 from ..train.predict import EVERYTHING, Prediction, predict
 from ..train.runs import Run
 from .figures import answers_of_chance, grouped_by, reports_of
+from .schemes import segments_by
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,16 @@ def predict_on(
     ``by`` names a column of the segment table whose groups get figures of their own.
     """
     store = open_store(store_path)
-    column = groups.column_named(by, store.segments) if by else ""
+    scheme = run.settings.train.scheme
+    table = segments_by(store, scheme if scheme in schemes_in(store.segments) else STANDARD)
+    column = groups.column_named(by, table) if by else ""
     path = out or run.path / f"predictions-of-{report.for_a_file('-'.join(filter(None, (store.path.stem, split))))}.csv"
     if path.is_dir():
         raise SettingError(f"{path} is a folder: name the csv to write with --out")
     prediction = predict(run.path, store, split, track, device=device, any_store=True)
     answered_always = answers_of_chance(run, store) if prediction.is_own_store else None
     reports = reports_of(prediction, answered_always)
-    grouped = grouped_by(store, column, prediction, reports, answered_always) if column and reports else None
+    grouped = grouped_by(table, column, prediction, reports, answered_always) if column and reports else None
     called = split or "all splits"
     written = prediction.labels, prediction.outputs, prediction.recording_ids, prediction.segment_ids
     contents = {path: report.predictions_csv(prediction.tasks, *written).encode()}
@@ -77,12 +81,12 @@ def predict_on(
         path.parent.mkdir(parents=True, exist_ok=True)
         for each, content in contents.items():
             write_whole(each, [content])
-    table = report.score_table(called, reports) if reports else _answers_counted(prediction, called)
+    shown = report.score_table(called, reports) if reports else _answers_counted(prediction, called)
     if grouped:
-        table += f"\n\n{groups.groups_table(grouped)}"
+        shown += f"\n\n{groups.groups_table(grouped)}"
     elif column:
         notes.append(f"there are no labels, so there are no figures by {column}")
-    return Predicted(table, tuple(contents), len(prediction.left_out), tuple(notes))
+    return Predicted(shown, tuple(contents), len(prediction.left_out), tuple(notes))
 
 
 def _answers_counted(prediction: Prediction, called: str) -> str:

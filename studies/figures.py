@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import pandas as pd
+
 from ..evaluate import chance, groups, metrics
 from ..features.splits import split_named
 from ..features.store import FeatureStore
 from ..train.predict import Prediction
 from ..train.runs import Run
+from .schemes import segments_by
 
 
 def answers_of_chance(run: Run, store: FeatureStore) -> Mapping[str, float]:
     """The chance line of a run's own store: what is answered by whoever knows its training labels and nothing else."""
-    learnt = split_named(run.settings.train.train_split, store.segments["split"].unique())
-    return chance.constant_answers(store.tasks, store.segments, learnt)
+    table = segments_by(store, run.settings.train.scheme)
+    learnt = split_named(run.settings.train.train_split, table["split"].unique())
+    return chance.constant_answers(store.tasks, table, learnt)
 
 
 def reports_of(
@@ -30,7 +34,7 @@ def reports_of(
 
 
 def grouped_by(
-    store: FeatureStore,
+    table: pd.DataFrame,
     column: str,
     prediction: Prediction,
     reports: Mapping[str, metrics.TaskReport],
@@ -39,7 +43,8 @@ def grouped_by(
     unit: str = "recording",
 ) -> groups.Grouped:
     ids = prediction.recording_ids, prediction.segment_ids
-    of_items = groups.groups_of(store.segments, column, *ids, prediction.splits)
+    """Figures of each group that a column of a segment table makes, by the splits of the table."""
+    of_items = groups.groups_of(table, column, *ids, prediction.splits)
     answers = prediction.tasks, prediction.labels, prediction.outputs, _recordings_of_segments(prediction)
     return groups.evaluate_groups(column, of_items, reports, *answers, answered_always, by_speaker, unit)
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from ..errors import RunError, StoreError
 from ..evaluate import groups, paper, report, scored, units
 from ..features.durable import write_whole
-from ..features.sharing import remarks_on, shared_in
+from ..features.schemes import STANDARD
+from ..features.sharing import remarks_on, shared_between_splits, sounds_in
 from ..features.splits import split_named
 from ..features.store import open_store
 from ..progress import Track, silent
@@ -23,6 +24,7 @@ from ..train.learner import FINISHED, PRUNED, STOPPED_EARLY
 from ..train.predict import predict
 from ..train.runs import Run
 from .figures import answers_of_chance, grouped_by, reports_of
+from .schemes import segments_by, splits_by
 
 
 @dataclass(frozen=True)
@@ -61,19 +63,22 @@ def score_run(
     """
     units.check_unit(resample)
     store = open_store(store_path)
-    column = groups.column_named(by, store.segments) if by else ""
-    split = split_named(split, store.segments["split"].unique())
+    scheme = run.settings.train.scheme
+    table = segments_by(store, scheme)
+    column = groups.column_named(by, table) if by else ""
+    split = split_named(split, table["split"].unique())
     prediction = predict(run.path, store, split, track, device=device)
-    speakers = units.speakers_of(store.segments, split, prediction.recording_ids)
+    speakers = units.speakers_of(table, split, prediction.recording_ids)
     by_speaker = None
     if resample == "speaker":
         by_speaker = units.units_by_speaker(speakers, prediction.recording_ids, run.name, split)
     answered_always = answers_of_chance(run, store)
     reports = reports_of(prediction, answered_always, by_speaker, resample)
-    grouped = grouped_by(store, column, prediction, reports, answered_always, by_speaker, resample) if column else None
+    grouped = grouped_by(table, column, prediction, reports, answered_always, by_speaker, resample) if column else None
     ended = _how_it_ended(run, store.path)
     about = {
         "run": run.name,
+        "scheme": scheme,
         "status": ended.status,
         "epochs": run.epochs,
         "store": str(store.path),
@@ -114,19 +119,23 @@ def score_run(
         speakers=speakers,
         segments=prediction.rows.of_segments,
         values=prediction.rows.of_values,
+        scheme=scheme,
+        network=network_of(run),
     )
     run.save_scored_rows(prediction.rows)
     scored.save(answers, scored_file(run, split))
-    table = report.score_table(split, reports, paper.BESIDE if store.dataset == paper.DATASET else ())
+    called = split if scheme == STANDARD else f"{split} of {scheme}"
+    shown = report.score_table(called, reports, paper.BESIDE if store.dataset == paper.DATASET else ())
     if grouped and grouped.of_tasks():
-        table += f"\n\n{groups.groups_table(grouped)}"
+        shown += f"\n\n{groups.groups_table(grouped)}"
     if ended.remark:
-        table += f"\n\n{ended.remark}"
-    for remark in remarks_on(split, store.head.facts, shared_in(store)):
-        table += f"\n\n{remark}"
+        shown += f"\n\n{ended.remark}"
+    facts = store.head.facts if scheme == STANDARD else {}  # which are of the corpus's own splits
+    for remark in remarks_on(split, facts, shared_between_splits(table, sounds_in(store)[0])):
+        shown += f"\n\n{remark}"
     if answers.times_scored > 1:
-        table += f"\n\nThis run has now been scored on {as_line(split)} {answers.times_scored} times."
-    return Scores(answers, table, tuple(files), len(prediction.left_out), prediction.notes)
+        shown += f"\n\nThis run has now been scored on {as_line(split)} {answers.times_scored} times."
+    return Scores(answers, shown, tuple(files), len(prediction.left_out), prediction.notes)
 
 
 class _Ended(NamedTuple):
@@ -156,6 +165,11 @@ def _how_it_ended(run: Run, store_path: Path) -> _Ended:
     )
 
 
+def network_of(run: Run) -> str:
+    """The name of the network that it trained."""
+    return getattr(run.settings.model, "network", "")
+
+
 def scored_file(run: Run, split: str) -> Path:
     """Where a run's answers on a split are kept."""
     return run.path / f"scored-{report.for_a_file(split)}.json"
@@ -166,13 +180,15 @@ def scores_of(
 ) -> scored.Scored:
     """A run's answers on a split, without scoring it again if it was, unless what it was scored on has changed."""
     if store_path.exists():
-        split = split_named(split, open_store(store_path).segments["split"].unique())
+        split = split_named(split, splits_by(open_store(store_path), run.settings.train.scheme))
     path = scored_file(run, split)
     if path.exists():
         kept = scored.load(path)
         changes = _changes_since_scored(run, store_path, split)
         if not changes:
-            return dataclasses.replace(kept, times_scored=run.times_scored.get(split, kept.times_scored))
+            times = run.times_scored.get(split, kept.times_scored)
+            scheme = run.settings.train.scheme
+            return dataclasses.replace(kept, times_scored=times, scheme=scheme, network=network_of(run))
         say(f"{run.name} is scored on {split} again, where since then has changed: {'; '.join(changes)}")
     made = score_run(run, store_path, split, track=track)
     for note in made.notes:

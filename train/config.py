@@ -235,6 +235,9 @@ class TrainConfig:
     audio_feature: str = ""
     """Audio feature of the store to train on; empty for the only one."""
 
+    scheme: str = "standard"
+    """Way of splitting the recordings, of those that the store has; standard is the corpus's own."""
+
     train_split: str = "train"
     """Split whose recordings are learnt."""
 

@@ -8,8 +8,9 @@ from functools import partial
 from ...features.tasks import Task
 from ...shown import as_line
 from ..chance import chance_name
+from ..folds import OverFolds
 from ..report import CONSTANT_MARK, FIGURE_NAMES, NOT_SHARES, bracketed, percent, plain
-from ..results import Comparison, Measured, figures_of, tested_figure
+from ..results import Comparison, Measured, Row, figures_of, tested_figure
 from ..uncertainty import CONFIDENCE
 from .rows import has_mcnemar, is_marked, over, paper_figure
 
@@ -35,19 +36,23 @@ class Screen:
 
 
 def main_table(comparison: Comparison, failed: Mapping[str, str], style: type[Screen]) -> list[list[str]]:
-    """A header and a row for each variant: the tested figure of each task, and the paper's where there are any."""
+    """A header and a row for each variant: the tested figure of each task, and the paper's where there are any.
+
+    Where rows are pooled of folds, the mean over the folds' own figures stands beside each figure.
+    """
     beside = {
         task.name for task in comparison.tasks if any(paper_figure(row, task) is not None for row in comparison.rows)
     }
-    header = ["variant", "seeds"]
+    header = ["variant", *_columns_of_rows(comparison)]
     for task in comparison.tasks:
         header.append(style.text(f"{task.name} ({FIGURE_NAMES['mae']})" if task.is_value else task.name))
+        header += [style.text(f"{task.name} over folds")] if comparison.folds else []
         header += [style.text(f"{task.name} (paper)")] if task.name in beside else []
     best = {task.name: best_rows(comparison, task) for task in comparison.tasks}
     signs = {task.name: _signs(comparison, task, style) for task in comparison.tasks}
     table = [header]
     for row in comparison.rows:
-        line = [style.text(row.variant), str(len(row.seeds))]
+        line = [style.text(row.variant), *map(style.text, _columns_of_rows(comparison, row).values())]
         for task in comparison.tasks:
             cell = row.cells.get(task.name)
             if cell is None:
@@ -56,20 +61,41 @@ def main_table(comparison: Comparison, failed: Mapping[str, str], style: type[Sc
                 is_best = row.variant in best[task.name]
                 shown = _mean_and_deviation(cell.figures[tested_figure(task)], task, style, is_best)
                 line.append(shown + signs[task.name][row.variant])
+            if comparison.folds:
+                line.append(_over_folds(cell and cell.figures[tested_figure(task)].folds, task, style))
             if task.name in beside:
                 published = paper_figure(row, task)
                 line.append(style.none if published is None else f"{published:.2f}")
         table.append(line)
     if comparison.chance:
-        line = [style.text(chance_name(comparison.tasks)), style.none]
+        line = [style.text(chance_name(comparison.tasks)), *[style.none] * len(_columns_of_rows(comparison))]
         for task in comparison.tasks:
             known = comparison.chance.get(task.name)
             shown = shown_as(tested_figure(task))(known.figures[tested_figure(task)]) if known else style.none
-            line += [shown + signs[task.name][""]] + ([style.none] if task.name in beside else [])
+            line.append(shown + signs[task.name][""])
+            if comparison.folds:
+                of_folds = known.by_fold.get(tested_figure(task)) if known else None
+                line.append(_over_folds(OverFolds(of_folds) if of_folds else None, task, style))
+            line += [style.none] if task.name in beside else []
         table.append(line)
     for variant in failed:
-        table.append([style.text(variant), "0", *[style.none] * (len(header) - 2)])
+        about = {**dict.fromkeys(_columns_of_rows(comparison), style.none), "seeds": "0"}
+        table.append([style.text(variant), *about.values(), *[style.none] * (len(header) - len(about) - 1)])
     return table
+
+
+def _columns_of_rows(comparison: Comparison, row: Row | None = None) -> dict[str, str]:
+    """What stands of a row between its name and its figures, by the column's heading."""
+    columns = {"network": row.network if row else ""} if comparison.mixes_networks else {}
+    columns["seeds"] = str(len(row.seeds)) if row else ""
+    return columns | ({"pooled": f"{len(comparison.folds)} folds"} if comparison.folds else {})
+
+
+def _over_folds(folds: OverFolds | None, task: Task, style: type[Screen]) -> str:
+    if folds is None:
+        return style.none
+    shown = shown_as(tested_figure(task))
+    return shown(folds.mean) + ("" if folds.deviation is None else f"{style.plus_minus}{shown(folds.deviation)}")
 
 
 def _signs(comparison: Comparison, task: Task, style: type[Screen]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ...features.schemes import STANDARD
 from ..chance import chance_name
 from ..paper import caution
 from ..report import CONSTANT_MARK
@@ -20,7 +21,9 @@ def caption(comparison: Comparison) -> str:
     figure = "Mean absolute error" if kinds == {True} else "Accuracy in per cent"
     figure += ", mean absolute error of real values," if kinds == {True, False} else ""
     spread = ", mean ± standard deviation over seeds" if any(len(row.seeds) > 1 for row in comparison.rows) else ""
-    sentences = [f"{figure} on the split {comparison.split} ({counted(comparison)}){spread}."]
+    sentences = [f"{figure}{_on_what(comparison)} ({counted(comparison)}){spread}."]
+    if comparison.folds:
+        sentences.append("Over folds: mean ± standard deviation of the folds' own figures.")
     if any(may_be_marked(row) for row in comparison.rows):
         holm = ", corrected by Holm's method over all rows compared on a task" if len(comparison.rows) > 2 else ""
         sentences.append(
@@ -30,18 +33,34 @@ def caption(comparison: Comparison) -> str:
     return " ".join(sentences)
 
 
+def _on_what(comparison: Comparison) -> str:
+    """`` on the split test``, or which folds are pooled."""
+    if comparison.folds:
+        folds = f"the {len(comparison.folds)} folds of {comparison.scheme}"
+        return f", pooled over the splits {comparison.split} of {folds}, each recording tested once"
+    of_scheme = f" of {comparison.scheme}" if comparison.scheme != STANDARD else ""
+    return f" on the split {comparison.split}{of_scheme}"
+
+
 def notes_on(comparison: Comparison, failed: Mapping[str, str]) -> list[str]:
     """What a reader must know to believe the figures, a sentence or two each."""
     rows, unit = comparison.rows, comparison.unit
     several = [len(row.seeds) > 1 for row in rows]
     seeds = "" if not any(several) else " and seeds" if all(several) else ", of rows of several seeds also over seeds"
     notes = [f"{CONFIDENCE:.0%} intervals are over {unit}s{seeds}."]
+    if comparison.folds:
+        notes.append(
+            "Folds share most of what they learn from: their deviation says how much they differ, and is no error of"
+            " their mean. Intervals and tests are of the pooled answers, for the folds as they are."
+        )
     notes += _notes_on_seeds(comparison)
     if comparison.chance:
-        answers = ", ".join(f"{chance.answer} ({task})" for task, chance in comparison.chance.items())
+        between = "; " if comparison.folds else ", "
+        answers = between.join(f"{chance.answer} ({task})" for task, chance in comparison.chance.items())
+        training = "training split of each fold" if comparison.folds else "training split"
         notes.append(
-            f"{chance_name(comparison.tasks).capitalize()}: what a model scores that gives this answer of the training"
-            f" split to everything: {answers}."
+            f"{chance_name(comparison.tasks).capitalize()}: what a model scores that gives this answer of the"
+            f" {training} to everything: {answers}."
         )
     constant = [constant_answers(row, comparison.tasks) for row in rows]
     if any(constant):

@@ -1,4 +1,4 @@
-"""A comparison as a picture: each row's interval, its seeds, and the paper's figure."""
+"""A comparison as a picture: each row's interval, its seeds and folds, and the paper's figure."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def intervals_png(comparison: Comparison) -> bytes:
         axes.set_yticks(range(len(rows)), names, fontfamily=lettering.fonts)
         axes.set_ylim(len(rows) - 0.5, -0.5)  # the first row is on top, as in the table
     split = lettering.shown(comparison.split, "split")
-    canvas.suptitle(f"{split}, {counted(comparison)}", fontsize=11, fontfamily=lettering.fonts)
+    folds = f" of {len(comparison.folds)} folds" if comparison.folds else ""
+    canvas.suptitle(f"{split}{folds}, {counted(comparison)}", fontsize=11, fontfamily=lettering.fonts)
     columns = 3 if width > 9 else 2
     canvas.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
     png = io.BytesIO()
@@ -87,6 +88,18 @@ def _draw_panel(axes, comparison: Comparison, task: Task, lettering: Lettering) 
                     values, [place + 0.26] * len(values), ".", color="0.25", markersize=4.5, alpha=0.8, zorder=3
                 )
                 legend["single seeds"] = dots
+            if figure.folds:
+                values = [scale * value for value in figure.folds.by_fold]
+                (rings,) = axes.plot(
+                    values,
+                    [place - 0.26] * len(values),
+                    "o",
+                    markerfacecolor="none",
+                    markeredgecolor="tab:green",
+                    markersize=3.8,
+                    zorder=3,
+                )
+                legend["single folds"] = rings
         published = paper_figure(row, task)
         if published is not None:
             (diamond,) = axes.plot(
