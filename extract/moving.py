@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import StoreError
 from ..features.durable import explained
+from ..features.spec import FeatureSpec
 from ..features.store import MISSING, Row, RowStates, StoreWriter, checksum_of, open_store
 from .windows import windows
 
@@ -79,7 +80,7 @@ def move_rows(
     """
     checksums = writer.store.states(feature).checksum.copy()  # a commit changes the store's own
     needed = Counter(holders.values())
-    kept = _KeptAside(aside, writer.store.specs[feature].width)
+    kept = _KeptAside(aside, writer.store.specs[feature])
     unreadable: set[int] = set()
     moved: set[int] = set()
 
@@ -129,9 +130,9 @@ class _Place:
 class _KeptAside:
     """Values by row number, in a file for each time that some were added, which goes when its last values go."""
 
-    def __init__(self, folder: Path, width: int) -> None:
+    def __init__(self, folder: Path, spec: FeatureSpec) -> None:
         shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
-        self._folder, self._width = folder, width
+        self._folder, self._spec = folder, spec
         self._places: dict[int, _Place] = {}
         self._left: dict[Path, int] = {}  # how many rows of each file are still needed
         self._files = 0
@@ -148,13 +149,14 @@ class _KeptAside:
         with open(path, "wb") as file:
             for row, content in values.items():
                 self._places[row] = _Place(path, at, len(content))
-                at += file.write(np.ascontiguousarray(content, "<f2").tobytes())
+                at += file.write(np.ascontiguousarray(content, self._spec.stored_type).tobytes())
         self._left[path] = len(values)
 
     def read(self, row: int) -> np.ndarray:
         place = self._places[row]
-        values = np.fromfile(place.path, "<f2", place.rows * self._width, offset=place.offset)
-        return values.reshape(-1, self._width)
+        width = self._spec.width
+        values = np.fromfile(place.path, self._spec.stored_type, place.rows * width, offset=place.offset)
+        return values.reshape(-1, width)
 
     def drop(self, rows) -> None:
         for row in rows:

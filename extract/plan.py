@@ -166,7 +166,7 @@ def make_plan(
                 work.done,
                 work.copied,
                 rows_to_compute=int(rows[work.to_compute].sum()),
-                bytes_on_disk=int((-(-rows // chunk)).sum()) * chunk * spec.width * 2,
+                bytes_on_disk=int((-(-rows // chunk)).sum()) * chunk * spec.row_bytes,
                 seconds=_seconds(corpus, encoders, tokens, table, config, name, work.to_compute, rows),
             )
         )

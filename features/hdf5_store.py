@@ -48,6 +48,7 @@ from .store import (
     StoreWriter,
     block_of,
     block_range,
+    check_rows,
     checksum_of,
     damaged_rows,
     explained_read,
@@ -299,6 +300,7 @@ class Hdf5Writer(StoreWriter):
         members = block_range(block, len(store.segments))
         if not set(rows) <= set(members):
             raise StoreError(f"{self.path}: rows {sorted(set(rows) - set(members))} are not in block {block}")
+        check_rows(feature, store.specs[feature], rows)
         parts = store.parts[feature]
         if parts is None or block not in parts:
             self._open_for_parts({feature: {block}}, but=rows)
@@ -520,7 +522,7 @@ class Hdf5Writer(StoreWriter):
                 group = _make_group(file, name, feature)
                 group.attrs[hdf5_tree.IN_PROGRESS] = np.array(sorted(parts[name]), np.int64)
                 spec = feature.spec
-                kinds = {"features": ("<f2", 0), **STATES}
+                kinds = {"features": (spec.stored_type, 0), **STATES}
                 for dataset, (kind, absent) in kinds.items():
                     tail = (spec.max_rows, spec.width) if dataset == "features" else ()
                     layout = h5py.VirtualLayout((rows, *tail), kind)
@@ -661,16 +663,16 @@ def _make_group(file: h5py.File, name: str, feature: FeatureHead) -> h5py.Group:
 
 def _make_features(group: h5py.Group, feature: FeatureHead, rows: int) -> h5py.Dataset:
     spec = feature.spec
-    chunks = (1, feature.chunk_rows, spec.width)
-    return group.create_dataset("features", (rows, spec.max_rows, spec.width), "<f2", chunks=chunks, fillvalue=0)
+    shape, chunks = (rows, spec.max_rows, spec.width), (1, feature.chunk_rows, spec.width)
+    return group.create_dataset("features", shape, spec.stored_type, chunks=chunks, fillvalue=0)
 
 
 def _write_row(dataset: h5py.Dataset, row: int, values: np.ndarray, chunk_rows: int) -> None:
-    values = np.ascontiguousarray(values, "<f2")
+    values = np.ascontiguousarray(values, dataset.dtype)
     for start in range(0, len(values), chunk_rows):
         chunk = values[start : start + chunk_rows]
         if len(chunk) < chunk_rows:
-            chunk = np.concatenate([chunk, np.zeros((chunk_rows - len(chunk), chunk.shape[1]), "<f2")])
+            chunk = np.concatenate([chunk, np.zeros((chunk_rows - len(chunk), chunk.shape[1]), dataset.dtype)])
         dataset.id.write_direct_chunk((row, start, 0), chunk)
 
 

@@ -136,7 +136,8 @@ def rows_of(path: Path, feature: str, head: FeatureHead) -> tuple[RowStates, np.
                 raise DamageError(f"{path}: {name} is no list of numbers; {TO_MEND}")
             states[name] = values[:].astype(kind)
         data = _own(group, "features", h5py.Dataset)
-        if data.chunks != (1, head.chunk_rows, head.spec.width) or data.compression or data.shuffle:
+        is_other = data.chunks != (1, head.chunk_rows, head.spec.width) or data.dtype != head.spec.stored_type
+        if is_other or data.compression or data.shuffle:
             raise DamageError(
                 f"{path}: its features were rewritten in another layout by other software; run msmt extract again"
             )
@@ -146,7 +147,7 @@ def rows_of(path: Path, feature: str, head: FeatureHead) -> tuple[RowStates, np.
 
 
 def _stretches(chunks: Sequence[tuple[int, int, int]], head: FeatureHead) -> np.ndarray:
-    chunk_bytes = head.chunk_rows * head.spec.width * 2
+    chunk_bytes = head.chunk_rows * head.spec.row_bytes
     places: list[list[int]] = []
     ends: dict[int, int] = {}  # frames of a row so far: a hole in it ends it
     for row, frame, byte in chunks:

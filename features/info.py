@@ -23,7 +23,7 @@ def describe(store: FeatureStore) -> dict:
     splits = list(dict.fromkeys(present["split"]))
     files, stretches = sounds_in(store)
     shared = shared_between_splits(segments, files)
-    padded = sum(len(segments) * spec.max_rows * spec.width * 2 for spec in store.specs.values())
+    padded = sum(len(segments) * spec.max_rows * spec.row_bytes for spec in store.specs.values())
     return {
         "path": str(store.path),
         "dataset": store.dataset,
@@ -87,16 +87,20 @@ def table_of(description: Mapping) -> str:
     remarks = [*description["sharing"], *(f"warning: {line}" for line in description["suspicions"])]
     lines += ["", *remarks] if remarks else []
     width = max(16, 2 + max(map(len, description["features"]), default=0))
-    lines += ["", f"{'feature':<{width}}{'shape':<20}{'complete':>10}{'missing':>9}{'mean length':>13}  made by"]
+    columns = f"{'shape':<20}{'values':<17}{'complete':>10}{'missing':>9}{'mean length':>13}"
+    lines += ["", f"{'feature':<{width}}{columns}  made by"]
     for name, feature in description["features"].items():
         spec = feature["spec"]
         rate = f", {spec['sample_rate']} Hz" if spec["sample_rate"] else ""
         rate += f", channel {spec['channel']}" if spec.get("channel") is not None else ""
         rate += ", silence removed" if spec.get("silence") else ""
-        made_by = f"{spec['encoder_class']} {spec['encoder']}, layer {spec['layer']}{rate}, {spec['precision']}"
+        layer = f", layer {spec['layer']}" if feature["kind"] in ("speech", "text") else ""
+        encoder = f"{as_line(spec['encoder_class'])} {as_line(spec['encoder'])}"
+        made_by = f"{as_line(feature['kind'])}: {encoder}{layer}{rate}, {spec['precision']}"
         shape = " x ".join(str(size) for size in feature["shape"])
+        values = f"{feature['dtype']} {feature['unit']}s"
         counts = f"{feature['complete']:>10}{feature['missing']:>9}{feature['mean_length']:>13.1f}"
-        lines.append(f"{name:<{width}}{shape:<20}{counts}  {made_by}")
+        lines.append(f"{name:<{width}}{shape:<20}{values:<17}{counts}  {made_by}")
     for name, feature in description["features"].items():
         if feature["is_at_another_rate"]:
             lines.append(
@@ -133,6 +137,9 @@ def _feature(store: FeatureStore, name: str, present: np.ndarray) -> dict:
     complete = lengths[lengths != MISSING]
     return {
         "shape": [len(store.segments), spec.max_rows, spec.width],
+        "dtype": spec.dtype,
+        "unit": spec.unit,
+        "kind": spec.kind,
         "complete": len(complete),
         "missing": len(lengths) - len(complete),
         "mean_length": float(complete.mean()) if len(complete) else 0.0,
@@ -145,7 +152,7 @@ def _feature(store: FeatureStore, name: str, present: np.ndarray) -> dict:
 
 
 def _valid_bytes(store: FeatureStore, name: str) -> int:
-    return int(np.maximum(store.lengths(name), 0).sum()) * store.specs[name].width * 2
+    return int(np.maximum(store.lengths(name), 0).sum()) * store.specs[name].row_bytes
 
 
 def _size(count: int) -> str:

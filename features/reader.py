@@ -46,7 +46,8 @@ class RowReader:
     def __init__(self, store: FeatureStore, feature: str, mapped: bool = False) -> None:
         """With ``mapped``, rows are copied from mapped files from their second reading on."""
         self.store, self.feature = store, feature
-        self.width = store.specs[feature].width
+        self.spec = store.specs[feature]
+        self.width = self.spec.width
         self.lengths = store.lengths(feature)
         self._mapped = mapped
         self._places: dict[int, tuple[_Stretch, ...]] = {}
@@ -57,7 +58,8 @@ class RowReader:
         self._lock = Lock()
 
     def copy(self, rows: np.ndarray, out: np.ndarray) -> None:
-        """Put the valid values of ``rows``, one row after another, into ``out``: (sum of their lengths, d) float16.
+        """Put the valid values of ``rows``, one row after another, into ``out``: (sum of their lengths, d) of the
+        type that the spec names.
 
         Raises StoreError when a row is missing, unreadable, or not what its checksum says.
         """
@@ -82,13 +84,13 @@ class RowReader:
         return self._mapped and bool(self._checked[rows].all())
 
     def parts(self, rows: np.ndarray) -> Iterator[np.ndarray]:
-        """The values of mapped rows, in order and without a copy: some (n, d) float16 for each row, never to be changed."""
+        """The values of mapped rows, in order and without a copy: some (n, d) for each row, never to be changed."""
         for row in rows.tolist():
             for file, start, stop in self._places[row]:
-                yield self._map(file)[start:stop].view(np.float16).reshape(-1, self.width)
+                yield self._map(file)[start:stop].view(self.spec.stored_type).reshape(-1, self.width)
 
     def _check(self, row: int, raw: np.ndarray) -> None:
-        if checksum_of(raw.view(np.float16)) != self.store.states(self.feature).checksum[row]:
+        if checksum_of(raw) != self.store.states(self.feature).checksum[row]:
             raise DamageError(
                 f"{self.store.path}: the {self.feature} features of segment "
                 f"{self.store.segments['segment_id'].iloc[row]} (row {row}) are damaged; {TO_MEND}"
@@ -104,7 +106,7 @@ class RowReader:
             rows = min(extent.rows, left)
             with self._lock:
                 file = self._paths.setdefault(extent.path, len(self._paths))
-            places.append(_Stretch(file, extent.offset, extent.offset + rows * self.width * 2))
+            places.append(_Stretch(file, extent.offset, extent.offset + rows * self.spec.row_bytes))
             left -= rows
         if left:
             raise DamageError(f"{self.store.path}: row {row} of {self.feature} is cut short; {TO_MEND}")

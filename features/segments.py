@@ -15,6 +15,7 @@
 | agent_channel | int32   | channel that the agent is on, -1 if unknown; only in stores that were told |
 | label_<task>  | int32   | class index, -1 when there is none; float64 and NaN for real values        |
 | extra_<name>  | str     | another column of the corpus's csv that was to be kept; empty when unknown |
+| scheme_<name> | str     | split of another scheme, such as ``fold3``; empty when in none, see schemes.py |
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ _WHEN_ABSENT = {
 AGENT_CHANNEL = "agent_channel"
 UNKNOWN_CHANNEL = -1
 EXTRA = "extra_"  # begins the name of a column that a corpus has beside those that msmt knows
+SCHEME = "scheme_"  # begins the name of a column of splits besides ``split``, which is the scheme ``standard``
 
 
 def segment_table(rows: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:
@@ -71,7 +73,7 @@ def segment_table(rows: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:
         values = rows[task.column] if task.column in rows else np.full(len(rows), absent)
         table[task.column] = _typed(values, np.float64 if task.is_value else np.int32)
     for column in rows:
-        if column.startswith(EXTRA):
+        if column.startswith((EXTRA, SCHEME)):
             table[column] = _typed(rows[column].fillna(""), str)
     return pd.DataFrame(table)
 

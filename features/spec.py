@@ -131,6 +131,16 @@ class FeatureSpec:
         return 2 if self.dtype == "float16" else 4
 
     @property
+    def stored_type(self) -> str:
+        """What numpy calls the type of stored values, little-endian."""
+        return f"<f{self.value_bytes}"
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one stored frame, token or vector."""
+        return self.width * self.value_bytes
+
+    @property
     def is_plain(self) -> bool:
         """Whether it is of the audio as recorded: of all channels, with its silences."""
         return self.silence is None and self.channel is None

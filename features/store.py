@@ -5,7 +5,8 @@ Format, version 2. Both formats hold the same tree, readable with plain zarr or 
     attributes            format "msmt-features", format_version, msmt_version, dataset, tasks (JSON), created (ISO 8601)
     segments/<column>     (N,)        one array per column of the segment table, see segments.py
     segments attributes   digest of the table, tasks (JSON)
-    <feature>/features    (N, T, d)   float16, little-endian, uncompressed, chunks (1, c, d), zeros past the length
+    <feature>/features    (N, T, d)   float16 or float32, little-endian, uncompressed, chunks (1, c, d), zeros past the
+                                      length; T is 1 for a feature of one vector per segment
     <feature>/length      (N,)        int32, valid rows; -1 = missing
     <feature>/checksum    (N,)        uint64, XXH3 of the bytes of the valid rows
     <feature>/identity    (N,)        uint64, hash of what the row was made from: audio or text, spec, and its view's recipe
@@ -64,7 +65,7 @@ class Row:
     """One row to commit: the valid values of one segment, and the hash of what they were made from."""
 
     values: np.ndarray
-    """(length, d) float16."""
+    """(length, d), of the type that the feature's spec names; finite."""
 
     identity: int
     """Unsigned 64-bit hash, see ``identity_of``."""
@@ -208,7 +209,7 @@ class FeatureStore(ABC):
         return self.states(feature).length
 
     def read(self, feature: str, row: int, checked: bool = True) -> np.ndarray:
-        """The valid rows of one segment, (length, d) float16, straight from the file.
+        """The valid rows of one segment, (length, d) float16 or float32 as the spec says, straight from the file.
 
         Raises StoreError when the row is missing, and unless ``checked`` is False when it is not what its checksum says.
         """
@@ -218,8 +219,8 @@ class FeatureStore(ABC):
         length = int(states.length[row])
         if length == MISSING:
             raise StoreError(f"{self.path}: row {row} of {feature} is missing; run msmt extract to fill it")
-        width = self.specs[feature].width
-        values = np.empty((length, width), np.float16)
+        spec = self.specs[feature]
+        values = np.empty((length, spec.width), spec.stored_type)
         at = 0
         for extent in self._extents(feature, row, length):
             taken = min(extent.rows, length - at)
@@ -306,7 +307,7 @@ class FeatureStore(ABC):
         stored_rows = -(-length // chunk_rows) * chunk_rows
         try:
             extents = self._extents(feature, row, stored_rows)
-            values = np.empty((sum(extent.rows for extent in extents), spec.width), np.float16)
+            values = np.empty((sum(extent.rows for extent in extents), spec.width), spec.stored_type)
             at = 0
             for extent in extents:
                 _read_into(values[at : at + extent.rows], extent)
@@ -319,7 +320,7 @@ class FeatureStore(ABC):
             return f"holds {len(values)} stored rows, where its length of {length} needs {stored_rows}"
         if checksum_of(values[:length]) != states.checksum[row]:
             return "its checksum does not match its values"
-        if values[length:].view(np.uint16).any():
+        if values[length:].view(np.uint8).any():
             return "its padding is not zero"
         return None
 
@@ -636,8 +637,39 @@ def chunk_rows_for(spec: FeatureSpec, expected_lengths: np.ndarray) -> int:
 
 
 def checksum_of(values: np.ndarray) -> int:
-    """XXH3 (64 bit) of the bytes of (length, d) float16 values, little-endian."""
-    return xxhash.xxh3_64_intdigest(np.ascontiguousarray(values, "<f2").data)
+    """XXH3 (64 bit) of the bytes of (length, d) values in their own type, little-endian."""
+    return xxhash.xxh3_64_intdigest(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).data)
+
+
+def check_rows(feature: str, spec: FeatureSpec, rows: Mapping[int, Row | None]) -> None:
+    """Raise StoreError unless every row is what a store of this spec can hold: its shape, its type, finite numbers."""
+    for row, content in rows.items():
+        values = None if content is None else content.values
+        if values is None:
+            continue
+        if not isinstance(values, np.ndarray) or values.dtype != spec.stored_type:
+            kind = getattr(values, "dtype", type(values).__name__)
+            raise StoreError(f"row {row} of {feature} must be {spec.dtype}, but is {kind}; nothing was written")
+        if values.ndim != 2 or values.shape[1] != spec.width or len(values) > spec.max_rows:
+            raise StoreError(
+                f"row {row} of {feature} must be up to ({spec.max_rows}, {spec.width}), but is {values.shape};"
+                " nothing was written"
+            )
+        if not _are_finite(values):
+            raise StoreError(
+                f"row {row} of {feature} has values that {spec.dtype} cannot hold (infinite, or not numbers);"
+                " nothing was written"
+            )
+
+
+def _are_finite(values: np.ndarray) -> bool:
+    """Whether no value is infinite or not a number: by the largest bit patterns of either sign, which cost no copy."""
+    whole, infinity = (np.int16, 0x7C00) if values.dtype.itemsize == 2 else (np.int32, 0x7F800000)
+    bits = np.ascontiguousarray(values).view(whole)
+    if not bits.size:
+        return True
+    unsigned = bits.view(f"u{bits.itemsize}")
+    return bool(bits.max() < infinity and unsigned.max() < infinity + np.iinfo(whole).max + 1)
 
 
 def identity_of(*parts: str) -> int:

@@ -62,6 +62,7 @@ from .store import (
     block_of,
     block_range,
     check_head,
+    check_rows,
     checksum_of,
     damaged_rows,
     explained_read,
@@ -207,7 +208,7 @@ class ZarrStore(FeatureStore):
         offsets = self._index(feature, block)[within, :needed, 0]
         if (offsets == _ABSENT).any():
             offsets = offsets[: int(np.argmax(offsets == _ABSENT))]
-        chunk_bytes = head.chunk_rows * head.spec.width * 2
+        chunk_bytes = head.chunk_rows * head.spec.row_bytes
         return merged_extents(path, offsets.tolist(), chunk_bytes, head.chunk_rows)
 
     def _index(self, feature: str, block: int) -> np.ndarray:
@@ -232,7 +233,7 @@ class ZarrStore(FeatureStore):
                 yield Damage("", -1, str(error))
         for name, head in self.head.features.items():
             states, rows = self._raw_states(name), self._rows(name)
-            chunk_bytes = head.chunk_rows * head.spec.width * 2
+            chunk_bytes = head.chunk_rows * head.spec.row_bytes
             for block in range(-(-rows // BLOCK_ROWS)):
                 members = block_range(block, rows)
                 path = _shard_path(self.path, name, block)
@@ -288,11 +289,12 @@ class ZarrWriter(StoreWriter):
     store: ZarrStore
 
     def commit(self, feature: str, block: int, rows: Mapping[int, Row | None]) -> None:
-        self._unseal()
         states = self.store.states(feature)
         members = block_range(block, len(self.store.segments))
         if not set(rows) <= set(members):
             raise StoreError(f"{self.path}: rows {sorted(set(rows) - set(members))} are not in block {block}")
+        check_rows(feature, self.store.specs[feature], rows)
+        self._unseal()
         new = {name: getattr(states, name)[members.start : members.stop].copy() for name in STATES}
         changed = np.array([row - members.start for row in rows], int)
         kept = [row for row in members if row not in rows and states.length[row] != MISSING]
@@ -538,7 +540,7 @@ def _make_feature(folder: Path, feature: FeatureHead, rows: int) -> None:
     group.create_array(
         "features",
         shape=(rows, spec.max_rows, spec.width),
-        dtype="<f2",
+        dtype=spec.stored_type,
         chunks=(1, chunk_rows, spec.width),
         shards=(BLOCK_ROWS, _chunks_per_row(feature) * chunk_rows, spec.width),
         compressors=None,
@@ -664,7 +666,7 @@ def _shard_pieces(
 
     Rows of equal values are stored once, and the index leads to the same chunks for all of them.
     """
-    chunk_rows, chunk_bytes = feature.chunk_rows, feature.chunk_rows * feature.spec.width * 2
+    chunk_rows, chunk_bytes = feature.chunk_rows, feature.chunk_rows * feature.spec.row_bytes
     index = np.full((BLOCK_ROWS, _chunks_per_row(feature), 2), _ABSENT, "<u8")
     stored: dict[int, int] = {}  # the row that holds the values of a checksum
     at = 0
@@ -672,15 +674,15 @@ def _shard_pieces(
         if content is None:
             continue
         other = stored.setdefault(int(checksums[row]), row)
-        if other != row and np.array_equal(values[other].view(np.uint16), content.view(np.uint16)):
+        if other != row and np.array_equal(values[other].view(np.uint8), content.view(np.uint8)):
             index[row] = index[other]
             continue
         chunks = -(-len(content) // chunk_rows)
         index[row, :chunks, 0] = at + chunk_bytes * np.arange(chunks, dtype=np.uint64)
         index[row, :chunks, 1] = chunk_bytes
         at += chunks * chunk_bytes
-        yield memoryview(np.ascontiguousarray(content, "<f2")).cast("B")
-        yield bytes(chunks * chunk_bytes - content.size * 2)
+        yield memoryview(np.ascontiguousarray(content, feature.spec.stored_type)).cast("B")
+        yield bytes(chunks * chunk_bytes - content.nbytes)
     raw = index.tobytes()
     yield raw
     yield google_crc32c.value(raw).to_bytes(_CRC_BYTES, "little")

@@ -33,8 +33,9 @@ _SHARE_OF_FREE_MEMORY = 0.5  # that features may take unless told otherwise
 class _Buffers:
     """Host memory for one batch."""
 
-    def __init__(self, dtype: torch.dtype = torch.float16, pin: bool = False) -> None:
-        self._dtype, self._pin = dtype, pin
+    def __init__(self, dtypes: Mapping[str, torch.dtype] = {}, pin: bool = False) -> None:  # noqa: B006  never changed
+        """``dtypes`` by modality, float32 unless named."""
+        self._dtypes, self._pin = dtypes, pin
         self._values: dict[str, Tensor] = {}
         self.copied: torch.cuda.Event | None = None
         """When the GPU has taken what is in them."""
@@ -44,7 +45,7 @@ class _Buffers:
         there = self._values.get(modality)
         if there is None or len(there) < rows:
             # Some room to spare, or each batch that is a little longer would take new memory.
-            there = torch.empty(rows + rows // 4, width, dtype=self._dtype, pin_memory=self._pin)
+            there = torch.empty(rows + rows // 4, width, dtype=self._dtypes.get(modality, torch.float32), pin_memory=self._pin)
             self._values[modality] = there
         return there[:rows]
 
@@ -70,6 +71,7 @@ class Stream:
         self._features, self._device = dict(features), device
         self._pin = device.type == "cuda"
         self._widths = {modality: store.specs[name].width for modality, name in features.items()}
+        self._dtypes = {modality: getattr(torch, store.specs[name].dtype) for modality, name in features.items()}
         self._lengths = {modality: store.lengths(name) for modality, name in features.items()}
         rows = [np.concatenate(each.rows) for each in recordings]
         self._rows = np.unique(np.concatenate(rows)) if rows else np.array([], int)
@@ -83,8 +85,8 @@ class Stream:
         # One is being moved while as many as may be read ahead wait.
         self._free: queue.SimpleQueue[_Buffers] = queue.SimpleQueue()
         for _ in range(self._ahead + 2):
-            self._free.put(_Buffers(pin=self._pin))
-        self._converted = _Buffers(torch.float32)
+            self._free.put(_Buffers(self._dtypes, self._pin))
+        self._converted = _Buffers()
         self._copying = torch.cuda.Stream(device) if self._pin else None
         self._kept: dict[str, tuple[Tensor, np.ndarray]] = {}
 
@@ -179,7 +181,7 @@ class Stream:
         )
 
     def _on_device(self, modality: str, values: Tensor) -> Tensor:
-        """float16 values, wherever they are, as float32 on the device."""
+        """Stored values, wherever they are, as float32 on the device."""
         if self._device.type != "cpu":
             return values.to(self._device, non_blocking=True).float()
         # Memory that is used again need not be cleared by the system first, which takes longer than the conversion.
@@ -235,7 +237,10 @@ class Stream:
 
     def _bytes(self) -> int:
         """Bytes of all features as they are stored."""
-        return sum(2 * self._widths[name] * int(self._lengths[name][self._rows].sum()) for name in self._features)
+        return sum(
+            self._dtypes[name].itemsize * self._widths[name] * int(self._lengths[name][self._rows].sum())
+            for name in self._features
+        )
 
     def _keep(self, modality: str) -> tuple[Tensor, np.ndarray]:
         """All rows of a modality in one tensor (total, d), and where each row of the store begins in it.
@@ -247,8 +252,8 @@ class Stream:
         starts = np.zeros(len(lengths), int)
         starts[self._rows] = ends - lengths[self._rows]
         on_gpu = self.cached_in == "gpu"
-        kept = torch.empty(int(ends[-1]), width, dtype=torch.float16, device=self._device if on_gpu else "cpu")
-        buffers = _Buffers()
+        kept = torch.empty(int(ends[-1]), width, dtype=self._dtypes[modality], device=self._device if on_gpu else "cpu")
+        buffers = _Buffers(self._dtypes)
         for first in range(0, len(self._rows), BLOCK_ROWS):
             rows = self._rows[first : first + BLOCK_ROWS]
             total = int(lengths[rows].sum())

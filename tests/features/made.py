@@ -19,7 +19,11 @@ def spec(modality: str = "audio", width: int = 16, max_rows: int = 99, **changes
     return FeatureSpec(modality=modality, width=width, max_rows=max_rows, **{**fields, **changes})
 
 
-SPECS = {"hubert": spec(), "roberta": spec("text", max_rows=31)}
+SPECS = {
+    "hubert": spec(),
+    "roberta": spec("text", max_rows=31),
+    "functionals": spec(width=24, max_rows=1, kind="opensmile", unit="vector", dtype="float32"),
+}
 
 
 def table(rows: int = ROWS, **changes) -> pd.DataFrame:
@@ -43,7 +47,8 @@ def contents(rows: int = ROWS, seed: int = 0) -> dict[str, list[Row]]:
     for name, feature in SPECS.items():
         lengths = random.integers(1, feature.max_rows + 1, rows)
         lengths[:2] = feature.max_rows, 1
-        values = [random.standard_normal((length, feature.width)).astype(np.float16) for length in lengths]
+        reach = 1 if feature.dtype == "float16" else 1e7  # which float16 could not hold
+        values = [(reach * random.standard_normal((length, feature.width))).astype(feature.dtype) for length in lengths]
         made[name] = [Row(value, identity + 1) for identity, value in enumerate(values)]
     return made
 

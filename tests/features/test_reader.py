@@ -22,7 +22,7 @@ def made(request, tmp_path_factory):
 
 
 def gathered(reader, rows) -> np.ndarray:
-    out = np.full((int(reader.lengths[rows].sum()), reader.width), np.nan, np.float16)
+    out = np.full((int(reader.lengths[rows].sum()), reader.width), np.nan, reader.spec.dtype)
     reader.copy(rows, out)
     return out
 
