@@ -18,9 +18,10 @@ from ..features.splits import split_named
 from ..features.store import FeatureStore, default_store, open_store
 from ..progress import Track, silent
 from ..train import ablation
+from ..train.data import split_names
 from ..train.learner import INTERRUPTED
 from ..train.runs import Run
-from .schemes import FoldedPlan, folds_of_plan, over_folds, pooled_answers, splits_by, tested_by
+from .schemes import FoldedPlan, folds_of_plan, over_folds, pooled_answers, tested_by
 from .scoring import scores_of
 
 CACHE = Path("cache")
@@ -140,7 +141,7 @@ def _check(
     units.check_unit(resample)
     for path, store in stores.items():
         for scheme in schemes:
-            splits = splits_by(store, scheme)
+            splits = split_names(store, scheme)
             if split_named(split, splits) not in splits:
                 raise SettingError(f"{path} has no split {split} to score: choose --split from {', '.join(splits)}")
         if resample == "speaker":

@@ -19,6 +19,7 @@ from ..features.store import FeatureStore
 from ..features.tasks import NO_LABEL, Task
 from ..shown import as_line
 from ..train import ablation
+from ..train.data import split_names
 from ..train.learner import FAILED
 
 
@@ -29,17 +30,12 @@ def segments_by(store: FeatureStore, scheme: str) -> pd.DataFrame:
     return store.segments.assign(split=splits_of(store.segments, scheme).replace("", REMOVED))
 
 
-def splits_by(store: FeatureStore, scheme: str) -> tuple[str, ...]:
-    """The splits of a scheme in the order of the table, without what has left the corpus."""
-    return tuple(split for split in segments_by(store, scheme)["split"].unique() if split != REMOVED)
-
-
 def tested_by(store: FeatureStore, schemes: Sequence[str], split: str) -> pd.DataFrame:
     """The rows of a split by any of some schemes, as if it were one split."""
     tables = []
     for scheme in schemes:
         table = segments_by(store, scheme)
-        tables.append(table[table["split"] == split_named(split, splits_by(store, scheme))])
+        tables.append(table[table["split"] == split_named(split, split_names(store, scheme))])
     return pd.concat(tables).assign(split=split)
 
 
@@ -145,7 +141,7 @@ def _check_each_is_once(store: FeatureStore, folds: Sequence[str], split: str) -
     used: set[str] = set()
     for fold in folds:
         table = segments_by(store, fold)
-        there = splits_by(store, fold)
+        there = split_names(store, fold)
         named = split_named(split, there)
         if named not in there:
             raise SettingError(

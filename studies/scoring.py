@@ -18,13 +18,13 @@ from ..features.splits import split_named
 from ..features.store import open_store
 from ..progress import Track, silent
 from ..shown import as_line
-from ..train.data import matching_features, recordings_of
+from ..train.data import matching_features, recordings_of, split_names
 from ..train.dependence import rows_read
 from ..train.learner import FINISHED, PRUNED, STOPPED_EARLY
 from ..train.predict import predict
 from ..train.runs import Run
 from .figures import answers_of_chance, grouped_by, reports_of
-from .schemes import segments_by, splits_by
+from .schemes import segments_by
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def _how_it_ended(run: Run, store_path: Path) -> _Ended:
 
 def network_of(run: Run) -> str:
     """The name of the network that it trained."""
-    return getattr(run.settings.model, "network", "")
+    return run.settings.model.network
 
 
 def scored_file(run: Run, split: str) -> Path:
@@ -180,7 +180,7 @@ def scores_of(
 ) -> scored.Scored:
     """A run's answers on a split, without scoring it again if it was, unless what it was scored on has changed."""
     if store_path.exists():
-        split = split_named(split, splits_by(open_store(store_path), run.settings.train.scheme))
+        split = split_named(split, split_names(open_store(store_path), run.settings.train.scheme))
     path = scored_file(run, split)
     if path.exists():
         kept = scored.load(path)
@@ -205,7 +205,8 @@ def _changes_since_scored(run: Run, store_path: Path, split: str) -> list[str]:
     tasks = [task for task in store.tasks if task.name in {own.name for own in before.tasks}]
     try:
         features = matching_features(store, before.features, before.specs)
-        now = recordings_of(store, split, features, run.settings.train.skip_missing, tasks=tasks)
+        config = run.settings.train
+        now = recordings_of(store, split, features, config.skip_missing, tasks=tasks, scheme=config.scheme)
     except StoreError as error:
         return [str(error)]
     return before.differences(rows_read(now, tasks), store, in_order=False)

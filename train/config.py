@@ -277,9 +277,6 @@ class TrainConfig:
     scheme: str = "standard"
     """Way of splitting the recordings, of those that the store has; standard is the corpus's own."""
 
-    scheme: str = "standard"
-    """Way of splitting the recordings, of those that the store has; standard is the corpus's own."""
-
     train_split: str = "train"
     """Split whose recordings are learnt."""
 
