@@ -36,8 +36,8 @@ def caption(comparison: Comparison) -> str:
 def _on_what(comparison: Comparison) -> str:
     """`` on the split test``, or which folds are pooled."""
     if comparison.folds:
-        folds = f"the {len(comparison.folds)} folds of {comparison.scheme}"
-        return f", pooled over the splits {comparison.split} of {folds}, each recording tested once"
+        folds = f"all {len(comparison.folds)} folds (scheme {comparison.scheme})"
+        return f", pooled over the split {comparison.split} of {folds}, each recording tested once"
     of_scheme = f" of {comparison.scheme}" if comparison.scheme != STANDARD else ""
     return f" on the split {comparison.split}{of_scheme}"
 

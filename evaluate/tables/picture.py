@@ -30,7 +30,7 @@ def intervals_png(comparison: Comparison) -> bytes:
     stacked = max(1, -(-len(tasks) // abreast))
     label_width = 0.085 * max(map(len, names)) + 0.3  # inches
     panel_width, panel_height = {1: 5.0, 2: 3.6}.get(abreast, 2.7), 0.34 * len(rows) + 1.05
-    width = max(label_width + panel_width * abreast, 6.5)
+    width = max(label_width + panel_width * abreast, 7.6)  # the legend has two columns at least
     canvas = Canvas(figsize=(width, panel_height * stacked + 0.6), layout="constrained")
     FigureCanvasAgg(canvas)
     panels = canvas.subplots(stacked, abreast, squeeze=False, sharey=True)

@@ -157,7 +157,7 @@ class TestTables:
     def test_the_caption_and_the_notes_say_what_pooling_is(self):
         text = comparison_markdown(compare([whole()]))
         for needed in (
-            "pooled over the splits test of the 3 folds of folds, each recording tested once (10 recordings)",
+            "pooled over the split test of all 3 folds (scheme folds), each recording tested once (10 recordings)",
             "Over folds: mean ± standard deviation of the folds' own figures.",
             "is no error of their mean",
             "of the training split of each fold to everything: B in 2 folds, A in 1 fold (five).",
