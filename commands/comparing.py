@@ -9,7 +9,7 @@ import click
 from ..errors import one_line
 from ..options import config_option, given, options_of, place_of, taken
 from ..train import config as train_config
-from .common import Console, PATH, echo, output_options, resample_option, threads_option, whole_number
+from .common import PATH, Console, echo, output_options, resample_option, threads_option, whole_number
 
 
 @click.command()
@@ -154,7 +154,7 @@ def sweep(
 ) -> None:
     """Search for options that do best on validation; the result is a configuration file for msmt train."""
     from ..evaluate.metrics import score
-    from ..features.store import default_store, open_store
+    from ..features.opening import default_store, open_store
     from ..train.sweep import sweep as run
 
     model, config = taken(train_config.ModelConfig, values), taken(train_config.TrainConfig, {**values, "name": ""})

@@ -10,7 +10,7 @@ from ..errors import SettingError
 from ..options import config_option, given, options_of, taken
 from ..shown import as_line
 from ..train import config as train_config
-from .common import Console, PATH, by_option, device_option, echo, output_options, resample_option, threads_option
+from .common import PATH, Console, by_option, device_option, echo, output_options, resample_option, threads_option
 
 _ALLOWED_WITH_RESUME = ("store", "runs", "resume", "quiet", "verbose")
 
@@ -38,7 +38,7 @@ def train(console: Console, store: Path | None, runs: Path, preset: str | None, 
     model = taken(train_config.ModelConfig, values)
     config = taken(train_config.TrainConfig, values)
     from ..evaluate.metrics import score
-    from ..features.store import default_store, open_store
+    from ..features.opening import default_store, open_store
     from ..studies.scoring import existing_store
     from ..train.loop import train as run
     from ..train.runs import resolve

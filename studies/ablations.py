@@ -15,7 +15,8 @@ from ..evaluate.tables.files import write_comparison
 from ..evaluate.tables.screen import table_text
 from ..features.durable import explained, write_whole, writer_lock
 from ..features.splits import split_named
-from ..features.store import FeatureStore, default_store, open_store
+from ..features.opening import default_store, open_store
+from ..features.store import FeatureStore
 from ..progress import Track, silent
 from ..train import ablation
 from ..train.data import split_names

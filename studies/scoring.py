@@ -15,7 +15,7 @@ from ..features.durable import write_whole
 from ..features.schemes import STANDARD
 from ..features.sharing import remarks_on, shared_between_splits, sounds_in
 from ..features.splits import split_named
-from ..features.store import open_store
+from ..features.opening import open_store
 from ..progress import Track, silent
 from ..shown import as_line
 from ..train.data import matching_features, recordings_of, split_names

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from msmt.evaluate.metrics import score
 from msmt.features.durable import writer_lock
-from msmt.features.store import open_store, writer_for
+from msmt.features.opening import open_store, writer_for
 from msmt.tests.features import made as on_disk
 from msmt.tests.studies.made import FOLDS, RECORDINGS, folded_store
 from msmt.tests.test_cli import run

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 from msmt.evaluate.scored import Scored, scored_from
-from msmt.features.store import open_store, writer_for
+from msmt.features.opening import open_store, writer_for
 from msmt.studies.schemes import segments_by
 from msmt.tests.features import made as on_disk
 from msmt.train.ablation import Outcome, Plan

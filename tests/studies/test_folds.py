@@ -6,7 +6,7 @@ import json
 
 import pytest
 from msmt.errors import SettingError, StoreError
-from msmt.features.store import open_store
+from msmt.features.opening import open_store
 from msmt.studies import ablations
 from msmt.studies.ablations import ablate
 from msmt.studies.schemes import lacking_classes
