@@ -14,15 +14,16 @@ from ..evaluate import comparison, metrics, paper, results, scored, units
 from ..evaluate.tables.files import write_comparison
 from ..evaluate.tables.screen import table_text
 from ..features.durable import explained, write_whole, writer_lock
-from ..features.splits import split_named
 from ..features.opening import default_store, open_store
+from ..features.splits import split_named
 from ..features.store import FeatureStore
 from ..progress import Track, silent
 from ..train import ablation
 from ..train.data import split_names
 from ..train.learner import INTERRUPTED
 from ..train.runs import Run
-from .schemes import FoldedPlan, folds_of_plan, over_folds, pooled_answers, tested_by
+from .folds import FoldedPlan, folds_of_plan, over_folds, pooled_answers
+from .schemes import tested_by
 from .scoring import scores_of
 
 CACHE = Path("cache")
@@ -121,9 +122,7 @@ def ablate(
     with writer_lock(out), explained(out):
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / "plan.json", [json.dumps(plan.to_json(), indent=2, ensure_ascii=False).encode()])
-        if folded is None:
-            return _ablate(plan, notes, out, split, together, track, say, resample)
-        return _ablate_over_folds(plan, folds, folded, stores, notes, out, split, together, track, say, resample)
+        return _ablate(plan, folded, notes, out, split, together, track, say, resample)
 
 
 def _stores(plan: ablation.Plan) -> dict[Path, FeatureStore]:
@@ -153,6 +152,7 @@ def _check(
 
 def _ablate(
     plan: ablation.Plan,
+    folded: FoldedPlan | None,
     notes: Sequence[str],
     out: Path,
     split: str,
@@ -161,43 +161,23 @@ def _ablate(
     say: Callable[[str], None],
     resample: str,
 ) -> Ablated:
-    outcomes, answers = _trained_and_scored(plan, out, split, together, track, say)
-    if _is_interrupted(outcomes):
+    to_train = folded.plan if folded else plan
+    outcomes, answers = _trained_and_scored(to_train, out, split, together, track, say)
+    if any(outcome.status in (INTERRUPTED, ablation.NOT_BEGUN) for outcome in outcomes):
         return Ablated(tuple(outcomes), None, {}, ())
-    of_rows = [
-        dataclasses.replace(answers[variant.name, seed], variant=variant.name)
-        for variant in plan.variants
-        for seed in plan.seeds
-        if (variant.name, seed) in answers
-    ]
-    return _written(outcomes, of_rows, ablation.failed_variants(outcomes), notes, out, resample)
-
-
-def _ablate_over_folds(
-    plan: ablation.Plan,
-    folds: Sequence[str],
-    folded: FoldedPlan,
-    stores: Mapping[Path, FeatureStore],
-    notes: Sequence[str],
-    out: Path,
-    split: str,
-    together: int,
-    track: Track,
-    say: Callable[[str], None],
-    resample: str,
-) -> Ablated:
-    outcomes, answers = _trained_and_scored(folded.plan, out, split, together, track, say)
-    outcomes = [*folded.refused, *outcomes]
-    if _is_interrupted(outcomes):
-        return Ablated(tuple(outcomes), None, {}, ())
-    of_rows, failed, further = pooled_answers(
-        plan,
-        folds,
-        stores,
-        [(folded.rows[outcome.variant.name], outcome) for outcome in outcomes],
-        {(folded.rows[name], seed): answer for (name, seed), answer in answers.items()},
-    )
-    return _written(outcomes, of_rows, failed, [*notes, *further], out, resample)
+    if folded:
+        outcomes = [*folded.refused, *outcomes]
+        of_rows, failed, further = pooled_answers(folded, outcomes, answers)
+        notes = [*notes, *further]
+    else:
+        done = [(variant.name, seed) for variant in plan.variants for seed in plan.seeds]
+        of_rows = [dataclasses.replace(answers[key], variant=key[0]) for key in done if key in answers]
+        failed = ablation.failed_variants(outcomes)
+    if not of_rows:
+        raise RunError(f"no variant has a result; the first says: {next(iter(failed.values()))}")
+    compared = dataclasses.replace(comparison.compare(of_rows, same_store=False, unit=resample), notes=tuple(notes))
+    files = write_comparison(out, "ablation", compared, failed=failed)
+    return Ablated(tuple(outcomes), compared, failed, tuple(files))
 
 
 def _trained_and_scored(
@@ -206,6 +186,7 @@ def _trained_and_scored(
     """What became of each run of a plan, and the answers of those that have a result, by variant and seed."""
     answers: dict[tuple[str, int], scored.Scored] = {}
     looks = Looks(out)
+    say = _once(say, plan)
 
     def score_it(outcome: ablation.Outcome) -> None:
         if outcome.is_done:
@@ -223,21 +204,17 @@ def _trained_and_scored(
     return ablation.run_plan(plan, out, metrics.score, together, track, say, after_each=score_it), answers
 
 
-def _is_interrupted(outcomes: Sequence[ablation.Outcome]) -> bool:
-    return any(outcome.status in (INTERRUPTED, ablation.NOT_BEGUN) for outcome in outcomes)
+def _once(say: Callable[[str], None], plan: ablation.Plan) -> Callable[[str], None]:
+    """Says what all runs say of their data, such as which speakers their splits share, for the first of them alone."""
+    stores = tuple(f"{variant.store or plan.store} has " for variant in plan.variants)
+    said = set()
 
+    def say_it(line: str) -> None:
+        remark = line.partition(": ")[2]
+        if not remark.startswith((*stores, "splits are not apart: ")):
+            say(line)
+        elif remark not in said:
+            said.add(remark)
+            say(line)
 
-def _written(
-    outcomes: Sequence[ablation.Outcome],
-    answers: Sequence[scored.Scored],
-    failed: Mapping[str, str],
-    notes: Sequence[str],
-    out: Path,
-    resample: str,
-) -> Ablated:
-    """The tables and the picture of all rows that have a result."""
-    if not answers:
-        raise RunError(f"no variant has a result; the first says: {next(iter(failed.values()))}")
-    compared = dataclasses.replace(comparison.compare(answers, same_store=False, unit=resample), notes=tuple(notes))
-    files = write_comparison(out, "ablation", compared, failed=failed)
-    return Ablated(tuple(outcomes), compared, failed, tuple(files))
+    return say_it

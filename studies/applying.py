@@ -8,8 +8,8 @@ from pathlib import Path
 from ..errors import SettingError
 from ..evaluate import groups, metrics, report
 from ..features.durable import explained, write_whole
-from ..features.schemes import STANDARD, schemes_in
 from ..features.opening import open_store
+from ..features.schemes import STANDARD, schemes_in
 from ..progress import Track, silent
 from ..train.predict import EVERYTHING, Prediction, predict
 from ..train.runs import Run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +13,10 @@ from typing import NamedTuple
 from ..errors import RunError, StoreError
 from ..evaluate import groups, paper, report, scored, units
 from ..features.durable import write_whole
+from ..features.opening import open_store
 from ..features.schemes import STANDARD
 from ..features.sharing import remarks_on, shared_between_splits, sounds_in
 from ..features.splits import split_named
-from ..features.opening import open_store
 from ..progress import Track, silent
 from ..shown import as_line
 from ..train.data import matching_features, recordings_of, split_names
@@ -87,6 +88,7 @@ def score_run(
     }
     if grouped:
         about["by"] = groups.groups_json(grouped)
+    _forget_groups(run, split)
     files = report.write_report(
         run.path,
         split,
@@ -99,7 +101,7 @@ def score_run(
         about,
     )
     if grouped:
-        files.append(run.path / f"{grouped.file_name}-{report.for_a_file(split)}.csv")
+        files.append(run.path / groups.file_for(column, split))
         write_whole(files[-1], [groups.groups_csv(grouped).encode()])
     answers = scored.scored_from(
         variant=run.name,
@@ -136,6 +138,17 @@ def score_run(
     if answers.times_scored > 1:
         shown += f"\n\nThis run has now been scored on {as_line(split)} {answers.times_scored} times."
     return Scores(answers, shown, tuple(files), len(prediction.left_out), prediction.notes)
+
+
+def _forget_groups(run: Run, split: str) -> None:
+    """Removes the figures by group of the scoring before, which would stand beside figures that are not theirs."""
+    metrics = run.path / f"metrics-{report.for_a_file(split)}.json"
+    try:
+        column = json.loads(metrics.read_bytes())["by"]["column"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # there are none, or they are nobody's any more
+    if isinstance(column, str):
+        (run.path / groups.file_for(column, split)).unlink(missing_ok=True)
 
 
 class _Ended(NamedTuple):

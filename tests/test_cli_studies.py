@@ -397,6 +397,12 @@ class TestGroups:
         assert after["tasks"] == before["tasks"] and "by" not in before
         assert after["by"]["groups"][0]["tasks"] == before["tasks"]
 
+    def test_figures_of_groups_go_with_the_figures_that_they_belong_to(self, called, monkeypatch):
+        assert run(monkeypatch, "eval", "--by", "dialect") == 0
+        assert run(monkeypatch, "eval", "--split", "val", "--by", "split") == 0
+        assert run(monkeypatch, "eval") == 0
+        assert [path.name for path in called.glob("by-*.csv")] == ["by-split-val.csv"]
+
     def test_an_unknown_column_is_one_line_and_no_look(self, called, monkeypatch, capsys):
         for command in (["eval"], ["predict", "--store", "cache/called.zarr"]):
             assert run(monkeypatch, *command, "--by", "view") == 2

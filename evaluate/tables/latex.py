@@ -10,7 +10,6 @@ from .cells import BOLD, Screen, main_table
 from .notes import caption, notes_on
 from .rows import about
 
-
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",

@@ -60,7 +60,7 @@ class Trainer:
         return sorted(outcomes, key=lambda outcome: plan.variants.index(outcome.variant))
 
     def scores_of(self, run, store_path: Path, split: str, track, say) -> Scored:
-        """Every recording of the split by the run's scheme; right where ``right`` of the run's name and its number is."""
+        """Answers to every recording of the split by the run's scheme, right where ``right`` of name and number is."""
         store, config = open_store(store_path), run.settings.train
         run.times_scored[split] = 1
         table = segments_by(store, config.scheme)

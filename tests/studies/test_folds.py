@@ -9,7 +9,7 @@ from msmt.errors import SettingError, StoreError
 from msmt.features.opening import open_store
 from msmt.studies import ablations
 from msmt.studies.ablations import ablate
-from msmt.studies.schemes import lacking_classes
+from msmt.studies.folds import lacking_classes
 from msmt.tests.features import made as on_disk
 from msmt.tests.studies.made import FOLDS, RECORDINGS, Trainer, csv_of, folded_store, splits_of_fold
 from msmt.train.config import TrainConfig
@@ -33,7 +33,7 @@ def go(store, tmp_path, monkeypatch):
         monkeypatch.setattr(ablations, "scores_of", trainer.scores_of)
         (tmp_path / "plan.yaml").write_text(plan)
         given = (tmp_path / "plan.yaml", "", dict(options), seeds, path, tmp_path / "out", split, 0)
-        return ablate(*given, say=lambda line: None, **more)
+        return ablate(*given, **{"say": lambda line: None, **more})
 
     return run
 
@@ -73,6 +73,21 @@ def test_one_fold_is_a_way_of_splitting_like_any_other(go, tmp_path):
     ablated = go(plan=PLAN.replace("folds", "fold2"))
     assert ablated.comparison.recordings["five"] == 8 and "on the split test of fold2" in ablated.table()
     assert "full-seed0" == csv_of(tmp_path / "out").loc["full", "runs"]
+
+
+def test_what_is_true_of_all_runs_is_said_once(go, store):
+    class Talking(Trainer):
+        def run_plan(self, plan, out, score, together, track, say, after_each):
+            for variant in plan.variants:
+                say(f"{variant.name}: splits are not apart: train and val share 2 speakers: amy, bob")
+                say(f"{variant.name}: {store} has features of audio alone: the network learns from these")
+                say(f"{variant.name}: stopped early: epoch 1 is still the best after 8 more")
+            return super().run_plan(plan, out, score, together, track, say, after_each)
+
+    lines = []
+    go(Talking(lambda name, recording: True), say=lines.append)
+    counts = [sum(words in line for line in lines) for words in ("share 2 speakers", "audio alone", "stopped early")]
+    assert counts == [1, 1, 6]
 
 
 class TestFailures:
