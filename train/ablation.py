@@ -33,13 +33,13 @@ from ..progress import Track, silent
 from ..values import LARGEST_SEED, check_text, for_field, read_file
 from . import runs
 from .assembly import build_on_paper
-from .binding import modalities_seen
+from .binding import modalities_seen, slots_filled
 from .config import NetworkSettings, TrainConfig
 from .devices import choose_device
 from .jobs import Job, job_for
 from .learner import FAILED, FINISHED, INTERRUPTED, STOPPED_EARLY, Score, Trained
 from .loop import passes, train_together
-from .models.registry import DEFAULT, all_options, check_option, settings_of
+from .models.registry import DEFAULT, all_options, check_option, network_named, settings_of
 from .processes import Processes
 from .stream import free_memory
 
@@ -435,12 +435,14 @@ class Found:
 
         A choice that was clear when the variant was first trained stays so when the store is given further features.
         """
+        network = network_named(model.network)
+        filled = slots_filled(store, network, network.slots(model), config.slots, model.modalities)
+        model = dataclasses.replace(model, modalities=modalities_seen(filled, model.modalities))
         for run in reversed(self._runs):
             own = run.settings
-            seen = modalities_seen(own.slots, model.modalities)
-            same = own.model == dataclasses.replace(model, modalities=seen) and dataclasses.replace(
-                own.train, **_OF_ANY_RUN
-            ) == dataclasses.replace(config, **_OF_ANY_RUN)
+            same = own.model == model and dataclasses.replace(own.train, **_OF_ANY_RUN) == dataclasses.replace(
+                config, **_OF_ANY_RUN
+            )
             if same and all(
                 name in store.specs and spec.is_extended_by(store.specs[name]) for name, spec in own.specs.items()
             ):

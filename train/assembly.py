@@ -37,3 +37,11 @@ def build_on_paper(settings: Settings) -> Trainable:
 def answer(model: Trainable, batch: Batch) -> Mapping[str, Tensor]:
     """What a network says of a batch: logits or values per task."""
     return model(model.inputs(batch.features), batch.counts, batch.speakers)
+
+
+def vectors(model: Trainable, batch: Batch, in_context: bool) -> Tensor:
+    """(S, d) what a network makes of each segment of a batch: of it alone, or ``in_context`` of its recording."""
+    slots = model.inputs(batch.features)
+    if in_context:
+        return model.context_vectors(slots, batch.counts, batch.speakers)
+    return model.segment_vectors(slots)

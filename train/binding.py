@@ -26,28 +26,36 @@ def bind(
     Raises SettingError when the choice is open or impossible, StoreError when the store has nothing that fits.
     """
     own = {slot.name: slot for slot in slots}
+    bound = {}
+    for name in slots_filled(store, network, slots, asked, modalities):
+        slot = own.get(name, network.more_slots)
+        wanted = asked.get(name)
+        bound[name] = _asked_for(store, network, slot, wanted) if wanted else (_only_one(store, network, slot),)
+    if not bound:
+        if all(name in asked for name in own):
+            raise SettingError(f"all slots of {network.name} are left empty: fill one, such as --slot text=FEATURE")
+        raise _nothing_of(store, slots[0])
+    return bound
+
+
+def slots_filled(
+    store, network: Network, slots: Sequence[Slot], asked: Mapping[str, str], modalities: str = "auto"
+) -> list[str]:
+    """The slots that ``bind`` would fill, whatever with. Raises SettingError for slots that are none."""
+    own = {slot.name: slot for slot in slots}
     unknown = [name for name in asked if name not in own]
     if unknown and network.more_slots is None:
         raise SettingError(f"{network.name} has no slot {unknown[0]}: its slots are {', '.join(own)}")
-    bound = {}
+    filled = []
     for slot in slots:
         may_be_empty = slot.may_be_empty and modalities == "auto"
-        if slot.name in asked and not asked[slot.name]:
-            if not slot.may_be_empty:
-                raise SettingError(f"slot {slot.name} of {network.name} cannot be left empty")
-        elif slot.name in asked:
-            bound[slot.name] = _asked_for(store, network, slot, asked[slot.name])
-        elif not may_be_empty or any(spec.modality in slot.modalities for spec in store.specs.values()):
-            bound[slot.name] = (_only_one(store, network, slot),)
-    for name in unknown:
-        if asked[name]:
-            bound[name] = _asked_for(store, network, network.more_slots, asked[name])
-    if not bound:
-        wanted = own[next(iter(own))] if own else network.more_slots
-        if all(name in asked for name in own):
-            raise SettingError(f"all slots of {network.name} are left empty: fill one, such as --slot text=FEATURE")
-        raise _nothing_of(store, wanted)
-    return bound
+        is_left_empty = slot.name in asked and not asked[slot.name]
+        if is_left_empty and not slot.may_be_empty:
+            raise SettingError(f"slot {slot.name} of {network.name} cannot be left empty")
+        there_is_one = any(spec.modality in slot.modalities for spec in store.specs.values())
+        if not is_left_empty and (slot.name in asked or there_is_one or not may_be_empty):
+            filled.append(slot.name)
+    return filled + [name for name in unknown if asked[name]]
 
 
 def modalities_seen(slots: Mapping[str, object], asked: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 
 import numpy as np
 import pandas as pd
@@ -10,7 +9,7 @@ import pytest
 import torch
 from msmt.errors import SettingError, StoreError
 from msmt.features.tasks import Task
-from msmt.tests.train.made import EMOTION, FIVE, STRENGTH, TASKS, calls, segment_store, spec, store_of
+from msmt.tests.train.made import EMOTION, FIVE, STRENGTH, TASKS, calls, segment_store, store_of
 from msmt.train.data import (
     check_learnable,
     choose_tasks,
