@@ -1,6 +1,7 @@
 """Encoding against the usual way, on one device, with encoders of the real size and random weights.
 
-    python benchmarks/extract_speed.py [--segments 64] [--device cpu|cuda] [--json FILE]
+    python benchmarks/extract_speed.py [--segments 64] [--device cpu|cuda] [--busy 1] [--json FILE]
+    python benchmarks/extract_speed.py --layers [--segments 64] [--device cpu|cuda] [--json FILE]
 
 References, in the same run and on the same segments:
 
@@ -10,6 +11,8 @@ References, in the same run and on the same segments:
 
 Segments are taken in groups; within a group every way takes its turn, so that all of them meet the
 machine in the same state. The ratio is that of the total times; the spread is over the groups.
+With ``--busy 1`` a process that never rests takes one core meanwhile. With ``--layers`` a pass that makes four
+layers of each encoder (3, 6, 9 and the last) is held against one that makes the last alone, nothing else.
 On a GPU the largest bfloat16 matrix product is measured as well, and the share of it that the
 encoding of valid rows reaches.
 """
@@ -27,14 +30,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from msmt.extract.sound.audio import normalised
-from msmt.extract.encoders import AudioEncoder, TextEncoder
-from msmt.extract.pipeline import batches_of
+from msmt.extract.exact.transformer import LAST
+from msmt.extract.extractors.speech import AudioEncoder, AudioModel
+from msmt.extract.extractors.text import TextEncoder, load_text_model
+from msmt.extract.batches import batches_of
 from transformers import AutoModel
 
 sys.path.insert(0, str(Path(__file__).parent))
+from shared_cpu import counting  # noqa: E402
 from made import RATE, call_lengths, save_real_size_encoders, speech_like, transcript  # noqa: E402
 
 LONGEST, TOKENS, GROUP = 320_000, 199, 8
+FOUR_LAYERS = (3, 6, 9, LAST)
+PRECISIONS = ("float32", "bfloat16")
 
 
 def main() -> None:
@@ -42,14 +50,22 @@ def main() -> None:
     parser.add_argument("--segments", type=int, default=64)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--without", nargs="*", default=[], help="ways to leave out")
+    parser.add_argument("--layers", action="store_true", help="only: a pass of four layers against one of one")
+    parser.add_argument("--busy", type=int, choices=(0, 1), default=0, help="processes that count on a core meanwhile")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    with counting(bool(options.busy)):
+        measure(options)
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Time every way, print the ratios, and write them to ``options.json`` if it is given."""
     device = torch.device(options.device)
     torch.set_grad_enabled(False)
 
     with tempfile.TemporaryDirectory() as folder:
         audio, text = map(str, save_real_size_encoders(Path(folder)))
-        ways = {
+        every = {
             "one by one": lambda: usual_way(
                 audio, text, device, batch=1, attn_implementation="eager", output_attentions=True
             ),
@@ -57,7 +73,15 @@ def main() -> None:
             "msmt float32": lambda: msmt_way(audio, text, device, "float32"),
             "msmt bfloat16": lambda: msmt_way(audio, text, device, "bfloat16"),
         }
-        ways = {name: make() for name, make in ways.items() if name not in options.without}
+        if options.layers:
+            every = {
+                f"{name} {precision}": lambda layers=layers, precision=precision: msmt_way(
+                    audio, text, device, precision, layers
+                )
+                for precision in PRECISIONS
+                for name, layers in (("one layer", (LAST,)), ("four layers", FOUR_LAYERS))
+            }
+        ways = {name: make() for name, make in every.items() if name not in options.without}
 
     seconds = call_lengths(options.segments)
     sounds = [normalised(speech_like(length, seed)) for seed, length in enumerate(seconds)]
@@ -82,19 +106,24 @@ def main() -> None:
     print(f"{options.segments} segments, mean {seconds.mean():.1f} s, on {device}, {torch.get_num_threads()} threads")
     for name, each in times.items():
         print(f"{name:<16}{sum(each):>9.1f} s {options.segments / sum(each):>9.2f} segments/s")
-    for reference in ("one by one", "batches of 8"):
-        for name in ("msmt float32", "msmt bfloat16"):
-            if {reference, name} <= set(times):
-                ratio = sum(times[reference]) / sum(times[name])
-                groups = [one / other for one, other in zip(times[reference], times[name], strict=True)]
-                result[f"{name} against {reference}"] = ratio
-                print(f"{name} against {reference}: {ratio:.2f} x (median group {statistics.median(groups):.2f} x)")
+    pairs = [(f"msmt {precision}", way) for way in ("one by one", "batches of 8") for precision in PRECISIONS]
+    for name, reference in pairs:
+        if {reference, name} <= set(times):
+            ratio, median = ratios(times[reference], times[name])
+            result[f"{name} against {reference}"] = ratio
+            print(f"{name} against {reference}: {ratio:.2f} x (median group {median:.2f} x)")
+    for precision in PRECISIONS:
+        one, four = f"one layer {precision}", f"four layers {precision}"
+        if {one, four} <= set(times):
+            ratio, median = ratios(times[four], times[one])
+            result[f"{four}, of one layer"] = ratio
+            print(f"{four} take {ratio:.3f} x the time of one layer (median group {median:.3f} x)")
     if "one by one" in features:
         for name in ways:
             result[f"{name} differs by"] = differences(features["one by one"], features[name])
             for kind, (largest, cosine) in result[f"{name} differs by"].items():
                 print(f"{name:<16}{kind}: largest difference {largest:.1e}, mean cosine {cosine:.6f}")
-    if device.type == "cuda":
+    if device.type == "cuda" and "msmt bfloat16" in times:
         work = sum(
             valid_operations(len(sound), len(word.split()) + 2) for sound, word in zip(sounds, words, strict=True)
         )
@@ -141,9 +170,17 @@ def usual_way(audio: str, text: str, device: torch.device, batch: int, output_at
     return encode
 
 
-def msmt_way(audio: str, text: str, device: torch.device, precision: str):
-    hubert = AudioEncoder.load(audio, sample_rate=RATE, max_seconds=40.0, device=device, precision=precision)
-    bert = TextEncoder.load(text, max_tokens=TOKENS, device=device, precision=precision)
+def ratios(slower: list[float], faster: list[float]) -> tuple[float, float]:
+    """Of the total times, and the median of those of the groups."""
+    groups = [one / other for one, other in zip(slower, faster, strict=True)]
+    return sum(slower) / sum(faster), statistics.median(groups)
+
+
+def msmt_way(audio: str, text: str, device: torch.device, precision: str, layers: tuple[int, ...] = (LAST,)):
+    """By segment the frames and the tokens of the last of the layers; all are computed and brought to the CPU."""
+    how = {"sample_rate": RATE, "max_seconds": 40.0, "device": device, "precision": precision, "layers": layers}
+    hubert = AudioEncoder.of(AudioModel.load(audio), **how)
+    bert = TextEncoder(*load_text_model(text, TOKENS, precision), device, layers)
     assert not hubert.computes_padding
 
     def encode(sounds, words):
@@ -151,13 +188,13 @@ def msmt_way(audio: str, text: str, device: torch.device, precision: str):
         for batch in batches_of(
             {row: hubert.frames(len(sound)) for row, sound in enumerate(sounds)}, hubert.batch_rows
         ):
-            for row, values in zip(batch, hubert.encode([sounds[row] for row in batch]), strict=True):
-                frames[row] = values.cpu()
+            for row, made in zip(batch, hubert.encode([sounds[row] for row in batch]), strict=True):
+                frames[row] = {layer: values.cpu() for layer, values in made.items()}[LAST]
         tokens = [bert.cut(ids) for ids in bert.tokenize(words)]
         hidden: list = [None] * len(sounds)
         for batch in batches_of({row: len(ids) for row, ids in enumerate(tokens)}, bert.batch_rows):
-            for row, values in zip(batch, bert.encode([tokens[row] for row in batch]), strict=True):
-                hidden[row] = values.cpu()
+            for row, made in zip(batch, bert.encode([tokens[row] for row in batch]), strict=True):
+                hidden[row] = {layer: values.cpu() for layer, values in made.items()}[LAST]
         return list(zip(frames, hidden, strict=True))
 
     return encode

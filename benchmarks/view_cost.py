@@ -28,8 +28,11 @@ import soundfile
 import torch
 from msmt.extract.config import ExtractConfig
 from msmt.extract.corpora.registry import load_corpus
-from msmt.extract.encoders import TextEncoder, choose_device
-from msmt.extract.pipeline import Summary, extract
+from msmt.extract.exact.transformer import LAST
+from msmt.extract.extractors.loading import choose_device
+from msmt.extract.extractors.text import TextEncoder
+from msmt.extract.pipeline import extract
+from msmt.extract.summary import Summary
 from msmt.extract.sound.views import ViewOptions
 from msmt.features.opening import open_store
 from msmt.tests.extract.made import save_encoders
@@ -108,7 +111,7 @@ def text_alone(config: ExtractConfig, store: Path) -> float:
     encoder.encode(tokens[:1])
     started = time.perf_counter()
     for ids in tokens:
-        encoder.encode([ids])[0].half().cpu()
+        encoder.encode([ids])[0][LAST].half().cpu()
     return time.perf_counter() - started
 
 

@@ -57,7 +57,7 @@ def extract(
         console.say(line)
     if summary.failures:
         if console.quiet:
-            echo(f"{len(summary.failures)} segments have no audio feature, see {summary.failures_file}", err=True)
+            echo(f"{summary.failed()}, see {summary.failures_file}", err=True)
         click.get_current_context().exit(1)
 
 
@@ -68,7 +68,7 @@ def _corpus_and_store(console: Console, dataset: str, data: Path | None, store: 
     from ..extract.corpora.registry import load_corpus
     from ..features.opening import SUFFIXES
 
-    corpus = load_corpus(dataset, data or Path("data") / dataset, generic, config.modalities)
+    corpus = load_corpus(dataset, data or Path("data") / dataset, generic, config.made_from)
     for note in corpus.notes:
         console.say(as_line(note))
     return corpus, store or Path("cache") / (dataset + SUFFIXES[config.format]), config
@@ -96,6 +96,35 @@ def doctor(console: Console, dataset: str, data: Path | None, store: Path | None
     from ..extract.doctor import examine, table_of
 
     echo(table_of(examine(corpus, store, config, segments, silence, echo)))
+
+
+@click.command()
+@click.argument("store", type=PATH, required=False)
+@click.option("--data", type=PATH, help="Folder of the corpus. [default: data/DATASET of the store]")
+@output_options
+def features(console: Console, store: Path | None, data: Path | None) -> None:
+    """List the kinds of features, their options, and what each would cost.
+
+    With a STORE, also what its features take for each hour of audio. Features are named in a file for
+    msmt extract --features, or in words for msmt extract --feature:
+
+    \b
+    features:
+      wavlm:   {kind: speech, encoder: microsoft/wavlm-base-plus, layers: [3, 6, 9, 12]}
+      mel:     {kind: mel, bands: 128, hop: 0.01}
+      egemaps: {kind: opensmile, set: eGeMAPSv02}
+
+    \b
+    msmt extract --feature mel=mel:bands=64 --feature wavlm=speech:encoder=FOLDER,layers=[3,6]
+    """
+    from ..extract.kinds import costs_of, lines_of_costs, lines_of_kinds
+
+    if store:
+        from ..features.opening import open_store
+
+        opened = open_store(store)
+        echo("\n".join(lines_of_costs(opened, costs_of(opened, data or Path("data") / opened.dataset))) + "\n")
+    echo("\n".join(lines_of_kinds()))
 
 
 @click.command()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 
 from ..errors import SettingError, shown
 from ..values import check_kinds, check_most
+from .asked import Named, check_name, named_features
 
 CHOICES = {
     "format": ("zarr", "hdf5"),
@@ -15,6 +17,8 @@ CHOICES = {
     "modalities": ("both", "audio", "text"),
 }
 
+# Options of the two features that are made unless others are named.
+_OF_THE_TWO = ("audio_encoder", "text_encoder", "modalities", "audio_feature", "text_feature")
 _MOST = {"sample_rate": 768_000, "max_tokens": 100_000, "workers": 1024}  # beyond is a slip of the keyboard
 
 
@@ -57,6 +61,14 @@ class ExtractConfig:
     text_feature: str = ""
     """Name of the text feature in the store; the encoder's kind, such as roberta, unless given."""
 
+    features: str = ""
+    """YAML or JSON file that names the features to make, with kind and options of each (see msmt features), instead of
+    the two of the options above."""
+
+    feature: tuple[str, ...] = ()
+    """A feature to make, as NAME=KIND or NAME=KIND:key=value,key=[a,b], instead of the two of the options above; may be
+    given several times, and beside --features."""
+
     format: str = "zarr"
     """Format of a new store."""
 
@@ -97,42 +109,85 @@ class ExtractConfig:
             raise SettingError(f"max tokens must be at least 3 (two are special), but is {self.max_tokens}")
         if self.agent_channel not in (-1, 0, 1):
             raise SettingError(f"agent channel must be 0 or 1, or -1 if it is unknown, but is {self.agent_channel}")
-        if not re.fullmatch(r"mean|agent|customer|\d{1,3}", self.channel):
+        if not self._is_channel(self.channel):
             raise SettingError(
                 f"channel must be mean, agent, customer or a number from 0, but is {shown(self.channel)}"
             )
         if self.channel in ("agent", "customer") and self.agent_channel < 0:
             raise SettingError(f"channel {self.channel} needs --agent-channel, which says who is on which channel")
-        for name in (self.audio_feature, self.text_feature):
-            if name and (not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", name) or name == "segments"):
-                raise SettingError(
-                    f"a feature's name must be up to 100 letters, digits, - and _, and not segments, but is {shown(name)}"
-                )
+        for option in ("audio_feature", "text_feature"):
+            if getattr(self, option):
+                check_name(option.replace("_", " "), getattr(self, option))
         if self.workers < 0:
             raise SettingError(f"workers must be at least 0, but is {self.workers}")
         number, count = self.share
         if not 1 <= number <= count:
             raise SettingError(f"shard must be one of its count, such as 2/3, but is {shown(self.shard)}")
         self.failures_allowed(100)
+        if self.named:
+            defaults = {each.name: each.default for each in fields(self)}
+            for name in _OF_THE_TWO:
+                if getattr(self, name) != defaults[name]:
+                    option = name.replace("_", "-")
+                    raise SettingError(
+                        f"{option} is of the two features that are made unless others are named: leave out --{option},"
+                        " or --features and --feature"
+                    )
+
+    @cached_property
+    def named(self) -> tuple[Named, ...]:
+        """The features that are to be made instead of the usual two; none where these are meant."""
+        return named_features(self.features, self.feature)
+
+    @property
+    def made_from(self) -> str:
+        """What is read of a corpus: ``audio``, ``text`` or ``both``."""
+        modalities = {one.modality for one in self.named}
+        if not modalities:
+            return self.modalities
+        return modalities.pop() if len(modalities) == 1 else "both"
 
     @property
     def makes_audio(self) -> bool:
-        """Whether an audio feature is made."""
-        return self.modalities != "text"
+        """Whether a feature of the audio is made."""
+        return self.made_from != "text"
 
     @property
     def makes_text(self) -> bool:
-        """Whether a text feature is made."""
-        return self.modalities != "audio"
+        """Whether a feature of the text is made."""
+        return self.made_from != "audio"
 
     @property
     def one_channel(self) -> int | None:
         """The one channel that is heard, from 0; None for the mean, or whatever the corpus says."""
-        if self.channel == "mean":
+        return self._number_of(self.channel)
+
+    @property
+    def channels(self) -> dict[str, int]:
+        """Every one channel that some feature hears, by what says so: ``--channel 1``, or a feature's own option."""
+        if not self.named:
+            asked = {f"--channel {self.channel}": self.channel}
+        else:
+            of_audio = [one for one in self.named if one.modality == "audio"]
+            own = {one.place: str(one.values["channel"]) for one in of_audio if "channel" in one.values}
+            asked = {f"{place}: channel {channel}": channel for place, channel in own.items()}
+            if len(own) < len(of_audio):
+                asked[f"--channel {self.channel}"] = self.channel
+        numbers = {said: self._number_of(channel) for said, channel in asked.items() if self._is_channel(channel)}
+        return {said: number for said, number in numbers.items() if number is not None and number >= 0}
+
+    def _number_of(self, channel: str) -> int | None:
+        if channel == "mean":
             return None
-        if self.channel in ("agent", "customer"):
-            return self.agent_channel if self.channel == "agent" else 1 - self.agent_channel
-        return int(self.channel)
+        if channel in ("agent", "customer"):
+            if self.agent_channel < 0:
+                return None  # which whoever needs the channel refuses
+            return self.agent_channel if channel == "agent" else 1 - self.agent_channel
+        return int(channel)
+
+    @staticmethod
+    def _is_channel(channel: str) -> bool:
+        return bool(re.fullmatch(r"mean|agent|customer|\d{1,3}", channel))
 
     @property
     def share(self) -> tuple[int, int]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -15,10 +14,13 @@ from ..errors import AudioError
 from ..features.opening import open_store
 from ..features.rows import MISSING
 from ..features.segments import ORIGINAL
+from ..features.spec import FeatureSpec
+from ..progress import silent
 from .config import ExtractConfig
 from .corpora.corpus import Corpus
-from .pipeline import Encoders, load_encoders, tokenized
-from .sound.inputs import load_input
+from .extractors.contract import Extractor, Loaded, Material
+from .making import made_extractors
+from .material import material_of
 from .sound.silence import SilenceOptions
 from .wanted import check_channel
 
@@ -53,35 +55,29 @@ def examine(
     Raises AudioError when none of the segments can be decoded.
     """
     check_channel(corpus, config)
-    chosen = load_encoders(config, store, silence, dataset=corpus.name)
-    exact = load_encoders(replace(config, precision="float32"), store, silence, dataset=corpus.name)
+    chosen = made_extractors(config, store, silence, dataset=corpus.name)
+    exact = made_extractors(replace(config, precision="float32"), store, silence, dataset=corpus.name)
     for remark in chosen.remarks:
         say(remark)
-    picked = corpus.table.iloc[np.unique(np.linspace(0, len(corpus.table) - 1, segments).astype(int))]
+    material = material_of(corpus.root, corpus.table, silent)
+    picked = np.unique(np.linspace(0, len(corpus.table) - 1, segments).astype(int))
     distances = []
-    if exact.audio:
-        samples = _samples_of(corpus, picked, exact)
-        ways = exact.audio.encode_padded, exact.audio, chosen.audio
-        distances += _compare(chosen.audio_feature, samples, *ways, store)
-    if exact.text:
-        ids = tokenized(exact.text, picked)
-        texts = zip(picked["segment_id"], picked["text"], strict=True)
-        tokens = {name: exact.text.cut(ids[text]) for name, text in texts}
-        distances += _compare(chosen.text_feature, tokens, exact.text.encode_alone, exact.text, chosen.text, store)
+    for one, other in zip(chosen, exact, strict=True):
+        distances += _compare(one, other, _loaded(one, material, picked), store)
     return distances
 
 
-def _samples_of(corpus: Corpus, picked: pd.DataFrame, encoders: Encoders) -> dict[str, np.ndarray]:
-    """What the encoder is given of each of the segments that can be decoded, by segment id."""
-    audio = encoders.audio
-    loaded = {
-        row["segment_id"]: load_input(corpus.root, row, audio.spec, encoders.remover) for _, row in picked.iterrows()
-    }
-    samples = {name: one.samples for name, one in loaded.items() if not isinstance(one, AudioError)}
-    samples = {name: one for name, one in samples.items() if audio.frames(len(one))}
-    if not samples:
+def _loaded(extractor: Extractor, material: Material, picked: Sequence[int]) -> dict[str, Loaded]:
+    """What an extractor is given of each of the segments that can be loaded, by segment id."""
+    loaded = {}
+    for row in picked:
+        call, arguments = extractor.job(material, int(row))
+        got = call(*arguments)
+        if not isinstance(got, AudioError):
+            loaded[material.table["segment_id"].iloc[row]] = got
+    if not loaded:
         raise AudioError(f"none of {len(picked)} segments picked from the corpus can be decoded; msmt extract says why")
-    return samples
+    return loaded
 
 
 def table_of(distances: Sequence[Distance]) -> str:
@@ -95,21 +91,27 @@ def table_of(distances: Sequence[Distance]) -> str:
     return "\n".join([*lines, f"definition: each segment alone, padded, float32; its values average {shown} in size"])
 
 
-def _compare(feature: str, inputs: dict, define: Callable, exact, chosen, store: Path) -> list[Distance]:
-    defined = [define(one).cpu() for one in inputs.values()]
-    batch = list(inputs.values())
-    ways = {"float32, valid rows, in a batch": exact.encode(batch)}
-    ways[f"{chosen.spec.precision}, as extracted"] = chosen.encode(batch)
-    ways["the same, rounded to float16"] = [values.half() for values in chosen.encode(batch)]
-    ways.update(_stored(feature, inputs, chosen, store))
-    return [_distance(feature, way, values, defined) for way, values in ways.items()]
+def _compare(chosen: Extractor, exact: Extractor, inputs: dict[str, Loaded], store: Path) -> list[Distance]:
+    defined = [exact.define(one) for one in inputs.values()]
+    together, extracted = exact.encode(list(inputs.values())), chosen.encode(list(inputs.values()))
+    distances = []
+    for name, spec in chosen.specs.items():
+        values = [one[name] for one in extracted]
+        ways = {"float32, valid rows, in a batch": [one[name] for one in together]}
+        ways[f"{spec.precision}, as extracted"] = values
+        if spec.dtype == "float16":
+            ways["the same, rounded to float16"] = [one.half() for one in values]
+        ways.update(_stored(name, inputs, spec, store))
+        definition = [one[name].cpu() for one in defined]
+        distances += [_distance(name, way, got, definition) for way, got in ways.items()]
+    return distances
 
 
-def _stored(feature: str, inputs: dict, chosen, store: Path) -> dict[str, list[Tensor]]:
+def _stored(feature: str, inputs: dict, spec: FeatureSpec, store: Path) -> dict[str, list[Tensor]]:
     if not store.exists():
         return {}
     there = open_store(store)
-    if feature not in there.specs or there.specs[feature].differences(chosen.spec):
+    if feature not in there.specs or there.specs[feature].differences(spec):
         return {}
     originals = there.segments["segment_id"][there.segments["view"] == ORIGINAL]
     rows = {name: row for row, name in originals.items()}

@@ -20,7 +20,7 @@ from ..features.store import FeatureStore
 from ..shown import as_line
 from .corpora.checks import leads_out
 from .digests import file_digest
-from .pipeline import audio_identity
+from .extractors.hearing import audio_identity
 from .sound.audio import wav_of
 from .sound.inputs import sound_of
 from .sound.silence import SilenceOptions, SilenceRemover

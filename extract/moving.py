@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,12 +55,14 @@ def holders_of(rows: Sequence[int], identity: np.ndarray, states: RowStates, are
     return {int(row): holder[int(identity[row])] for row in rows if int(identity[row]) in holder}
 
 
-def first_of_each(rows: Sequence[int], identity: np.ndarray) -> tuple[np.ndarray, dict[int, int]]:
+def first_of_each(
+    rows: Sequence[int], identity: np.ndarray | Mapping[int, Hashable]
+) -> tuple[np.ndarray, dict[int, int]]:
     """Which of the rows must be computed, and for each other one the row among them that has the same input."""
-    first: dict[int, int] = {}
+    first: dict[Hashable, int] = {}
     followers: dict[int, int] = {}
     for row in rows:
-        leader = first.setdefault(int(identity[row]), int(row))
+        leader = first.setdefault(identity[row], int(row))
         if leader != row:
             followers[int(row)] = leader
     return np.array(list(first.values()), int), followers

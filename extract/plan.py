@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from ..errors import AudioError
 from ..features.opening import open_store
@@ -16,28 +14,19 @@ from ..features.segments import ORIGINAL, REMOVED, merged_table
 from ..progress import Track, silent
 from .config import ExtractConfig
 from .corpora.corpus import Corpus
-from .encoders import in_halves
+from .extractors.contract import Extractor, Material
 from .kept_splits import with_known_splits
+from .loaders import loaders_for
+from .making import Extractors, made_extractors
+from .material import material_of
 from .moving import first_of_each, holders_of
-from .pipeline import (
-    Encoders,
-    expected_lengths,
-    find_work,
-    identities_of,
-    load_encoders,
-    loaders_for,
-    no_states,
-    seconds_of_segments,
-    states_of,
-    tokenized,
-)
 from .review import announced, reviewed
-from .sound.inputs import load_input
 from .sound.silence import SilenceOptions
 from .sound.views import ViewOptions
-from .timing import estimated_seconds
+from .timing import Timed, estimated_seconds
 from .unusable import Failure, unusable
 from .wanted import wanted_rows
+from .work import find_work, no_states, states_of
 
 _FAILURES_SHOWN = 10
 
@@ -137,27 +126,27 @@ def make_plan(
     corpus = reviewed(corpus, config.allow_shared_audio, track)
     about = [*([line] if line else []), *announced(corpus, store, config.makes_text)]
     wanted = wanted_rows(corpus, store, config, views)
-    encoders = load_encoders(config, store, silence, wanted, corpus.name)
+    extractors = made_extractors(config, store, silence, wanted.recipes, corpus.name)
     table = wanted.table
     if store.exists():
         there = open_store(store)
-        encoders.check(there, config.overwrite)
+        extractors.check(there, config.overwrite)
         table = merged_table(there.segments, there.tasks, table, corpus.tasks)
     present = (table["split"] != REMOVED).to_numpy()
     originals = (table["view"] == ORIGINAL).to_numpy() & present
-    failures: Sequence[Failure] = ()
-    seconds = np.zeros(len(table))
-    if encoders.audio:
-        failures = unusable(corpus.root, table[originals], corpus.origins)
-        seconds[present] = np.nan_to_num(seconds_of_segments(corpus.root, table[present]))
-        seconds[table["segment_id"].isin([failure.segment_id for failure in failures])] = 0.0
-    tokens = tokenized(encoders.text, table[present])
-    lengths = {name: np.zeros(len(table), int) for name in encoders.specs}
-    for name, values in expected_lengths(encoders, seconds[present], table["text"][present], tokens).items():
-        lengths[name][present] = values
+    material = material_of(corpus.root, table, track)
+    failures = unusable(corpus.root, table[originals], corpus.origins) if extractors.need_audio else ()
+    usable = present & ~table["segment_id"].isin([failure.segment_id for failure in failures]).to_numpy()
+    lengths = _lengths(extractors, material, present, usable)
+    to_do = _to_do(corpus, store, extractors, material, config)
+    seconds = {
+        name: seconds
+        for extractor in extractors
+        for name, seconds in _seconds(extractor, material, config, to_do, lengths).items()
+    }
     features = []
-    for name, work in _to_do(corpus, store, encoders, table, config, track).items():
-        spec, rows = encoders.specs[name], lengths[name]
+    for name, work in to_do.items():
+        spec, rows = extractors.specs[name], lengths[name]
         chunk = chunk_rows_for(spec, rows)
         features.append(
             FeaturePlan(
@@ -168,16 +157,19 @@ def make_plan(
                 work.copied,
                 rows_to_compute=int(rows[work.to_compute].sum()),
                 bytes_on_disk=int((-(-rows // chunk)).sum()) * chunk * spec.row_bytes,
-                seconds=_seconds(corpus, encoders, tokens, table, config, name, work.to_compute, rows),
+                seconds=seconds[name],
             )
         )
+    hours = None
+    if extractors.need_audio:
+        hours = float(np.nan_to_num(material.seconds[originals & usable]).sum()) / 3600
     return Plan(
         store,
         int(originals.sum()),
         int((present & ~originals).sum()),
-        float(seconds[originals].sum()) / 3600 if encoders.audio else None,
+        hours,
         tuple(features),
-        encoders.remarks,
+        extractors.remarks,
         tuple(failures),
         config.failures_allowed(int(originals.sum())),
         config.shard,
@@ -197,15 +189,26 @@ class _Work:
     """Row numbers."""
 
 
+def _lengths(
+    extractors: Extractors, material: Material, present: np.ndarray, usable: np.ndarray
+) -> dict[str, np.ndarray]:
+    """For each feature (N,) the rows that each segment is expected to have: none where it is gone, or its audio is."""
+    lengths = {}
+    for name, rows in extractors.expected_rows(material).items():
+        lengths[name] = np.where(present if extractors.specs[name].modality == "text" else usable, rows, 0)
+    return lengths
+
+
 def _to_do(
-    corpus: Corpus, store: Path, encoders: Encoders, table: pd.DataFrame, config: ExtractConfig, track: Track
+    corpus: Corpus, store: Path, extractors: Extractors, material: Material, config: ExtractConfig
 ) -> dict[str, _Work]:
     """What there is to do for each feature."""
     number, count = config.share
-    there = open_store(store) if store.exists() else None
+    there, table = open_store(store) if store.exists() else None, material.table
+    identities = {name: each for extractor in extractors for name, each in extractor.identities(material).items()}
     to_do = {}
-    for name, identity in identities_of(corpus.root, table, encoders, track).items():
-        if there and name in there.specs and there.specs[name].is_extended_by(encoders.specs[name]):
+    for name, identity in identities.items():
+        if there and name in there.specs and there.specs[name].is_extended_by(extractors.specs[name]):
             work = find_work(there, {name: identity}, config.share, table)[0]
             states, rows = states_of(there, name, len(table)), work.rows
             counts = len(work.missing), len(work.stale), work.done
@@ -220,32 +223,39 @@ def _to_do(
 
 
 def _seconds(
-    corpus: Corpus,
-    encoders: Encoders,
-    tokens: dict[str, list[int]],
-    table: pd.DataFrame,
+    extractor: Extractor,
+    material: Material,
     config: ExtractConfig,
-    feature: str,
-    to_compute: np.ndarray,
-    lengths: np.ndarray,
-) -> float:
-    """How long the rows to compute of one feature will take."""
-    is_audio = feature == encoders.audio_feature
-    encoder = encoders.audio if is_audio else encoders.text
+    to_do: dict[str, _Work],
+    lengths: dict[str, np.ndarray],
+) -> dict[str, float]:
+    """How long the rows to compute will take: of one pass each of its features that lack rows has an equal part."""
+    works = {name: to_do[name] for name in extractor.specs}
+    longest = np.max([lengths[name] for name in works], axis=0)
+    to_compute = np.unique(np.concatenate([work.to_compute for work in works.values()])).astype(int)
+    usable = to_compute[longest[to_compute] > 0]
+    size = longest
+    if all(spec.unit == "vector" and spec.modality == "audio" for spec in extractor.specs.values()):
+        size = np.maximum(1, np.nan_to_num(material.seconds) * 100).astype(int)  # one row, but as costly as it is long
 
     def load(row: int):
-        if not is_audio:
-            return encoder.cut(tokens[table["text"].iloc[row]])
-        got = load_input(corpus.root, table.iloc[row], encoder.spec, encoders.remover)
-        return None if isinstance(got, AudioError) or not encoder.frames(len(got.samples)) else got.samples
+        call, arguments = extractor.job(material, row)
+        got = call(*arguments)
+        return None if isinstance(got, AudioError) else (int(size[row]), got)
 
-    usable = to_compute[lengths[to_compute] > 0]
-    return estimated_seconds(
+    def encode(batch: list) -> list[Timed]:
+        made = extractor.encode([got for _, got in batch])
+        return [Timed(rows, tuple(one.values())) for (rows, _), one in zip(batch, made, strict=True)]
+
+    table = material.table
+    seconds = estimated_seconds(
         {view: usable[(table["view"].iloc[usable] == view).to_numpy()] for view in dict.fromkeys(table["view"])},
-        lengths,
+        size,
         load,
-        lambda batch: in_halves(encoder.encode, batch),
-        encoder.batch_rows,
-        loaders_for(config, encoder)[0],
-        shares_cores=encoder.device.type == "cpu",
+        encode,
+        extractor.batch_rows,
+        loaders_for(config, extractor).count,
+        shares_cores=not extractor.is_on_gpu,
     )
+    lacking = [name for name, work in works.items() if len(work.to_compute)]
+    return {name: seconds / len(lacking) if name in lacking else 0.0 for name in works}

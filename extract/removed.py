@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..features.durable import write_whole
 from ..shown import as_cell, as_line
-from .sound.inputs import Input
+from .extractors.contract import Loaded
 
 COLUMNS = ("segment_id", "recording_id", "split", "seconds", "removed_seconds", "had_speech", "identity")
 
@@ -36,9 +36,10 @@ class SilenceLog:
                 entry = float(row["seconds"]), float(row["removed_seconds"]), row["had_speech"] == "yes"
                 self._entries[int(row["identity"], 16)] = entry
 
-    def note(self, identity: int, got: Input) -> None:
+    def note(self, identity: int, got: Loaded) -> None:
         """Add what was found in the audio of a row; the rows of views are no segments of their own."""
-        self._entries[identity] = got.seconds, got.removed_seconds, got.had_speech
+        said = got.said
+        self._entries[identity] = said["seconds"], said["removed_seconds"], bool(said["had_speech"])
         self._is_new = True
 
     def write(self) -> None:

@@ -12,6 +12,7 @@ from ..errors import SettingError
 from .config import ExtractConfig
 from .corpora.corpus import Corpus
 from .kept_splits import with_known_splits
+from .making import check_options
 from .review import reviewed
 from .sound.views import ViewOptions
 from .wanted import wanted_rows
@@ -32,6 +33,7 @@ def extract_on_devices(
         raise SettingError(f"{store}: an HDF5 store has one writer; extract to Zarr, then run msmt convert")
     if config.shard:
         raise SettingError("devices and shard both share out the work; give one of them")
+    check_options(config)
     reviewed(with_known_splits(corpus, store)[0], config.allow_shared_audio)
     wanted_rows(corpus, store, config, views)
     common = _without_devices(arguments)

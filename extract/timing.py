@@ -31,6 +31,21 @@ class Trial:
     """Seconds to encode it."""
 
 
+@dataclass(frozen=True)
+class Timed:
+    """What was made of one row, which counts for as many frames or tokens as were expected of it."""
+
+    rows: int
+    values: tuple
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def cpu(self) -> Timed:
+        """The same once all of it is there, wherever it was computed."""
+        return Timed(self.rows, tuple(one.cpu() for one in self.values))
+
+
 def estimated_seconds(
     rows_by_view: Mapping[str, Sequence[int]],
     lengths: np.ndarray,

@@ -13,7 +13,7 @@ from .sound import audio
 
 @dataclass(frozen=True)
 class Failure:
-    """A segment that has no audio feature, and why."""
+    """A segment that lacks a feature, and why."""
 
     segment_id: str
     recording_id: str
@@ -24,6 +24,8 @@ class Failure:
     """File and row of the corpus that name the segment."""
 
     reason: str
+    feature: str = ""
+    """The features that it lacks for this reason; empty where these are all that are made of its audio."""
 
 
 def failure_of(segment: pd.Series, origins: Mapping[str, str], reason: str) -> Failure:

@@ -39,11 +39,6 @@ class Wanted:
     split: str
     """The split that the views are of."""
 
-    def recipes_of(self, modality: str) -> dict[str, Mapping]:
-        """The recipes of the views that alter what features of ``audio`` or ``text`` are made from."""
-        kinds_of_audio = {view: kind_of(view) in AUDIO_VIEWS for view in self.recipes}
-        return {view: self.recipes[view] for view in self.recipes if kinds_of_audio[view] == (modality == "audio")}
-
 
 def wanted_rows(corpus: Corpus, path: Path, config: ExtractConfig, views: ViewOptions) -> Wanted:
     """What the store at ``path``, which need not exist, is to hold.
@@ -87,27 +82,28 @@ def rows_per_class(table: pd.DataFrame, corpus: Corpus, split: str) -> tuple[dic
 
 
 def check_channel(corpus: Corpus, config: ExtractConfig) -> None:
-    """Every file must have the channel that is asked of it. SettingError names the first that has not."""
-    asked = config.one_channel
-    table = corpus.table
+    """Every file must have the channels that are asked of it. SettingError names the first that has not."""
     if not config.makes_audio:
         return
-    if asked is not None and (table["channel"] >= 0).any():
-        origin = corpus.origins[table["segment_id"][(table["channel"] >= 0).idxmax()]]
-        raise SettingError(f"{origin}: names a channel of its own, so --channel {config.channel} cannot be set")
-    wanted = table["channel"] if asked is None else pd.Series(asked, table.index)
+    table = corpus.table
+    own = table["channel"].to_numpy()
+    for said in config.channels:
+        if (own >= 0).any():
+            origin = corpus.origins[table["segment_id"].iloc[np.flatnonzero(own >= 0)[0]]]
+            raise SettingError(f"{origin}: names a channel of its own, so {said} cannot be set")
     counts: dict[str, int | None] = {}
-    for row in np.flatnonzero(wanted >= 0):
-        path, channel = table["audio"].iloc[row], int(wanted.iloc[row])
-        if path not in counts:
-            counts[path] = audio.channels_of(corpus.root / path)
-        if counts[path] is not None and channel >= counts[path]:
-            origin = corpus.origins[table["segment_id"].iloc[row]]
-            plural = "s" if counts[path] != 1 else ""
-            raise SettingError(
-                f"{origin}: {corpus.root / path} has {counts[path]} channel{plural}, so no channel {channel};"
-                " channels are counted from 0"
-            )
+    for wanted in [np.full(len(table), channel) for channel in config.channels.values()] or [own]:
+        for row in np.flatnonzero(wanted >= 0):
+            path, channel = table["audio"].iloc[row], int(wanted[row])
+            if path not in counts:
+                counts[path] = audio.channels_of(corpus.root / path)
+            if counts[path] is not None and channel >= counts[path]:
+                origin = corpus.origins[table["segment_id"].iloc[row]]
+                plural = "s" if counts[path] != 1 else ""
+                raise SettingError(
+                    f"{origin}: {corpus.root / path} has {counts[path]} channel{plural}, so no channel {channel};"
+                    " channels are counted from 0"
+                )
 
 
 def _check_views(views: ViewOptions, config: ExtractConfig) -> None:
@@ -115,9 +111,8 @@ def _check_views(views: ViewOptions, config: ExtractConfig) -> None:
     for view in views.views:
         alters, is_made = ("sound", config.makes_audio) if kind_of(view) in AUDIO_VIEWS else ("text", config.makes_text)
         if not is_made:
-            raise SettingError(
-                f"augment: {view} alters the {alters}, of which --modalities {config.modalities} makes no feature"
-            )
+            made_by = "what is named" if config.named else f"--modalities {config.modalities}"
+            raise SettingError(f"augment: {view} alters the {alters}, of which {made_by} makes no feature")
 
 
 def _check_recipes(

@@ -11,8 +11,12 @@ from ..features.rows import BLOCK_ROWS, Row, block_of
 WINDOW_BLOCKS = 4  # blocks whose rows are held in memory at once, and sorted by length together
 
 
-def windows(rows: np.ndarray, companions: np.ndarray | None = None) -> Iterator[tuple[list[int], list[int]]]:
+def windows(
+    rows: np.ndarray, companions: np.ndarray | None = None, features: int = 1
+) -> Iterator[tuple[list[int], list[int]]]:
     """Rows in groups of WINDOW_BLOCKS blocks, each group with its companions; groups without a row are left out.
+
+    Where several features are computed at once, there are so many fewer blocks in a group, but at least one.
 
     A group is made of the blocks that the companions cover, so it is the same whichever of them are wanted.
     """
@@ -20,8 +24,9 @@ def windows(rows: np.ndarray, companions: np.ndarray | None = None) -> Iterator[
     wanted = set(rows.tolist())
     order = {block: place for place, block in enumerate(dict.fromkeys((together // BLOCK_ROWS).tolist()))}
     groups: dict[int, list[int]] = {}
+    blocks = max(1, WINDOW_BLOCKS // features)
     for row in together.tolist():
-        groups.setdefault(order[block_of(row)] // WINDOW_BLOCKS, []).append(row)
+        groups.setdefault(order[block_of(row)] // blocks, []).append(row)
     for group in groups.values():
         chosen = [row for row in group if row in wanted]
         if chosen:

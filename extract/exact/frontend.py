@@ -30,12 +30,11 @@ class FrontEnd:
 
     def __init__(self, extractor: nn.Module, config, max_samples: int, dtype: torch.dtype) -> None:
         """``extractor`` is the encoder's ``feature_extractor``. Raises ValueError for a structure not known here."""
-        if config.feat_extract_norm not in ("group", "layer") or config.feat_extract_activation != "gelu":
-            raise ValueError("unknown norm or activation")
+        if config.feat_extract_activation != "gelu":
+            raise ValueError("unknown activation")
         self.strides = list(config.conv_stride)
         self.kernel_sizes = list(config.conv_kernel)
         self.dtype = dtype
-        self.is_group = config.feat_extract_norm == "group"
         layers = list(extractor.conv_layers)
         first = layers[0].conv
         if first.in_channels != 1 or any(layer.conv.padding != (0,) or layer.conv.groups != 1 for layer in layers):
@@ -48,7 +47,9 @@ class FrontEnd:
             self.weights.append(weight.to(dtype).contiguous(memory_format=torch.channels_last))
             self.biases.append(None if layer.conv.bias is None else layer.conv.bias.detach().to(dtype))
         self.norms = [layer.layer_norm for layer in layers if getattr(layer, "layer_norm", None) is not None]
-        if len(self.norms) != (1 if self.is_group else len(layers)):
+        kinds = [type(norm) for norm in self.norms]
+        self.is_group = kinds == [nn.GroupNorm]
+        if not self.is_group and kinds != [nn.LayerNorm] * len(layers):
             raise ValueError("unknown norms")
         if self.is_group and self.norms[0].num_groups != self.norms[0].num_channels:
             raise ValueError("unknown groups")

@@ -52,10 +52,15 @@ def convolve(rows: Tensor, weight: Tensor, bias: Tensor | None, stride: int, gel
     return out.permute(0, 2, 3, 1).reshape(-1, weight.shape[0])  # (1, o, 1, N') -> (N', o)
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-    """Attention of one segment over itself: three times (heads, T, e) -> (heads, T, e)."""
+def attend(query: Tensor, key: Tensor, value: Tensor, scale: float, bias: Tensor | None = None) -> Tensor:
+    """Attention of one segment over itself: three times (heads, T, e) -> (heads, T, e).
+
+    ``bias``, (heads, T, T) in float32, is added to the scores of each row for each other.
+    """
     if query.device.type == "cpu" and query.dtype == torch.bfloat16:
         # Twice as fast as torch's CPU kernel, which computes bfloat16 products in float32.
-        weights = torch.bmm(query, key.transpose(1, 2)).float().mul_(scale).softmax(-1)
+        weights = torch.bmm(query, key.transpose(1, 2)).float().mul_(scale)
+        weights = (weights if bias is None else weights.add_(bias)).softmax(-1)
         return torch.bmm(weights.to(value.dtype), value)
-    return functional.scaled_dot_product_attention(query[None], key[None], value[None], scale=scale)[0]
+    mask = None if bias is None else bias[None].to(query.dtype)
+    return functional.scaled_dot_product_attention(query[None], key[None], value[None], mask, scale=scale)[0]

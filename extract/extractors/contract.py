@@ -1,5 +1,10 @@
 """What makes features. The pipeline, the plan and the doctor know of an extractor what stands here, and nothing else.
 
+A kind of feature is a file of this folder with an ``Extractor`` and a frozen dataclass of its options, and a line in
+registry.py. The fields of the dataclass are bool, int, float, str, or tuples of these such as ``tuple[int, ...] = ()``.
+Those called rate, seconds, tokens, channel, silence and silence_… take the value of --sample-rate, --max-seconds,
+--max-tokens, --channel, --silence and --silence-… unless a feature has its own.
+
 Letters in shapes: N rows of the store, T rows of a feature (frames, tokens, or one vector), d values of each.
 """
 
@@ -10,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -19,6 +25,7 @@ from ...errors import AudioError
 from ...features.segments import REMOVED
 from ...features.spec import FeatureSpec
 from ..sound import audio
+from ..sound.views import AUDIO_VIEWS, kind_of
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,43 @@ class Loaded:
     """Whether there was more of it than the longest input."""
 
     said: Mapping[str, float] = field(default_factory=dict)
-    """What else loading found out, for the logs: seconds, removed seconds, whether there was speech."""
+    """What else loading found out, for the logs: ``seconds``, ``removed_seconds`` and ``had_speech`` of audio."""
+
+    rows: int | None = None
+    """Frames or tokens that must come of it; other counts are a failure. None where that is not known."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What an extractor is given beside its own options when it is made."""
+
+    device: torch.device
+    precision: str = "float32"
+    """Arithmetic of networks: ``float32`` or ``bfloat16``."""
+
+    dataset: str = ""
+    """What the corpus is called: the papers on some give audio at rates of their own."""
+
+    there: Mapping[str, FeatureSpec] = field(default_factory=dict)
+    """Specs of the features that the store holds, from which what is left open may follow."""
+
+    recipes: Mapping[str, Mapping] = field(default_factory=dict)
+    """The recipe of each view of the store, by its name."""
+
+    agent_channel: int = -1
+    """Channel that the agent is on in stereo calls; -1 where it is unknown."""
+
+    is_named: bool = False
+    """Whether a user named the feature, so that errors call its options by their own names, not by those of
+    ``msmt extract``."""
+
+    def views_of(self, modality: str) -> dict[str, Mapping]:
+        """The recipes of the views that alter ``audio`` or ``text``, by their names."""
+        return {
+            view: recipe
+            for view, recipe in self.recipes.items()
+            if (kind_of(view) in AUDIO_VIEWS) == (modality == "audio")
+        }
 
 
 Job = tuple[Callable[..., "Loaded | AudioError"], tuple]  # what a loader calls, and with what
@@ -86,7 +129,22 @@ class Extractor(ABC):
     loads_in_processes: bool = False
     """Whether loading is work enough to be spread over processes beside a GPU."""
 
+    is_made_in_loading: bool = False
+    """Whether loading is all the work there is, so that every core may as well load."""
+
     is_on_gpu: bool = False
+
+    costs: ClassVar[Mapping[str, float]] = {}
+    """Bytes that an hour of audio takes, by what is asked for: some examples, for ``msmt features``."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, name: str, options, setup: Setup) -> Extractor:
+        """By the options of its kind, a frozen dataclass; ``name`` is its feature's, or "" for what is usual.
+
+        Raises EncoderError or SettingError, in one line, for what cannot be made. One that makes several features calls
+        them ``name`` with an ending each.
+        """
 
     @abstractmethod
     def identities(self, material: Material) -> Mapping[str, np.ndarray]:

@@ -15,6 +15,7 @@ from ...errors import AudioError
 from ...features.segments import MEAN_OF_CHANNELS
 
 NORMALISATION = "zero mean, unit variance over the segment"
+AS_RECORDED = "none: samples at the recording's own level"
 _VARIANCE_FLOOR = 1e-7  # added to the variance, as the encoders' own feature extractors do
 _STRETCH_WINDOW = 0.032  # seconds that a phase vocoder hears at once: a few periods of a voice
 _STRETCH_OVERLAP = 8  # windows that hear the same sample
@@ -84,6 +85,26 @@ def stretched(samples: np.ndarray, factor: float, sample_rate: int) -> np.ndarra
     # Neighbouring windows no longer agree in every phase, and take a little from each other: the loudness is restored.
     before, after = (float(np.mean(np.square(each, dtype=np.float64))) for each in (samples, sound.numpy()))
     return (sound * (before / after) ** 0.5 if after > 0 else sound).float().numpy()
+
+
+def mel_spectrogram(
+    transform: int, window: int, hop: int, rate: int, bands: int, low: float, high: float
+) -> torchaudio.transforms.MelSpectrogram:
+    """What makes samples (n,) the power in each band of each frame, (bands, 1 + n // hop).
+
+    Frames are centred, weighted with a periodic Hann window, and hear zeros beyond the ends; lengths are in samples. Bands
+    are triangles of height 1 on HTK's mel scale, from ``low`` to ``high`` hertz.
+    """
+    return torchaudio.transforms.MelSpectrogram(
+        sample_rate=rate,
+        n_fft=transform,
+        win_length=window,
+        hop_length=hop,
+        f_min=low,
+        f_max=high,
+        n_mels=bands,
+        pad_mode="constant",
+    )
 
 
 def seconds_of(path: Path) -> float | None:

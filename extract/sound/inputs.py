@@ -1,7 +1,7 @@
-"""From a row of the segment table to the samples that the encoder sees.
+"""From a row of the segment table to the samples that a feature is computed of.
 
 In this order: decoded, one channel or their mean, resampled, silence removed, altered as the row's view is,
-normalised, cut at the longest input.
+normalised unless the spec wants the recording's own level, cut at the longest input.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class Sound:
 
 @dataclass(frozen=True)
 class Input:
-    """What an audio encoder is given of a segment."""
+    """What a feature of the audio is computed of."""
 
     samples: np.ndarray
-    """(n,) float32, normalised and cut at the longest input."""
+    """(n,) float32, normalised as the spec says and cut at the longest input."""
 
     seconds: float
     """Length before silence was removed and the view was made."""
@@ -100,11 +100,12 @@ def _without_silence(samples: np.ndarray, spec: FeatureSpec, remover: SilenceRem
 def load_input(
     root: Path, segment: pd.Series, spec: FeatureSpec, remover: SilenceRemover | None = None
 ) -> Input | AudioError:
-    """What the encoder sees of a row, or the reason why there is nothing."""
+    """What a feature is computed of in a row, or the reason why there is nothing."""
     try:
         sound = sound_of(root, segment, spec, remover)
     except AudioError as error:
         return error
-    samples = audio.normalised(sound.samples)[: spec.max_samples]
+    is_as_recorded = spec.normalisation == audio.AS_RECORDED
+    samples = (sound.samples if is_as_recorded else audio.normalised(sound.samples))[: spec.max_samples]
     is_cut = len(sound.samples) > spec.max_samples
     return Input(samples, sound.seconds, sound.removed_seconds, sound.had_speech, is_cut)

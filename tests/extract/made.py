@@ -18,10 +18,16 @@ from transformers import (
     HubertModel,
     RobertaConfig,
     RobertaModel,
+    UniSpeechConfig,
+    UniSpeechModel,
+    UniSpeechSatConfig,
+    UniSpeechSatModel,
     Wav2Vec2Config,
     Wav2Vec2Model,
     WavLMConfig,
     WavLMModel,
+    XLMRobertaConfig,
+    XLMRobertaModel,
 )
 
 AUDIO_CLASSES = {
@@ -29,6 +35,13 @@ AUDIO_CLASSES = {
     "wav2vec2": (Wav2Vec2Model, Wav2Vec2Config),
     "wavlm": (WavLMModel, WavLMConfig),
     "data2vec": (Data2VecAudioModel, Data2VecAudioConfig),
+    "unispeech": (UniSpeechModel, UniSpeechConfig),
+    "unispeech-sat": (UniSpeechSatModel, UniSpeechSatConfig),
+}
+TEXT_CLASSES = {
+    "bert": (BertModel, BertConfig, 256),
+    "roberta": (RobertaModel, RobertaConfig, 82),
+    "xlm-roberta": (XLMRobertaModel, XLMRobertaConfig, 82),
 }
 _SMALL = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96}
 _WORDS = "customer agent hello yes no price thanks bye the a".split() + list("你好我要买不贵谢")
@@ -40,18 +53,25 @@ def audio_encoder(kind: str = "hubert", norm: str = "group", **changes) -> torch
     large = {"feat_extract_norm": norm, "do_stable_layer_norm": norm == "layer", "conv_bias": norm == "layer"}
     positions = {} if kind == "data2vec" else {"num_conv_pos_embeddings": 16}
     torch.manual_seed(0)
-    return model(
-        config(**_SMALL, **large, **positions, **{"conv_dim": (24,) * 7, "num_conv_pos_embedding_groups": 4, **changes})
-    ).eval()
+    widths = {"conv_dim": (24,) * 7, "num_conv_pos_embedding_groups": 4}
+    return _as_if_trained(model(config(**{**_SMALL, **large, **positions, **widths, **changes})))
 
 
 def text_encoder(kind: str = "bert", **changes) -> torch.nn.Module:
+    model, config, positions = TEXT_CLASSES[kind]
     torch.manual_seed(0)
-    if kind == "roberta":
-        return RobertaModel(
-            RobertaConfig(**{**_SMALL, "vocab_size": 60, "max_position_embeddings": 82, **changes})
-        ).eval()
-    return BertModel(BertConfig(**{**_SMALL, "vocab_size": 60, "max_position_embeddings": 256, **changes})).eval()
+    return _as_if_trained(
+        model(config(**{**_SMALL, "vocab_size": 60, "max_position_embeddings": positions, **changes}))
+    )
+
+
+def _as_if_trained(model: torch.nn.Module) -> torch.nn.Module:
+    """With biases, norms and relative positions that are not zero or one, so that to forget one of them shows."""
+    with torch.no_grad():
+        for name, values in model.named_parameters():
+            if values.dim() == 1 or "rel_" in name:
+                values += 0.1 * torch.randn(values.shape)
+    return model.eval()
 
 
 def tokenizer() -> BertTokenizerFast:

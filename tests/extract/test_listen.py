@@ -15,7 +15,7 @@ from msmt.errors import AudioError, SettingError, StoreError
 from msmt.extract.config import ExtractConfig
 from msmt.extract.corpora.config import GenericOptions
 from msmt.extract.corpora.registry import load_corpus
-from msmt.extract.encoders import AudioEncoder
+from msmt.extract.extractors.speech import AudioEncoder
 from msmt.extract.listen import listen, marked
 from msmt.extract.pipeline import extract
 from msmt.extract.sound.audio import normalised

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from msmt.extract.config import ExtractConfig
 from msmt.extract.corpora.registry import load_corpus
-from msmt.extract.encoders import AudioEncoder, TextEncoder
+from msmt.extract.extractors.speech import AudioEncoder
+from msmt.extract.extractors.text import TextEncoder
 from msmt.extract.moving import first_of_each, holders_of, move_rows
 from msmt.extract.pipeline import extract
 from msmt.extract.plan import make_plan

@@ -13,8 +13,11 @@ import torch
 from msmt.errors import SpecMismatchError, StoreError
 from msmt.extract.config import ExtractConfig
 from msmt.extract.corpora.registry import load_corpus
-from msmt.extract.encoders import AudioEncoder, TextEncoder
-from msmt.extract.pipeline import extract, failures_path
+from msmt.extract.exact.transformer import LAST
+from msmt.extract.extractors.speech import AudioEncoder
+from msmt.extract.extractors.text import TextEncoder
+from msmt.extract.failures import failures_path
+from msmt.extract.pipeline import extract
 from msmt.extract.sound.audio import load_segment, normalised
 from msmt.extract.windows import WINDOW_BLOCKS
 from msmt.features.opening import open_store
@@ -66,10 +69,10 @@ def test_every_row_holds_what_the_definition_gives(suffix, tmp_path, data, encod
     text = TextEncoder.load(str(encoders[1]), max_tokens=30, device=cpu, precision="float32")
     for row, segment in store.segments.iterrows():
         samples = normalised(load_segment(data / segment["audio"], 8000))
-        defined = audio.encode_padded(samples)
+        defined = audio.encode_padded(samples)[LAST]
         got = store.read("hubert", row)
         assert got.shape == tuple(defined.shape) and np.allclose(got, defined, atol=2e-3)
-        tokens = text.encode_alone(text.cut(text.tokenize([segment["text"]])[0]))
+        tokens = text.encode_alone(text.cut(text.tokenize([segment["text"]])[0]))[LAST]
         assert np.allclose(store.read("roberta", row), tokens, atol=2e-3)
     assert summary.computed == {"hubert": 18, "roberta": 18}
     assert summary.cut_audio == sum(soundfile.info(file).duration > 1.5 for file in (data / "audio").iterdir()) > 0
@@ -229,7 +232,7 @@ class TestBrokenAudio:
     def test_features_that_float16_cannot_hold_are_never_written(self, suffix, tmp_path, data, encoders, monkeypatch):
         encoded = AudioEncoder.encode
         monkeypatch.setattr(
-            AudioEncoder, "encode", lambda self, batch: [values * 1e6 for values in encoded(self, batch)]
+            AudioEncoder, "encode", lambda self, batch: [{LAST: made[LAST] * 1e6} for made in encoded(self, batch)]
         )
         store = tmp_path / f"a{suffix}"
         summary = run(data, store, settings(encoders, max_failures="100%"))

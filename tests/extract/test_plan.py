@@ -10,7 +10,8 @@ import pytest
 import soundfile
 from msmt.extract.config import ExtractConfig
 from msmt.extract.corpora.registry import load_corpus
-from msmt.extract.pipeline import extract, failures_path
+from msmt.extract.failures import failures_path
+from msmt.extract.pipeline import extract
 from msmt.extract.plan import make_plan
 from msmt.extract.timing import estimated_seconds
 from msmt.extract.sound.views import ViewOptions

@@ -10,7 +10,7 @@ from msmt.errors import EncoderError
 from msmt.extract.config import ExtractConfig
 from msmt.extract.corpora.registry import load_corpus
 from msmt.extract.doctor import examine
-from msmt.extract.encoders import AudioModel
+from msmt.extract.extractors.speech import AudioModel
 from msmt.extract.pipeline import extract
 from msmt.extract.plan import make_plan
 from msmt.extract.rate import TrainedRate, choose_rate

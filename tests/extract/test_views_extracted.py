@@ -14,7 +14,8 @@ import zarr
 from msmt.errors import SettingError, SpecMismatchError, StoreError
 from msmt.extract.config import ExtractConfig
 from msmt.extract.corpora.registry import load_corpus
-from msmt.extract.encoders import AudioEncoder, TextEncoder
+from msmt.extract.extractors.speech import AudioEncoder
+from msmt.extract.extractors.text import TextEncoder
 from msmt.extract.pipeline import extract
 from msmt.extract.plan import make_plan
 from msmt.extract.sound.views import ViewOptions
