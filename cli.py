@@ -12,9 +12,10 @@ from .options import Commands, Place
 
 COMMANDS = {
     "extract": Place("extraction", "extract", "Run the encoders once over a corpus and store their features."),
-    "train": Place("training", "train", "Train one variant of the network on a store."),
+    "train": Place("training", "train", "Train one variant of a network on a store."),
     "eval": Place("training", "evaluate", "Score a run on a split: RUN, by name or path, or else the latest."),
     "predict": Place("training", "predict", "Apply a run to other recordings, with labels or without."),
+    "embed": Place("training", "embed", "Write a run's vectors into a store, as a feature that others learn from."),
     "ablate": Place(
         "comparing", "ablate", "Train variants with several seeds, and compare them in tables and a picture."
     ),

@@ -86,12 +86,15 @@ class _Field(click.Option):
 
 
 def options_of(
-    settings: type, choices: Mapping[str, tuple[str, ...]] | None = None, without: tuple[str, ...] = ()
+    settings: type,
+    choices: Mapping[str, tuple[str, ...]] | None = None,
+    without: tuple[str, ...] = (),
+    repeated: tuple[str, ...] = (),
 ) -> Callable:
     """A decorator that gives a command one option per field of a settings dataclass, ``without`` some.
 
     The sentence under a field is the option's help. A flag becomes ``--name/--no-name``, a tuple
-    an option that may be repeated.
+    an option that may be repeated, as may the ``repeated`` ones, whose texts are joined by commas.
     """
     choices = choices or {}
     sentences = _sentences(settings)
@@ -108,6 +111,8 @@ def options_of(
                 arguments = {"type": click.Choice(choices[item.name])}
             else:
                 arguments = {} if kind is bool else {"type": kind}
+            if item.name in repeated:
+                arguments, default = {"type": str, "multiple": True, "callback": _joined}, ()
             command = click.option(
                 names,
                 item.name,
@@ -121,6 +126,10 @@ def options_of(
         return command
 
     return decorate
+
+
+def _joined(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> str:
+    return ",".join(value)
 
 
 def taken(settings: type, given_values: dict):
@@ -183,8 +192,9 @@ def given(context: click.Context, name: str) -> bool:
     )
 
 
-def _read_config(path: Path, context: click.Context) -> dict[str, object]:
-    content = values.read_file(path)
+def config_content(path: Path | str, context: click.Context) -> dict[str, object]:
+    """What a configuration file says to the running command: options by name. Raises SettingError, naming the file."""
+    content = values.read_file(Path(path))
     if not isinstance(content, dict):
         raise SettingError(f"{path}: must hold options by name, such as 'epochs: 20'")
     # One file may serve several commands, with a section for each.
@@ -193,11 +203,18 @@ def _read_config(path: Path, context: click.Context) -> dict[str, object]:
         content = {} if content.get(context.info_name) is None else content[context.info_name]
         if not isinstance(content, dict):
             raise SettingError(f"{path}: {context.info_name} must hold options by name, but is {shown(content)}")
-    known = {parameter.name: parameter for parameter in context.command.params if parameter.name != "config"}
+    return content
+
+
+def _read_config(path: Path, context: click.Context) -> dict[str, object]:
+    content = config_content(path, context)
+    parameters = context.command.get_params(context)
+    known = {parameter.name: parameter for parameter in parameters if parameter.name not in ("config", "help")}
     chosen: dict[str, object] = {}
     for name, value in content.items():
         parameter = known.get(name.replace("-", "_"))
         if parameter is None:
+            _check_known(path, name, context)
             raise SettingError(f"{path}: msmt {context.info_name} has no option {shown(name)}")
         if parameter.name in chosen:
             raise SettingError(f"{path}: {parameter.name} stands there twice, with - and with _")
@@ -208,8 +225,21 @@ def _read_config(path: Path, context: click.Context) -> dict[str, object]:
     return chosen
 
 
+def _check_known(path: Path, name: str, context: click.Context) -> None:
+    """Raises SettingError where the command knows more of an option that it does not have."""
+    check = getattr(context.command, "check_known", None)
+    if check is None:
+        return
+    try:
+        check(context, name)
+    except SettingError as error:
+        raise SettingError(f"{path}: {error}") from error
+
+
 def _from_file(parameter: click.Parameter, value: object, context: click.Context) -> object:
     """What a file's value means for a parameter. Raises SettingError, which begins with the parameter's name."""
+    if parameter.callback is _joined and isinstance(value, str):
+        value = [value]
     if value is not None and (parameter.nargs == -1 or getattr(parameter, "multiple", False)):
         if not isinstance(value, Sequence) or isinstance(value, str):
             raise SettingError(f"{parameter.name} must be a list, such as [a, b], but is {shown(value)}")
@@ -244,7 +274,8 @@ def _check_alone(parameter: _Field, value: object) -> None:
 
 def _sentences(settings: type) -> dict[str, str]:
     """The docstring under each field, in one line, without its full stop."""
-    body = ast.parse(inspect.getsource(settings)).body[0].body
+    bases = [base for base in settings.__mro__ if dataclasses.is_dataclass(base)]
+    body = [item for base in bases for item in ast.parse(inspect.getsource(base)).body[0].body]
     return {
         field.target.id: " ".join(ast.literal_eval(text.value).split()).rstrip(".").replace("``", "")
         for field, text in zip(body, body[1:], strict=False)

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from msmt.evaluate.metrics import score
 from msmt.train.ablation import preset_plan
-from msmt.train.learner import job_for
+from msmt.train.jobs import job_for
 from msmt.train.loop import train, train_together
 from msmt.train.models.msmt_fn import build
 from safetensors.torch import load_file

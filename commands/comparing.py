@@ -10,9 +10,11 @@ from ..errors import one_line
 from ..options import config_option, given, options_of, place_of, taken
 from ..train import config as train_config
 from .common import PATH, Console, echo, output_options, resample_option, threads_option, whole_number
+from .networks import OfNetworks, model_option, network_settings
 
 
-@click.command()
+@click.command(cls=OfNetworks)
+@model_option
 @click.argument("plan", type=PATH, required=False)
 @click.option("--preset", type=click.Choice(train_config.PLANS), help="A plan that msmt brings along.")
 @click.option("--seeds", default="", help="How many seeds, or which, such as 3 or 0,7,9. [default: the plan's, else 1]")
@@ -25,8 +27,12 @@ from .common import PATH, Console, echo, output_options, resample_option, thread
     "--together", default="auto", show_default=True, help="Most runs that share a pass over the data; auto by memory."
 )
 @resample_option
-@options_of(train_config.ModelConfig, train_config.CHOICES)
-@options_of(train_config.TrainConfig, train_config.CHOICES, without=("seed", "name"))
+@options_of(train_config.TrainConfig, train_config.CHOICES, without=("seed", "name", "scheme"), repeated=("slot",))
+@click.option(
+    "--scheme",
+    help="Way of splitting the recordings; with the name of several folds, all are run and what they answer is pooled."
+    " [default: the plan's, else standard]",
+)
 @threads_option
 @config_option
 @output_options
@@ -45,9 +51,10 @@ def ablate(
     """Train variants with several seeds, and compare them in tables and a picture.
 
     PLAN is a YAML or JSON file: variants, each with the options that it changes, and beside them options for all.
+    With --scheme folds every variant is trained on each of these folds, and tested once on every recording.
     A rerun of the same plan goes on where it stopped.
     """
-    from ..studies import ablate as run
+    from ..studies.ablations import ablate as run
 
     command = click.get_current_context()
     ablated = run(
@@ -94,14 +101,15 @@ def compare(
     resample: str,
 ) -> None:
     """Compare runs on the same recordings: differences, tests, and where they disagree."""
-    from ..studies import compare as run
+    from ..studies.comparing import compare as run
 
     table, files = run(runs_to_compare, runs, split, out, store, console.track(), console.say, resample)
     echo(table)
     console.say("\n".join(["", *map(str, files)]))
 
 
-@click.command()
+@click.command(cls=OfNetworks)
+@model_option
 @click.option(
     "--vary",
     multiple=True,
@@ -130,13 +138,13 @@ def compare(
 )
 @click.option("--store", type=PATH, help="Store to learn from. [default: the newest in cache]")
 @click.option("--out", type=PATH, default="sweep", show_default=True, help="Folder of the trials and the result.")
-@options_of(train_config.ModelConfig, train_config.CHOICES)
-@options_of(train_config.TrainConfig, train_config.CHOICES, without=("name",))
+@options_of(train_config.TrainConfig, train_config.CHOICES, without=("name",), repeated=("slot",))
 @threads_option
 @config_option
 @output_options
 def sweep(
     console: Console,
+    model: str,
     vary: tuple[str, ...],
     sampler: str,
     trials: int,
@@ -151,10 +159,11 @@ def sweep(
     from ..features.opening import default_store, open_store
     from ..train.sweep import sweep as run
 
-    model, config = taken(train_config.ModelConfig, values), taken(train_config.TrainConfig, {**values, "name": ""})
+    network = taken(network_settings(click.get_current_context()), values)
+    config = taken(train_config.TrainConfig, {**values, "name": ""})
     swept = run(
         open_store(store or default_store(Path("cache"))),
-        model,
+        network,
         config,
         vary,
         out,

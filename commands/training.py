@@ -10,12 +10,15 @@ from ..errors import SettingError
 from ..options import config_option, given, options_of, taken
 from ..shown import as_line
 from ..train import config as train_config
+from ..train.models.registry import DEFAULT
 from .common import PATH, Console, by_option, device_option, echo, output_options, resample_option, threads_option
+from .networks import OfNetworks, model_option, network_settings
 
 _ALLOWED_WITH_RESUME = ("store", "runs", "resume", "quiet", "verbose")
 
 
-@click.command()
+@click.command(cls=OfNetworks)
+@model_option
 @click.option("--store", type=PATH, help="Store to learn from. [default: the newest in cache]")
 @click.option("--runs", type=PATH, default="runs", show_default=True, help="Folder that the run's directory goes into.")
 @click.option(
@@ -24,22 +27,25 @@ _ALLOWED_WITH_RESUME = ("store", "runs", "resume", "quiet", "verbose")
     help="Set several options at once; those given besides win.",
 )
 @click.option("--resume", metavar="RUN", help="Go on with a run, named or latest, under its own settings.")
-@options_of(train_config.ModelConfig, train_config.CHOICES)
-@options_of(train_config.TrainConfig, train_config.CHOICES)
+@options_of(train_config.TrainConfig, train_config.CHOICES, repeated=("slot",))
 @threads_option
 @config_option
 @output_options
-def train(console: Console, store: Path | None, runs: Path, preset: str | None, resume: str | None, **values) -> None:
-    """Train one variant of the network on a store."""
+def train(
+    console: Console, model: str, store: Path | None, runs: Path, preset: str | None, resume: str | None, **values
+) -> None:
+    """Train one variant of a network on a store."""
     command = click.get_current_context()
+    if preset and model != DEFAULT:
+        raise SettingError(f"--preset {preset} sets options of {DEFAULT}, not of {model}: leave one of them out")
     for name, value in train_config.PRESETS.get(preset, {}).items():
         if not given(command, name):
             values[name] = value
-    model = taken(train_config.ModelConfig, values)
+    network = taken(network_settings(command), values)
     config = taken(train_config.TrainConfig, values)
     from ..evaluate.metrics import score
     from ..features.opening import default_store, open_store
-    from ..studies import existing_store
+    from ..studies.scoring import existing_store
     from ..train.loop import train as run
     from ..train.runs import resolve
 
@@ -50,10 +56,10 @@ def train(console: Console, store: Path | None, runs: Path, preset: str | None, 
                 f"--resume goes on under the run's own settings, so --{changed[0].replace('_', '-')} cannot be set"
             )
         store = store or existing_store(resolve(runs, resume), runs)
-        model = config = None
+        network = config = None
     trained = run(
         open_store(store or default_store(Path("cache"))),
-        model,
+        network,
         config,
         runs,
         score,
@@ -97,7 +103,7 @@ def evaluate(
     """
     if run_argument and run_name:
         raise SettingError("two runs are named: give either RUN or --run RUN")
-    from ..studies import existing_store, score_run
+    from ..studies.scoring import existing_store, score_run
     from ..train.runs import LATEST, resolve
 
     run = resolve(runs, run_argument or run_name or LATEST)
@@ -137,7 +143,7 @@ def predict(
     for every recording, or every segment where the tasks are ones of segments. Where there are labels, prints what eval
     prints. Nothing counts as scoring a split unless the store is the run's own.
     """
-    from ..studies import predict_on
+    from ..studies.applying import predict_on
     from ..train.runs import resolve
 
     predicted = predict_on(resolve(runs, run_name), store, split, out, device, console.track(), by)
@@ -147,3 +153,45 @@ def predict(
         echo(f"note: {note}", err=True)
     echo(predicted.table)
     console.say("\n".join(["", *map(str, predicted.files)]))
+
+
+@click.command()
+@click.argument("run_name", metavar="[RUN]", default="latest")
+@click.option("--name", required=True, help="Name of the feature, such as stage1.")
+@click.option(
+    "--from",
+    "source",
+    type=click.Choice(("segment", "context")),
+    default="segment",
+    show_default=True,
+    help="What becomes a vector: each segment alone, or each segment as its recording's context makes it.",
+)
+@click.option("--runs", type=PATH, default="runs", show_default=True, help="Folder of the runs.")
+@click.option("--store", type=PATH, help="Store to write into. [default: the one the run was trained on]")
+@click.option("--overwrite", is_flag=True, help="Replace a feature of that name that was made in another way.")
+@device_option
+@threads_option
+@config_option
+@output_options
+def embed(
+    console: Console,
+    run_name: str,
+    name: str,
+    source: str,
+    runs: Path,
+    store: Path | None,
+    overwrite: bool,
+    device: str | None,
+) -> None:
+    """Write a run's vectors of all segments into a store, as a feature that other networks can learn from.
+
+    RUN is a run's name or path, or else the latest. A rerun computes only rows that what they were made from has
+    changed of.
+    """
+    from ..studies.scoring import existing_store
+    from ..train.embed import embed as run
+    from ..train.runs import resolve
+
+    found = resolve(runs, run_name)
+    path = store or existing_store(found, runs)
+    console.say(run(found, path, name, source, overwrite, device, console.track()).line(path))

@@ -346,7 +346,7 @@ def test_an_interruption_while_a_command_starts_is_one_word_and_status_130(here,
     def interrupted(path):
         raise KeyboardInterrupt
 
-    for module in ("msmt.features.opening", "msmt.studies"):
+    for module in ("msmt.features.opening", "msmt.studies.scoring"):
         monkeypatch.setattr(f"{module}.open_store", interrupted)
     assert run(monkeypatch, *command) == 130
     assert capsys.readouterr().err == "interrupted\n"

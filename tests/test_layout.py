@@ -17,6 +17,11 @@ ALLOWED = {
     "extract": {"errors", "progress", "shown", "values", "features"},
     "train": {"errors", "progress", "shown", "values", "features"},
     "evaluate": {"errors", "progress", "shown", "features"},
+    "studies": {"errors", "progress", "shown", "values", "features", "extract", "train", "evaluate"},
+    "commands": {
+        *("errors", "progress", "shown", "values", "options", "threads"),
+        *("features", "extract", "train", "evaluate", "studies"),
+    },
 }
 
 FOLDERS = (*ALLOWED, "commands")

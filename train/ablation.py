@@ -8,6 +8,7 @@ A plan is a YAML or JSON file:
     variants:
       full: {}                         # the first is what the others are compared with
       no-mtl: {mtl: false}             # the options that it changes
+      baseline: {model: linear}        # another network, and options of it
       quiet: {audio_feature: hubert-nosilence, store: cache/other.zarr, paper: "MSMT-FN, silence removed"}
 """
 
@@ -31,11 +32,14 @@ from ..features.segments import ORIGINAL
 from ..progress import Track, silent
 from ..values import LARGEST_SEED, check_text, for_field, read_file
 from . import runs
-from .config import ModelConfig, TrainConfig
-from .data import modalities_of
+from .assembly import build_on_paper
+from .binding import modalities_seen, slots_filled
+from .config import NetworkSettings, TrainConfig
 from .devices import choose_device
-from .learner import FAILED, FINISHED, INTERRUPTED, STOPPED_EARLY, Job, Score, Trained, build_on_paper, job_for
+from .jobs import Job, job_for
+from .learner import FAILED, FINISHED, INTERRUPTED, STOPPED_EARLY, Score, Trained
 from .loop import passes, train_together
+from .models.registry import DEFAULT, all_options, check_option, network_named, settings_of
 from .processes import Processes
 from .stream import free_memory
 
@@ -61,7 +65,7 @@ class Variant:
     name: str
     """Its name in the table."""
 
-    model: ModelConfig
+    model: NetworkSettings
     """Its network."""
 
     train: TrainConfig
@@ -108,6 +112,7 @@ class Plan:
             "seeds": list(self.seeds),
             "variants": {
                 variant.name: {
+                    **({"model": variant.model.network} if variant.model.network != DEFAULT else {}),
                     **dataclasses.asdict(variant.model),
                     **{
                         name: value for name, value in dataclasses.asdict(variant.train).items() if name not in _PER_RUN
@@ -208,7 +213,7 @@ def preset_plan(name: str, store, options: Mapping[str, object], seeds: str = ""
     kinds = views | {re.sub(r"-\d+$", "", view) for view in views}
     quiet = [feature for feature in store.specs if feature.endswith("-nosilence")]
     has_audio_views = {"noise", "speed", "mask"} <= kinds
-    modalities = {spec.modality for spec in store.specs.values()}
+    modalities = {spec.modality for spec in store.specs.values()} & {"audio", "text"}
     for row, changes in PRESETS[name].items():
         changes = dict(changes)
         if len(modalities) == 1 and "modalities" in changes:
@@ -256,12 +261,19 @@ def variants_of(
         paper = _field("paper", changes.get("paper", ""), str, here)
         for key in _OF_A_VARIANT:
             changes.pop(key, None)
-        values = {**for_all, **_named_options(changes, here)}
+        own = _named_options(changes, here)
+        values = {**for_all, **own}
         try:
-            model, train = (_made(kind, values) for kind in (ModelConfig, TrainConfig))
+            kind = settings_of(_field("model", values.pop("model", DEFAULT), str, here))
+            for option in own:
+                check_option(option, kind, TrainConfig)
+            model, train = _made(kind, values), _made(TrainConfig, values)
         except SettingError as error:
-            raise SettingError(f"{here}: {error}") from error
+            raise error if str(error).startswith(here) else SettingError(f"{here}: {error}") from error
         found.append(Variant(name, model, train, store, paper))
+    for option in for_all:  # of a network that none of them is
+        if not any(hasattr(settings, option) for each in found for settings in (each.model, each.train)):
+            check_option(option, type(found[0].model), TrainConfig)
     return tuple(found)
 
 
@@ -321,8 +333,8 @@ def run_plan(
                 stores[path] = open_store(path)
             config = variant.settings_for(seed)
             command = command_for(variant, path, seed)
-            features = there.features_for(variant.model, config, stores[path])
-            job = job_for(stores[path], variant.model, config, command=shlex.split(command), features=features)
+            slots = there.slots_for(variant.model, config, stores[path])
+            job = job_for(stores[path], variant.model, config, command=shlex.split(command), slots=slots)
             wanted[variant.name, seed] = path, job
     # Variants that differ by nothing but their names, as some rows of a table may, are one run.
     leaders: dict[tuple, tuple[str, int]] = {}
@@ -378,6 +390,7 @@ def together_for(jobs: Sequence[Job]) -> int:
 def command_for(variant: Variant, store: Path, seed: int) -> str:
     """The command that trains one variant with one seed by itself, to the same numbers."""
     words = ["msmt", "train", "--store", str(store)]
+    words += ["--model", variant.model.network] if variant.model.network != DEFAULT else []
     for config in (variant.model, variant.settings_for(seed)):
         for option in dataclasses.fields(config):
             value = getattr(config, option.name)
@@ -417,22 +430,23 @@ class Found:
                 return run
         return None
 
-    def features_for(self, model: ModelConfig, config: TrainConfig, store) -> dict[str, str] | None:
+    def slots_for(self, model: NetworkSettings, config: TrainConfig, store) -> dict[str, tuple[str, ...]] | None:
         """The features that runs of a variant were given; None if there are none, or not of the store as it is.
 
         A choice that was clear when the variant was first trained stays so when the store is given further features.
         """
-        model = dataclasses.replace(model, modalities=modalities_of(store, model.modalities))
+        network = network_named(model.network)
+        filled = slots_filled(store, network, network.slots(model), config.slots, model.modalities)
+        model = dataclasses.replace(model, modalities=modalities_seen(filled, model.modalities))
         for run in reversed(self._runs):
             own = run.settings
             same = own.model == model and dataclasses.replace(own.train, **_OF_ANY_RUN) == dataclasses.replace(
                 config, **_OF_ANY_RUN
             )
             if same and all(
-                name in store.specs and own.specs[modality].is_extended_by(store.specs[name])
-                for modality, name in own.features.items()
+                name in store.specs and spec.is_extended_by(store.specs[name]) for name, spec in own.specs.items()
             ):
-                return dict(own.features)
+                return dict(own.slots)
         return None
 
 
@@ -442,15 +456,24 @@ def _trained(store, jobs: Sequence[Job], out: Path, score: Score, track: Track, 
 
 
 def settings_made(
-    model: ModelConfig, config: TrainConfig, changes: Mapping[str, object]
-) -> tuple[ModelConfig, TrainConfig]:
-    """Both settings with some options changed. Raises SettingError for values that make no sense."""
+    model: NetworkSettings, config: TrainConfig, changes: Mapping[str, object]
+) -> tuple[NetworkSettings, TrainConfig]:
+    """Both settings with some options changed. Raises SettingError for values that make no sense.
 
-    def made(settings):
-        names = {option.name for option in dataclasses.fields(settings)}
-        return dataclasses.replace(settings, **{name: value for name, value in changes.items() if name in names})
+    Another network takes those options of ``model`` that it has too, and its own defaults for all others.
+    """
+    changes = dict(changes)
+    kind = settings_of(changes.pop("model", model.network))
 
-    return made(model), made(config)
+    def made(settings, kind):
+        names = {option.name for option in dataclasses.fields(kind)}
+        now = {name: value for name, value in dataclasses.asdict(settings).items() if name in names}
+        if kind is not type(settings):  # only what was chosen goes with it
+            defaults = {option.name: option.default for option in dataclasses.fields(settings)}
+            now = {name: value for name, value in now.items() if value != defaults[name]}
+        return kind(**{**now, **{name: value for name, value in changes.items() if name in names}})
+
+    return made(model, kind), made(config, type(config))
 
 
 def _nameless(settings: runs.Settings) -> str:
@@ -461,7 +484,7 @@ def _nameless(settings: runs.Settings) -> str:
 
 def _named_options(content: Mapping, where: str) -> dict[str, object]:
     """Options by the names of their fields. Raises SettingError for a name that is none."""
-    known = [option.name for kind in (ModelConfig, TrainConfig) for option in dataclasses.fields(kind)]
+    known = {"model", *(option.name for option in dataclasses.fields(TrainConfig)), *all_options()}
     named = {name.replace("-", "_"): value for name, value in content.items()}
     twice = [name for name in content if name.replace("-", "_") != name and name.replace("-", "_") in content]
     if len(named) < len(content):

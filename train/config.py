@@ -1,12 +1,16 @@
 """Every size and switch of a training run, and the presets that set several at once.
 
-The command line makes one option of each field, with the sentence under the field as its help.
+The command line makes one option of each field, with the sentence under the field as its help. Settings of the network
+that is trained unless another is named stand here too, and not in its own file: its help needs no torch then.
 """
 
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ..errors import SettingError, shown
 from ..values import LARGEST_SEED, check_kinds, check_least, check_most
@@ -66,21 +70,53 @@ _MOST: dict[str, float] = {
     "readers": 256,
     "cache_gb": 1e6,
 }
+_SLOT = re.compile(r"[A-Za-z][\w-]{0,63}", re.ASCII)  # what a slot may be called
 _LONGEST_NAME = 200  # bytes; the time stands before it in the name of a run's folder
 
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """One variant of the network."""
+class NetworkSettings:
+    """What the settings of all networks have; those of each network add its sizes and switches."""
+
+    network: ClassVar[str] = ""
+    """Name of the network that they belong to."""
+
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """The words that a field may be, by the field's name."""
 
     mtl: bool = True
     """Multi-task learning: one head per task; without it only the finest task has one."""
 
-    bottleneck: bool = True
-    """Fuse the two streams through bottleneck tokens; without it they meet only in the segment's vector."""
-
     modalities: str = "auto"
     """Features the network sees; auto is both, or those of the one modality that the store has."""
+
+    def __post_init__(self) -> None:
+        check_kinds(self)
+        check_choices(self, {"modalities": CHOICES["modalities"], **self.choices})
+        check_most(self, _MOST)
+
+    def check_shares(self, *names: str) -> None:
+        """Raises SettingError for a share of values to drop that is not from 0 to below 1."""
+        for name in names:
+            if not 0 <= getattr(self, name) < 1:
+                raise SettingError(f"{name} must be at least 0 and below 1, but is {getattr(self, name)}")
+
+    @property
+    def variant(self) -> str:
+        """What a run is called unless it has a name: the network, and the switches that are not at their defaults."""
+        named = [self.network] + ([] if self.mtl else ["no-mtl"])
+        return "-".join(named + ([self.modalities] if self.modalities in ("text", "audio") else []))
+
+
+@dataclass(frozen=True)
+class ModelConfig(NetworkSettings):
+    """One variant of MSMT-FN."""
+
+    network: ClassVar[str] = "msmt-fn"
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {name: CHOICES[name] for name in ("pooling", "segment_vector")}
+
+    bottleneck: bool = True
+    """Fuse the two streams through bottleneck tokens; without it they meet only in the segment's vector."""
 
     segment_vector: str = "mean"
     """Stream that becomes a segment's vector after the fusion: one of the two, or the mean of both."""
@@ -131,15 +167,11 @@ class ModelConfig:
     """Share of values dropped after the Bi-GRU."""
 
     def __post_init__(self) -> None:
-        check_kinds(self)
-        _check_choices(self)
+        super().__post_init__()
         counts = ("heads", "feed_forward", "gru_layers", "gru_width", "head_width")
         check_least(self, 1, counts + ("complementary_layers", "bottleneck_layers", "bottleneck_tokens"))
         check_least(self, 0, ("width", "text_layers"))
-        check_most(self, _MOST)
-        for name in ("dropout", "context_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise SettingError(f"{name} must be at least 0 and below 1, but is {getattr(self, name)}")
+        self.check_shares("dropout", "context_dropout")
         if self.width % self.heads:
             raise SettingError(f"heads must divide the width, but {self.heads} does not divide {self.width}")
         self._check_streams()
@@ -222,6 +254,9 @@ class TrainConfig:
     class_weights: str = "none"
     """Weight of a class in the loss; balanced weighs it by the inverse of its share in the training split."""
 
+    label_smoothing: float = 0.0
+    """Share of each label that the loss spreads evenly over all classes."""
+
     select: str = "auto"
     """Validation figure that picks the best epoch, averaged over the trained tasks and the coarser ones that follow
     from them, also without multi-task learning; auto is accuracy, or mae for real values."""
@@ -229,11 +264,18 @@ class TrainConfig:
     tasks: str = ""
     """Tasks to train, separated by commas; empty for all of the store."""
 
+    slot: str = ""
+    """Feature of the store that fills an input of the network, as SLOT=FEATURE, such as text=roberta; several layers, as
+    audio=hubert-layer*, are summed with learned weights, and text= leaves the slot empty. May be repeated."""
+
     text_feature: str = ""
-    """Text feature of the store to train on; empty for the only one."""
+    """Text feature of the store to train on, as --slot text=FEATURE; empty for the only one."""
 
     audio_feature: str = ""
-    """Audio feature of the store to train on; empty for the only one."""
+    """Audio feature of the store to train on, as --slot audio=FEATURE; empty for the only one."""
+
+    scheme: str = "standard"
+    """Way of splitting the recordings, of those that the store has; standard is the corpus's own."""
 
     train_split: str = "train"
     """Split whose recordings are learnt."""
@@ -267,20 +309,40 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_kinds(self)
-        _check_choices(self)
+        check_choices(self, CHOICES)
         check_least(self, 1, ("epochs", "batch_recordings", "accumulation"))
         check_least(self, 0, ("seed", "patience", "weight_decay", "clip_norm", "readers", "cache_gb"))
         check_most(self, _MOST)
         if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
             raise SettingError(f"learning_rate must be above 0, but is {self.learning_rate}")
-        if not 0 <= self.warmup < 1:
-            raise SettingError(f"warmup must be at least 0 and below 1, but is {self.warmup}")
+        for share in ("warmup", "label_smoothing"):
+            if not 0 <= getattr(self, share) < 1:
+                raise SettingError(f"{share} must be at least 0 and below 1, but is {getattr(self, share)}")
+        self.slots  # noqa: B018  what is wrong with it is said at once
         if self.name in (".", "..") or any(mark in self.name for mark in "/\\\0"):
             raise SettingError(f"name must be usable as the name of a folder, but is {shown(self.name)}")
         if len(self.name.encode()) > _LONGEST_NAME:
             raise SettingError(f"name must have at most {_LONGEST_NAME} bytes, but is {shown(self.name)}")
         if self.train_split == self.validation_split:
             raise SettingError(f"train_split and validation_split must differ, but both are {shown(self.train_split)}")
+
+    @property
+    def slots(self) -> dict[str, str]:
+        """By slot the name of a feature, or a pattern of several, as ``slot`` and the two older options say.
+
+        Raises SettingError for what is no SLOT=FEATURE, and for a slot that is filled twice.
+        """
+        asked: dict[str, str] = {}
+        for part in _listed_in(self.slot):
+            name, equals, feature = (each.strip() for each in part.partition("="))
+            if not equals or not _SLOT.fullmatch(name):
+                raise SettingError(f"slot must be SLOT=FEATURE, such as text=roberta, but is {shown(part)}")
+            if asked.setdefault(name, feature) != feature:
+                raise SettingError(f"slot {name} is filled twice, by {shown(asked[name])} and {shown(feature)}")
+        for name, feature in (("text", self.text_feature), ("audio", self.audio_feature)):
+            if feature and asked.setdefault(name, feature) != feature:
+                raise SettingError(f"slot {name} is filled twice, by {shown(asked[name])} and {shown(feature)}")
+        return asked
 
     @property
     def task_names(self) -> tuple[str, ...]:
@@ -297,8 +359,9 @@ def _listed_in(names: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in names.split(",") if name.strip())
 
 
-def _check_choices(config: ModelConfig | TrainConfig) -> None:
-    for name, choices in CHOICES.items():
-        value = getattr(config, name, choices[0])
+def check_choices(settings: object, choices_of: Mapping[str, tuple[str, ...]]) -> None:
+    """Raises SettingError for a field that is none of the words that it may be."""
+    for name, choices in choices_of.items():
+        value = getattr(settings, name, choices[0])
         if value not in choices:
             raise SettingError(f"{name} must be one of {', '.join(choices)}, but is {shown(value)}")

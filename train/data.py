@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import SettingError, StoreError
+from ..features.schemes import STANDARD, splits_of
 from ..features.segments import ORIGINAL, REMOVED
 from ..features.spec import FeatureSpec
 from ..features.splits import split_named
@@ -20,7 +21,7 @@ from ..features.tasks import Task
 from .objective import has_label
 from .rows import Rows
 
-MODALITIES = {"both": ("text", "audio"), "text": ("text",), "audio": ("audio",)}
+UNKNOWN_SPEAKER = -1
 LEFT_OUT_COLUMNS = ("segment_id", "recording_id", "split", "reason")
 
 
@@ -35,7 +36,7 @@ class Recordings:
     """Name of the split."""
 
     features: Mapping[str, str]
-    """Name of the feature that serves each modality."""
+    """What the store calls each feature that is read, by the name that whoever reads knows it under."""
 
     ids: tuple[str, ...]
     """(R,) recording ids; a recording occurs once per view."""
@@ -44,7 +45,7 @@ class Recordings:
     """(R,) for each recording the store's rows of its segments, in order."""
 
     lengths: np.ndarray
-    """(S,) frames of each segment, or tokens in a store without audio, one recording after another.
+    """(S,) frames of each segment, or tokens in a store without frames, one recording after another.
 
     The same for every variant, so that all of them see the same batches."""
 
@@ -94,6 +95,10 @@ class Recordings:
         return np.concatenate([np.arange(self._ends[i] - len(self.rows[i]), self._ends[i]) for i in positions])
 
     @cached_property
+    def _speakers(self) -> np.ndarray:
+        return self.store.segments["speaker"].to_numpy(object)
+
+    @cached_property
     def _ends(self) -> np.ndarray:
         return np.cumsum([len(rows) for rows in self.rows])
 
@@ -104,6 +109,15 @@ class Recordings:
     def counts_at(self, positions: np.ndarray) -> tuple[int, ...]:
         """Segments of each recording at ``positions``."""
         return tuple(len(self.rows[i]) for i in positions)
+
+    def speakers_at(self, positions: np.ndarray) -> np.ndarray:
+        """(S,) int64: who speaks, counted within each recording in order of appearance; -1 where that is not known."""
+        numbered = []
+        for i in positions:
+            known: dict[str, int] = {}
+            own = self._speakers[self.rows[i]].tolist()
+            numbered += [known.setdefault(name, len(known)) if name else UNKNOWN_SPEAKER for name in own]
+        return np.array(numbered, np.int64)
 
     def labels_of(self, positions: np.ndarray) -> dict[str, np.ndarray]:
         """``labels`` of the recordings at ``positions``, in that order."""
@@ -122,72 +136,36 @@ class Batch:
     """(R,) segments of each recording."""
 
     features: Mapping[str, Rows]
-    """Per modality the rows of all segments; float32, unless the batch is yet to be moved to its device."""
+    """Per feature the rows of all segments; float32, unless the batch is yet to be moved to its device."""
 
     labels: Mapping[str, Tensor]
     """Per task (n,) class indexes as int64, or values as float32."""
 
-
-def modalities_of(store, asked: str) -> str:
-    """What ``auto`` means for a store: both modalities, or the only one it has; any other choice stays as it is."""
-    there = {spec.modality for spec in store.specs.values()}
-    if asked != "auto":
-        return asked
-    return there.pop() if len(there) == 1 else "both"
-
-
-def choose_features(store, modalities: str, text_feature: str = "", audio_feature: str = "") -> dict[str, str]:
-    """The feature of the store that serves each modality: the one asked for, or the only plain one there is.
-
-    Raises StoreError when there is none, SettingError when the choice is open or impossible.
-    """
-    asked = {"text": text_feature, "audio": audio_feature}
-    chosen = {}
-    for modality in MODALITIES[modalities_of(store, modalities)]:
-        there = [name for name, spec in store.specs.items() if spec.modality == modality]
-        if not there:
-            raise StoreError(
-                f"{store.path} has no {modality} feature, it holds {_listed(store.specs)}: run msmt extract again, "
-                f"or train without it (--modalities)"
-            )
-        if asked[modality] and asked[modality] not in there:
-            raise SettingError(
-                f"{store.path} has no {modality} feature {asked[modality]}: "
-                f"choose --{modality}-feature from {_listed(there)}"
-            )
-        # Features without silence, or of one speaker, lie beside the plain one; they are meant only when named.
-        plain = [name for name in there if store.specs[name].silence is None and store.specs[name].channel is None]
-        if not asked[modality] and len(plain) == 1:
-            there = plain
-        if not asked[modality] and len(there) > 1:
-            raise SettingError(
-                f"{store.path} has several {modality} features: choose --{modality}-feature from {_listed(there)}"
-            )
-        chosen[modality] = asked[modality] or there[0]
-    return chosen
+    speakers: Tensor
+    """(S,) int64 who speaks, counted within each recording in order of appearance; -1 where that is not known."""
 
 
 def matching_features(store, features: Mapping[str, str], specs: Mapping[str, FeatureSpec]) -> dict[str, str]:
-    """The features of a store that were made as ``specs`` say, for each modality: those so named, else any.
+    """The features of a store that were made as ``specs`` say, by the names of these: those so named, else any.
 
-    Raises StoreError that spells the differences out where there is none.
+    ``features`` are what they were called. Raises StoreError that spells the differences out where there is none.
     """
     matching = {}
-    for modality, wanted in specs.items():
-        there = {name: spec for name, spec in store.specs.items() if spec.modality == modality}
-        fitting = [name for name, spec in there.items() if wanted.is_extended_by(spec)]
+    for key, wanted in specs.items():
+        name = features[key]
+        there = {own: spec for own, spec in store.specs.items() if spec.modality == wanted.modality}
+        fitting = [own for own, spec in there.items() if wanted.is_extended_by(spec)]
         if not fitting:
-            name = features[modality]
             named = {name: there[name]} if name in there else there
             differences = "; ".join(
                 f"its {own} has {' and '.join(spec.of_originals.differences(wanted.of_originals))}"
                 for own, spec in named.items()
             )
             raise StoreError(
-                f"{store.path} has no {modality} feature that was made as {name} was: "
+                f"{store.path} has no {wanted.modality} feature that was made as {name} was: "
                 f"{differences or f'it holds {_listed(store.specs)}'}; extract with the same encoder and options"
             )
-        matching[modality] = features[modality] if features[modality] in fitting else fitting[0]
+        matching[key] = name if name in fitting else fitting[0]
     return matching
 
 
@@ -213,13 +191,14 @@ def choose_tasks(there: Sequence[Task], names: Sequence[str], mtl: bool) -> tupl
     return next((task,) for task in chosen if task.coarsens not in {other.name for other in chosen})
 
 
-def views_of(store, split: str, names: Sequence[str]) -> tuple[str, ...]:
+def views_of(store, split: str, names: Sequence[str], scheme: str = STANDARD) -> tuple[str, ...]:
     """The views of a split that ``names`` mean: ``noise`` means every copy, and no name at all every view.
 
     Raises StoreError for one that the split has not.
     """
-    split = split_named(split, _splits_of(store))
-    there = tuple(dict.fromkeys(store.segments["view"][(store.segments["split"] == split).to_numpy()]))
+    split = split_named(split, split_names(store, scheme))
+    is_of_split = (splits_by(store, scheme) == split).to_numpy()
+    there = tuple(dict.fromkeys(store.segments["view"][is_of_split]))
     kinds = {view: re.sub(r"-\d+$", "", view) for view in there}
     for name in names:
         if name not in kinds and name not in kinds.values():
@@ -239,8 +218,9 @@ def recordings_of(
     tasks: Sequence[Task] | None = None,
     per_segment: bool | None = None,
     measured_by: str | None = None,
+    scheme: str = STANDARD,
 ) -> Recordings:
-    """The recordings of one split with their segments in order, once per view; ``train`` finds ``Train`` too,
+    """The recordings of one split of a scheme with their segments in order, once per view; ``train`` finds ``Train`` too,
     and an empty ``split`` is all of them.
 
     ``tasks`` are those whose labels are wanted, by default all of the store; answers are ``per_segment`` where theirs
@@ -250,14 +230,15 @@ def recordings_of(
     leaves those segments out) or of all, and when the labels of one recording differ where they must not.
     """
     table = store.segments
-    split = split_named(split, _splits_of(store)) if split else split
+    split = split_named(split, split_names(store, scheme)) if split else split
     tasks = store.tasks if tasks is None else tasks
-    splits = table["split"].to_numpy()
+    splits = splits_by(store, scheme).to_numpy()
     usable = table["view"].isin(views).to_numpy() & (splits != REMOVED)
     rows = np.flatnonzero(usable & (splits == split) if split else usable)
     if not len(rows):
+        of_scheme = "" if scheme == STANDARD else f" of scheme {scheme}"
         where = (
-            f"in split {split}: its splits are {_listed(_splits_of(store))}"
+            f"in split {split}{of_scheme}: its splits are {_listed(split_names(store, scheme))}"
             if split
             else "of recordings that are still in its corpus"
         )
@@ -266,10 +247,11 @@ def recordings_of(
     # Missing features are looked for first in all of the split: one message has to say how much is missing.
     missing = {name: store.lengths(name)[rows] < 0 for name in features.values()}
     absent = np.logical_or.reduce(list(missing.values()))
-    left_out = table.iloc[rows[absent]][["segment_id", "recording_id", "split"]].assign(
+    left_out = table.iloc[rows[absent]][["segment_id", "recording_id"]].assign(
+        split=splits[rows[absent]],
         reason=[
             "no features: " + ", ".join(name for name in missing if missing[name][i]) for i in np.flatnonzero(absent)
-        ]
+        ],
     )
     if absent.any() and not (skip_missing and not absent.all()):
         remedy = "" if absent.all() else ", or leave them out with --skip-missing"
@@ -290,7 +272,7 @@ def recordings_of(
         per_segment = any(task.level == "segment" for task in tasks)
     places = order if per_segment else order[starts]
     segments = np.split(rows[kept][order], starts[1:])
-    measured_by = measured_by or min(store.specs, key=lambda name: (store.specs[name].modality, name))
+    measured_by = measured_by or measuring_feature(store.specs)
     return Recordings(
         store=store,
         split=split,
@@ -304,8 +286,22 @@ def recordings_of(
     )
 
 
-def _splits_of(store) -> tuple[str, ...]:
-    return tuple(name for name in store.segments["split"].unique() if name != REMOVED)
+def measuring_feature(specs: Mapping[str, FeatureSpec]) -> str:
+    """The feature whose lengths say which recordings are of similar length: of frames, or tokens where there are none."""
+    return min(specs, key=lambda name: (specs[name].unit == "vector", specs[name].modality, name))
+
+
+def splits_by(store, scheme: str) -> pd.Series:
+    """(N,) the split of each row by a scheme. Raises StoreError, which names the store, for one that it does not have."""
+    try:
+        return splits_of(store.segments, scheme)
+    except StoreError as error:
+        raise StoreError(f"{store.path}: {error}") from error
+
+
+def split_names(store, scheme: str = STANDARD) -> tuple[str, ...]:
+    """The splits of a scheme, in the order of the table."""
+    return tuple(name for name in splits_by(store, scheme).unique() if name not in (REMOVED, ""))
 
 
 def _labels(store, rows: np.ndarray, tasks: Sequence[Task]) -> dict[str, np.ndarray]:
@@ -366,14 +362,20 @@ def groups_of_similar_length(positions: np.ndarray, longest: np.ndarray, size: i
 
 
 def read_batch(recordings: Recordings, positions: np.ndarray) -> Batch:
-    """The recordings at ``positions``, whole, features in float16: one batch apart from all others."""
+    """The recordings at ``positions``, whole, features as they are stored: one batch apart from all others."""
     features = {}
-    for modality, name in recordings.features.items():
+    for feature, name in recordings.features.items():
         segments = [recordings.store.read(name, int(row)) for row in recordings.rows_at(positions)]
         values = torch.from_numpy(np.concatenate(segments))
-        features[modality] = Rows(values, tuple(len(segment) for segment in segments))
+        features[feature] = Rows(values, tuple(len(segment) for segment in segments))
+    return batch_of(recordings, positions, features)
+
+
+def batch_of(recordings: Recordings, positions: np.ndarray, features: Mapping[str, Rows]) -> Batch:
+    """The batch of the recordings at ``positions``, whose rows these are; all else that it has is on the CPU."""
     labels = label_tensors(recordings.labels_of(positions))
-    return Batch(positions, recordings.counts_at(positions), features, labels)
+    speakers = torch.from_numpy(recordings.speakers_at(positions))
+    return Batch(positions, recordings.counts_at(positions), features, labels, speakers)
 
 
 def label_tensors(labels: Mapping[str, np.ndarray]) -> dict[str, Tensor]:

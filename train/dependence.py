@@ -10,7 +10,7 @@ row and each kind of thing, so that it can be said which of them have changed, a
     rows-scored-<split>.npz  a split, as it was when the run was last scored on it
 
 Each holds arrays of n rows, in the order in which the run reads them: segments, places, lengths, labels/<task> and
-values/<modality>, and ``about``, UTF-8 JSON. At 8 bytes a hash that is some 60 bytes a row.
+values/<feature>, and ``about``, UTF-8 JSON. At 8 bytes a hash that is some 60 bytes a row.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ..features.spec import FeatureSpec
 from ..features.tasks import Task
 from .data import Recordings
 
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 _NOT_A_CLASS = 0  # hash of the label of a row that has none
 _HASHED_TOGETHER = "\x1f"  # separates parts of what is hashed; csv files of corpora do not hold it
 
@@ -43,10 +43,10 @@ class RowsRead:
     """Name of the split."""
 
     features: Mapping[str, str]
-    """Name of the feature that served each modality."""
+    """What the store called each feature, by the run's own name for it."""
 
     specs: Mapping[str, FeatureSpec]
-    """How each modality's feature was made, with the recipes of those views alone that were read."""
+    """How each feature was made, by the run's name, with the recipes of those views alone that were read."""
 
     views: tuple[str, ...]
     """The views that were read."""
@@ -67,7 +67,7 @@ class RowsRead:
     """Per task (n,) uint64, hash of the name of the class, or of the value."""
 
     values: Mapping[str, np.ndarray]
-    """Per modality (n,) uint64, checksum of the row's values."""
+    """By the run's name of the feature (n,) uint64, checksum of the row's values."""
 
     def differences(self, now: RowsRead, store, in_order: bool = True) -> list[str]:
         """What is not as it was, a phrase for each kind of thing: ``labels of 3 recordings of val (the first: a)``.
@@ -76,9 +76,9 @@ class RowsRead:
         unless ``in_order``.
         """
         phrases = [
-            f"{self.features[modality]} has {' and '.join(now.specs[modality].differences(spec))}"
-            for modality, spec in self.specs.items()
-            if now.specs[modality].differences(spec)
+            f"{self.features[feature]} has {' and '.join(now.specs[feature].differences(spec))}"
+            for feature, spec in self.specs.items()
+            if now.specs[feature].differences(spec)
         ]
         theirs = {task.name: task for task in now.tasks}
         for task in self.tasks:
@@ -103,10 +103,10 @@ class RowsRead:
                 continue
             relabelled = changed(self.labels[task.name], now.labels[task.name])
             phrases += names.counted(relabelled, task.level, of_split, f"labels of task {task.name} of ")
-        for modality, values in self.values.items():
-            if not now.specs[modality].differences(self.specs[modality]):
-                remade = changed(values, now.values[modality])
-                phrases += names.counted(remade, "segment", of_split, f"{self.features[modality]} features of ")
+        for feature, values in self.values.items():
+            if not now.specs[feature].differences(self.specs[feature]):
+                remade = changed(values, now.values[feature])
+                phrases += names.counted(remade, "segment", of_split, f"{self.features[feature]} features of ")
         if in_order and not phrases and not np.array_equal(self.segments, now.segments):
             phrases.append(f"order of the segments of {self.split}")
         return phrases
@@ -115,21 +115,23 @@ class RowsRead:
         """Whether any of the rows is in the store, as it was read."""
         rows = np.flatnonzero(np.isin(_hashes_of_segments(store.segments), self.segments))
         there = np.ones(len(rows), bool)
-        for modality, values in self.values.items():
-            specs = {name: spec for name, spec in store.specs.items() if self.specs[modality].is_extended_by(spec)}
-            found = [np.isin(_values_of(store, name, rows), values) for name in specs]
+        for feature, values in self.values.items():
+            alike = [name for name, spec in store.specs.items() if self.specs[feature].is_extended_by(spec)]
+            found = [np.isin(_values_of(store, name, rows), values) for name in alike]
             there &= np.logical_or.reduce(found) if found else False
         return bool(there.any())
 
     def shared_with(self, other: RowsRead) -> int:
         """How many rows of ``other`` hold the very values of rows that were read here, under whatever name."""
-        same = [np.isin(other.values[modality], values) for modality, values in self.values.items()]
+        same = [np.isin(other.values[feature], values) for feature, values in self.values.items()]
         return int(np.logical_and.reduce(same).sum())
 
     @property
     def digest(self) -> str:
         """Hash of all that the numbers of a run follow from."""
-        specs = {modality: spec.fingerprint for modality, spec in sorted(self.specs.items())}
+        alike = [spec.modality for spec in self.specs.values()]  # names do not matter, where there is no need for them
+        keys = {name: name if alike.count(spec.modality) > 1 else spec.modality for name, spec in self.specs.items()}
+        specs = dict(sorted((keys[name], spec.fingerprint) for name, spec in self.specs.items()))
         digest = xxhash.xxh3_128(json.dumps([specs, [task.to_json() for task in self.tasks]]).encode())
         for hashes in (self.segments, self.places, *self.labels.values(), *self.values.values()):
             digest.update(hashes.tobytes())
@@ -146,8 +148,8 @@ class RowsRead:
         """By the fingerprint of each feature's spec, a hash of the values that were read, whatever their order."""
         order = np.argsort(self.segments)
         return {
-            spec.of_originals.fingerprint: xxhash.xxh3_128_hexdigest(self.values[modality][order].tobytes())
-            for modality, spec in self.specs.items()
+            spec.of_originals.fingerprint: xxhash.xxh3_128_hexdigest(self.values[feature][order].tobytes())
+            for feature, spec in self.specs.items()
         }
 
     def save(self, path: Path) -> None:
@@ -157,11 +159,11 @@ class RowsRead:
             "split": self.split,
             "views": list(self.views),
             "features": dict(self.features),
-            "specs": {modality: spec.to_json() for modality, spec in self.specs.items()},
+            "specs": {feature: spec.to_json() for feature, spec in self.specs.items()},
             "tasks": [task.to_json() for task in self.tasks],
         }
         arrays = {f"labels/{name}": hashes for name, hashes in self.labels.items()}
-        arrays |= {f"values/{modality}": hashes for modality, hashes in self.values.items()}
+        arrays |= {f"values/{feature}": hashes for feature, hashes in self.values.items()}
         written = np.frombuffer(json.dumps(about, ensure_ascii=False).encode(), np.uint8)
         with open(path, "wb") as file:
             np.savez(file, about=written, segments=self.segments, places=self.places, lengths=self.lengths, **arrays)
@@ -172,17 +174,20 @@ class RowsRead:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 about = json.loads(arrays["about"].tobytes())
-                if about["format_version"] != _FORMAT_VERSION:
+                if about["format_version"] not in (1, _FORMAT_VERSION):
                     raise ValueError(f"format version {about['format_version']}")
+                keys = {key: key for key in about["specs"]}
+                if about["format_version"] == 1:  # features went by their modalities then
+                    keys = {name: modality for modality, name in about["features"].items()}
                 return cls(
                     split=about["split"],
                     views=tuple(about["views"]),
-                    features=about["features"],
-                    specs={modality: FeatureSpec.from_json(spec) for modality, spec in about["specs"].items()},
+                    features={name: about["features"][key] for name, key in keys.items()},
+                    specs={name: FeatureSpec.from_json(about["specs"][key]) for name, key in keys.items()},
                     tasks=tuple(Task.from_json(task) for task in about["tasks"]),
                     **{name: arrays[name] for name in ("segments", "places", "lengths")},
                     labels={task["name"]: arrays[f"labels/{task['name']}"] for task in about["tasks"]},
-                    values={modality: arrays[f"values/{modality}"] for modality in about["specs"]},
+                    values={name: arrays[f"values/{key}"] for name, key in keys.items()},
                 )
         except FileNotFoundError:
             return None
@@ -200,15 +205,15 @@ def rows_read(recordings: Recordings, tasks: Sequence[Task]) -> RowsRead:
         views=views,
         features=dict(recordings.features),
         specs={
-            modality: replace(spec, views={view: recipe for view, recipe in spec.views.items() if view in views})
-            for modality, spec in ((each, store.specs[name]) for each, name in recordings.features.items())
+            feature: replace(spec, views={view: recipe for view, recipe in spec.views.items() if view in views})
+            for feature, spec in ((each, store.specs[name]) for each, name in recordings.features.items())
         },
         tasks=tuple(tasks),
         segments=_hashes_of_segments(table),
         places=_hashed(table["recording_id"], table["index"].astype(str)),
         lengths=recordings.lengths,
         labels={task.name: _hashes_of_labels(table[task.column].to_numpy(), task) for task in tasks},
-        values={modality: _values_of(store, name, rows) for modality, name in recordings.features.items()},
+        values={feature: _values_of(store, name, rows) for feature, name in recordings.features.items()},
     )
 
 

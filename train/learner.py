@@ -18,43 +18,32 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..errors import RunError, SettingError, StoreError
-from ..features.sharing import shared_in
+from ..errors import RunError
+from ..features.schemes import STANDARD
+from ..features.segments import REMOVED
+from ..features.sharing import Shared, shared_between_splits, shared_in, sounds_in
 from ..features.tasks import Task
 from ..shown import as_line
 from . import runs
-from .config import ModelConfig, TrainConfig
-from .data import (
-    Batch,
-    Recordings,
-    answered_tasks,
-    check_learnable,
-    choose_features,
-    choose_tasks,
-    label_tensors,
-    matching_features,
-    modalities_of,
-    read_batch,
-    recordings_of,
-    views_of,
-    with_labels,
-)
-from .dependence import RowsRead, rows_read, task_differences
+from .assembly import answer, build
+from .config import TrainConfig
+from .data import Batch, label_tensors, splits_by
 from .devices import arithmetic, describe
-from .models.msmt_fn import FeedForward, build
-from .objective import Objective, balanced_weights
+from .inputs import to_measure
+from .jobs import Job
+from .material import Material
+from .models.layers import FeedForward
 from .predict import answers
 from .processes import Processes
+from .said import counted, in_words, layers_in_words, segment_not_finite, tensorboard, why_not_finite, write_curves
 
 Score = Callable[[Sequence[Task], Mapping[str, np.ndarray], Mapping[str, np.ndarray]], dict[str, float]]
 
 RUNNING, FINISHED, STOPPED_EARLY, INTERRUPTED = "running", "finished", "stopped early", "interrupted"
 PRUNED, FAILED = "pruned", "failed"
-_OF_VALUES = ("mae", "corr")  # figures of tasks with real values; all others but loss are of tasks with classes
 LOWER_IS_BETTER = ("mae", "loss")
 # The state of a run is four times its weights. Saving it may take a twentieth of the time, and always a moment.
 _SAVING_SHARE, _MOMENT = 0.05, 0.25  # share, seconds
-_MUCH_WAITING = 0.03  # share of an epoch's time, above which it is worth a word
 
 
 @dataclass(frozen=True)
@@ -106,57 +95,6 @@ class Progress:
     """A line of metrics.jsonl per epoch."""
 
 
-@dataclass(frozen=True)
-class Material:
-    """What a run learns from and is judged by."""
-
-    learning: Recordings
-    """The training split."""
-
-    learnt: np.ndarray
-    """Positions of its recordings that have a label."""
-
-    validation: Recordings
-    """The validation split."""
-
-    objective: Objective
-    """What is minimised."""
-
-    select: str
-    """The validation figure that picks the best epoch."""
-
-    tasks: tuple[Task, ...]
-    """Tasks that there are answers for: those with a head, and coarser ones that follow."""
-
-    learnt_rows: RowsRead
-    """All that the network learns from, row by row."""
-
-    judged_rows: RowsRead
-    """All that its epochs are judged by."""
-
-    @property
-    def left_out(self) -> pd.DataFrame:
-        """Segments of either split that have no features."""
-        return pd.concat([self.learning.left_out, self.validation.left_out], ignore_index=True)
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run to train, or to go on with."""
-
-    settings: runs.Settings
-    """All that its network is built from."""
-
-    material: Material
-    """What it learns from and is judged by."""
-
-    resumed: runs.Run | None = None
-    """The run to go on with; None to start one."""
-
-    command: Sequence[str] | None = None
-    """What the run records as its command line; None for that of this process."""
-
-
 class Learner:
     """One run while it is trained."""
 
@@ -178,7 +116,7 @@ class Learner:
         self.store, self.device, self.processes = store, device, processes
         self.say, self._stop, self._board = say, stop, None
         torch.manual_seed(self.config.seed)
-        self.model = build(self.settings.model, self.settings.tasks, self.settings.specs).to(device)
+        self.model = build(self.settings).to(device)
         if self.config.compile:
             compile_rows(self.model)
         self.optimizer = torch.optim.AdamW(
@@ -205,6 +143,34 @@ class Learner:
         """Whether there are epochs to come."""
         return self.progress.status == RUNNING and not self.error
 
+    def _shared(self) -> list[Shared]:
+        """What the splits of the run's scheme have in common that should be apart."""
+        if self.config.scheme == STANDARD:
+            return shared_in(self.store)
+        splits = splits_by(self.store, self.config.scheme)
+        table = self.store.segments.assign(split=splits.mask(splits == "", REMOVED))
+        return shared_between_splits(table, sounds_in(self.store)[0])
+
+    def closing(self) -> Iterator[str]:
+        """What there is to say after the last epoch."""
+        if self.progress.status == STOPPED_EARLY and not self.error:
+            best, patience = self.progress.best_epoch, self.config.patience
+            yield f"stopped early: epoch {best} is still the best after {patience} more"
+        if not self.error and self.progress.best_epoch:
+            yield from layers_in_words(self.progress.lines[self.progress.best_epoch - 1])
+
+    @property
+    def has_to_measure(self) -> bool:
+        """Whether the network has to see what it learns from before its first step."""
+        return bool(to_measure(self.model))
+
+    def check_measured(self) -> None:
+        """Raises RunError where what was measured are no numbers, for features are none."""
+        if not all(torch.isfinite(buffer).all() for buffer in self.model.buffers()):
+            material = self.material
+            culprit = segment_not_finite(material.learning, material.learnt) or "extract them again"
+            raise RunError(f"the mean or deviation of vectors is not a number: {culprit}")
+
     def begin_epoch(self) -> None:
         self._started = time.monotonic()
         self._total_loss = 0.0
@@ -221,7 +187,7 @@ class Learner:
         # other runs, nor other processes, nor an interruption can change them.
         torch.manual_seed(seed_of(self.config.seed, self.progress.epoch + 1, number))
         with arithmetic(self.device, self.config.precision):
-            outputs = self.model(batch.features, batch.counts)
+            outputs = answer(self.model, batch)
             loss = self.material.objective.loss(outputs, batch.labels, self._weights)
         loss.backward()
         self._step_loss += loss.detach()
@@ -232,9 +198,7 @@ class Learner:
         step_loss = self.processes.add_up(self._step_loss, self.model.parameters())
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm or math.inf)
         if not torch.isfinite(step_loss + norm):
-            raise RunError(
-                _why_not_finite(float(step_loss), self.material.learning, members, epoch, number + 1, config)
-            )
+            raise RunError(why_not_finite(float(step_loss), self.material.learning, members, epoch, number + 1, config))
         rate = learning_rate_at((epoch - 1) * steps + number, config.epochs * steps, config)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -252,6 +216,7 @@ class Learner:
         figures = score(material.tasks, material.validation.labels, answers(self.settings.tasks, logits))
         rank = (_selected(figures, material.select, val_loss), -val_loss)
         is_best = progress.best_epoch is None or rank > progress.best_rank
+        layers = self.model.inputs.layer_weights
         line = {
             "epoch": epoch,
             "train_loss": self._total_loss / len(material.learnt),
@@ -262,6 +227,7 @@ class Learner:
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "seconds": round(time.monotonic() - self._started, 3),
             "waited_seconds": round(waited, 3),
+            **({"layers": layers} if layers else {}),
             **{f"val/{name}": _finite(figure) for name, figure in figures.items()},
         }
         now = Progress(
@@ -276,12 +242,14 @@ class Learner:
         if self.processes.is_first:
             if is_best:
                 self.run.save_best(self.model.state_dict(), epoch)
+                if layers:
+                    self.run.save_layer_weights(layers)
             if now.status != RUNNING or self._may_save():
                 self._save(now)
-            _write(self._board, line)
+            write_curves(self._board, line)
             self.run.save_metrics(now.lines)
         self.progress = now
-        self.say(_in_words(line, config.epochs))
+        self.say(in_words(line, config.epochs))
 
     def forget(self) -> None:
         """Give back the memory of gradients; a run that has failed needs none."""
@@ -293,7 +261,7 @@ class Learner:
         if not self.processes.is_first:
             yield
             return
-        with _tensorboard(self.run, first_epoch=self.progress.epoch + 1) as self._board:
+        with tensorboard(self.run, first_epoch=self.progress.epoch + 1) as self._board:
             yield
 
     def _may_save(self) -> bool:
@@ -331,12 +299,15 @@ class Learner:
             f"from store {self.store.path} (dataset {self.store.dataset})"
         )
         yield (
-            f"learns from {_counted(learning)} of split {as_line(learning.split)}, "
-            f"is judged by {_counted(validation)} of split {as_line(validation.split)}"
+            f"learns from {counted(learning)} of split {as_line(learning.split)}, "
+            f"is judged by {counted(validation)} of split {as_line(validation.split)}"
         )
-        for shared in shared_in(self.store):
+        for shared in self._shared():
             if learning.split in shared.splits or validation.split in shared.splits:
                 yield f"splits are not apart: {shared.line}"
+        for slot, features in self.settings.slots.items():
+            if len(features) > 1:
+                yield f"slot {slot} is a learned sum of {', '.join(features)}"
         modalities = {spec.modality for spec in learning.store.specs.values()}
         if len(modalities) == 1:
             yield f"{learning.store.path} has features of {modalities.pop()} alone: the network learns from these"
@@ -361,61 +332,6 @@ def compile_rows(model: torch.nn.Module, backend: str = "inductor") -> None:
             module.compile(dynamic=True, backend=backend)
 
 
-def job_for(
-    store,
-    model: ModelConfig | None,
-    config: TrainConfig | None,
-    resumed: runs.Run | None = None,
-    command: Sequence[str] | None = None,
-    features: Mapping[str, str] | None = None,
-) -> Job:
-    """Checks the settings against the store. Raises StoreError, SettingError or RunError when they will not do.
-
-    With ``resumed``, that run's settings hold, and the two configs must be None or equal to them; the rows that it read
-    must be in the store as they were. ``features`` are those to learn from, where the settings leave that open.
-    """
-    if resumed is None:
-        settings = _settings_for(store, model or ModelConfig(), config or TrainConfig(), features)
-        build_on_paper(settings)
-        return Job(settings, _material_for(store, settings), None, command)
-    settings = resumed.settings
-    _check_same_settings(resumed, settings, model, config)
-    return Job(settings, _material_of(resumed, store, settings), resumed, command)
-
-
-def _material_of(run: runs.Run, store, settings: runs.Settings) -> Material:
-    """What a run goes on with. Raises RunError when it is not what the run began with."""
-    learnt, judged = run.learnt, run.judged
-    if learnt is None or judged is None:
-        if not run.is_of_exactly(store):
-            raise run.not_its_store(store)
-        return _material_for(store, settings)
-    matching_features(store, settings.features, settings.specs)
-    if not learnt.is_in(store):
-        raise run.not_its_store(store)
-    material = _material_for(store, settings, [task.name for task in learnt.tasks], learnt.views)
-    changes = run.changes(store, material.learnt_rows, material.judged_rows)
-    if changes:
-        raise RunError(
-            f"run {run.name} cannot go on with {store.path}, where since it began has changed: {'; '.join(changes)}; "
-            f"bring that back, or start a new run"
-        )
-    # Lengths may be of a feature that the run does not read; they decide which recordings share a batch.
-    return dataclasses.replace(
-        material,
-        learning=dataclasses.replace(material.learning, lengths=learnt.lengths),
-        validation=dataclasses.replace(material.validation, lengths=judged.lengths),
-        learnt_rows=learnt,
-        judged_rows=judged,
-    )
-
-
-def build_on_paper(settings: runs.Settings) -> torch.nn.Module:
-    """The network without memory for its weights. Raises SettingError when its sizes do not fit."""
-    with torch.device("meta"):
-        return build(settings.model, settings.tasks, settings.specs)
-
-
 def learning_rate_at(step: int, steps: int, config: TrainConfig) -> float:
     """Learning rate of optimizer step ``step`` (from 0) of ``steps``."""
     warmup = round(config.warmup * steps)
@@ -431,103 +347,6 @@ def seed_of(seed: int, epoch: int, batch: int) -> int:
     return int(np.random.SeedSequence([seed, epoch, batch]).generate_state(1, np.uint64)[0] >> 1)
 
 
-def _counted(recordings: Recordings) -> str:
-    """``59 recordings (203 segments)``, or ``59 recordings in 5 views, 295 in all (1,015 segments)``."""
-    different = len(set(recordings.ids))
-    views = set(recordings.store.segments["view"].to_numpy()[np.concatenate(recordings.rows)])
-    altered = f" in {len(views)} views, {len(recordings):,} in all" if len(views) > 1 else ""
-    return f"{different:,} recording{'s' if different != 1 else ''}{altered} ({recordings.segments:,} segments)"
-
-
-def _settings_for(
-    store, model_config: ModelConfig, config: TrainConfig, features: Mapping[str, str] | None
-) -> runs.Settings:
-    if not store.tasks:
-        raise StoreError(
-            f"{store.path} has no tasks, for its corpus has no labels: name their columns with msmt extract "
-            f"--label-columns"
-        )
-    if features is None:
-        modalities = modalities_of(store, model_config.modalities)
-    else:
-        modalities = "both" if len(features) > 1 else next(iter(features))
-    # What a run's settings say holds whatever its store is given later.
-    model_config = dataclasses.replace(model_config, modalities=modalities)
-    if features is None:
-        features = choose_features(store, model_config.modalities, config.text_feature, config.audio_feature)
-    return runs.Settings(
-        model=model_config,
-        train=config,
-        tasks=choose_tasks(store.tasks, config.task_names, model_config.mtl),
-        features=features,
-        specs={modality: store.specs[name] for modality, name in features.items()},
-    )
-
-
-def _check_same_settings(
-    run: runs.Run, settings: runs.Settings, model_config: ModelConfig | None, train_config: TrainConfig | None
-) -> None:
-    for given, own in ((model_config, settings.model), (train_config, settings.train)):
-        for name, value in dataclasses.asdict(given or own).items():
-            is_open = name == "modalities" and value == "auto"
-            if value != getattr(own, name) and not is_open:
-                raise SettingError(
-                    f"run {run.name} goes on with its own settings, {name} {getattr(own, name)!r} and not {value!r}: "
-                    f"start a new run to change them"
-                )
-
-
-def _material_for(
-    store, settings: runs.Settings, task_names: Sequence[str] = (), views: Sequence[str] = ()
-) -> Material:
-    """``task_names`` are the tasks that there are answers for, ``views`` those to learn from: by default, what the
-    settings mean in the store as it is today."""
-    config, tasks = settings.train, settings.tasks
-    there = [task for task in store.tasks if not task_names or task.name in task_names]
-    for task in tasks:
-        phrases = task_differences(task, next((each for each in there if each.name == task.name), None))
-        if phrases:
-            raise RunError(f"{store.path}: {phrases[0]}: start a new run")
-    answered = answered_tasks(there, tasks)
-    select = _figure_to_select(config.select, tasks)
-    views = views or views_of(store, config.train_split, config.view_names)
-    features, skip = settings.features, config.skip_missing
-    learning = recordings_of(store, config.train_split, features, skip, views)
-    validation = recordings_of(store, config.validation_split, features, skip)
-    check_learnable(learning, tasks)
-    judged = [task for task in tasks if select == "loss" or task.is_value == (select in _OF_VALUES)]
-    if not len(with_labels(validation, judged)):
-        raise SettingError(
-            f"split {validation.split} of {store.path} has no label to select an epoch by: choose another "
-            f"--validation-split"
-        )
-    balanced = {}
-    if config.class_weights == "balanced":
-        kinds = [task for task in tasks if not task.is_value]
-        balanced = {task.name: balanced_weights(learning.labels[task.name], len(task.classes)) for task in kinds}
-    return Material(
-        learning=learning,
-        learnt=with_labels(learning, tasks),
-        validation=validation,
-        objective=Objective(tasks, balanced),
-        select=select,
-        tasks=answered,
-        learnt_rows=rows_read(learning, answered),
-        judged_rows=rows_read(validation, answered),
-    )
-
-
-def _figure_to_select(select: str, tasks: Sequence[Task]) -> str:
-    """The figure behind one choice of ``TrainConfig.select``. Raises SettingError if no task has it."""
-    values = [task for task in tasks if task.is_value]
-    if select == "auto":
-        return "mae" if len(values) == len(tasks) else "accuracy"
-    if select != "loss" and len(values) == (0 if select in _OF_VALUES else len(tasks)):
-        kind = "classes" if select in _OF_VALUES else "real values"
-        raise SettingError(f"select cannot be {select}, for all tasks have {kind}: choose --select auto or loss")
-    return select
-
-
 def _selected(figures: Mapping[str, float], select: str, val_loss: float) -> float:
     """The selected figure, averaged over tasks and signed so that more is better; -inf where it is not a number."""
     values = [val_loss]
@@ -541,10 +360,12 @@ def _selected(figures: Mapping[str, float], select: str, val_loss: float) -> flo
 
 def _validation_loss(material: Material, logits: Mapping[str, torch.Tensor], epoch: int) -> float:
     labels = material.validation.labels
-    loss = float(material.objective.loss(logits, label_tensors(labels), material.objective.weights(labels)))
+    loss = float(
+        material.objective.loss(logits, label_tensors(labels), material.objective.weights(labels), smooth=False)
+    )
     if not math.isfinite(loss):
         everyone = np.arange(len(material.validation))
-        culprit = _segment_not_finite(material.validation, everyone) or "lower --learning-rate"
+        culprit = segment_not_finite(material.validation, everyone) or "lower --learning-rate"
         raise RunError(f"the loss on split {material.validation.split} is {loss} after epoch {epoch}: {culprit}")
     return loss
 
@@ -578,60 +399,6 @@ def _load(run: runs.Run, device: torch.device, model: torch.nn.Module, optimizer
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise RunError(f"run {run.name}: last.pt does not fit config.json, train again") from error
     return progress
-
-
-@contextmanager
-def _tensorboard(run: runs.Run, first_epoch: int) -> Iterator:
-    from torch.utils.tensorboard import SummaryWriter
-
-    # Epochs that were written but not saved before an interruption are written again: hide the old ones.
-    with SummaryWriter(str(run.path), purge_step=first_epoch if first_epoch > 1 else None) as board:
-        yield board
-
-
-def _write(board, line: Mapping[str, object]) -> None:
-    """Curves of one epoch, grouped by figure, such as ``accuracy/five`` beside ``accuracy/two``."""
-    epoch = line["epoch"]
-    board.add_scalar("loss/train", line["train_loss"], epoch)
-    board.add_scalar("loss/validation", line["val_loss"], epoch)
-    board.add_scalar("learning rate", line["learning_rate"], epoch)
-    for name, figure in line.items():
-        if name.startswith("val/") and figure is not None:
-            task, _, kind = name.removeprefix("val/").rpartition("/")
-            board.add_scalar(f"{kind}/{task}", figure, epoch)
-    board.flush()
-
-
-def _in_words(line: Mapping[str, object], epochs: int) -> str:
-    selected = "not a number" if line["selected"] is None else f"{line['selected']:.4f}"
-    share = line["waited_seconds"] / line["seconds"] if line["seconds"] else 0.0
-    waiting = f" ({share:.0%} waiting for data)" if share > _MUCH_WAITING and line["seconds"] > 1 else ""
-    return (
-        f"epoch {line['epoch']}/{epochs}: loss {line['train_loss']:.4f}, validation loss {line['val_loss']:.4f}, "
-        f"{line['select']} {selected}, {line['seconds']:.0f} s{waiting}{', best so far' if line['best'] else ''}"
-    )
-
-
-def _why_not_finite(
-    loss: float, learning: Recordings, members: np.ndarray, epoch: int, step: int, config: TrainConfig
-) -> str:
-    culprit = _segment_not_finite(learning, members)
-    culprit = culprit or f"lower --learning-rate (now {config.learning_rate:g}), or raise --warmup"
-    what = "the gradient is not finite" if math.isfinite(loss) else f"the loss is {loss}"
-    return f"{what} in epoch {epoch}, step {step}: {culprit}"
-
-
-def _segment_not_finite(recordings: Recordings, positions: np.ndarray) -> str:
-    """Names the first segment whose features hold NaN or infinity, and the remedy; empty if none does."""
-    for position in positions:
-        batch = read_batch(recordings, np.array([position]))
-        for modality, rows in batch.features.items():
-            for segment, values in zip(recordings.rows[position], rows.values.split(rows.lengths), strict=True):
-                if not torch.isfinite(values).all():
-                    name = recordings.store.segments["segment_id"].iloc[segment]
-                    feature = recordings.features[modality]
-                    return f"the {feature} features of segment {name} are not all numbers, extract them again"
-    return ""
 
 
 def _finite(figure: float) -> float | None:

@@ -13,10 +13,13 @@ import torch
 from ..errors import MsmtError
 from ..progress import Advance, Track, silent
 from . import runs
-from .config import ModelConfig, TrainConfig
-from .data import training_steps
+from .assembly import answer
+from .config import NetworkSettings, TrainConfig
+from .data import groups_of_similar_length, training_steps
 from .devices import choose_device, reproducible
-from .learner import STOPPED_EARLY, Job, Learner, Score, Trained, job_for
+from .inputs import measure
+from .jobs import Job, job_for
+from .learner import Learner, Score, Trained
 from .predict import infer
 from .processes import Processes
 from .stream import Stream
@@ -26,7 +29,7 @@ _MEANT_FOR_ONE = (MsmtError, torch.OutOfMemoryError)  # errors that say nothing 
 
 def train(
     store,
-    model_config: ModelConfig | None,
+    model_config: NetworkSettings | None,
     train_config: TrainConfig | None,
     runs_dir: Path | str,
     score: Score,
@@ -97,13 +100,14 @@ def train_together(
             for line in learner.announcement():
                 learner.say(line)
         try:
-            features = {}
-            for job in jobs:
-                features |= job.settings.features
+            # Once each, however many slots and runs it serves.
+            features = {name: name for job in jobs for name in job.settings.features}
             recordings = (lead.material.learning, lead.material.validation)
             stream = opened.enter_context(Stream(store, features, recordings, device, config))
             for learner in running.values():
                 opened.enter_context(learner.writing())
+            _measure(running, stream, alone)
+            running = {number: learner for number, learner in running.items() if learner.is_running}
             while running:
                 # Runs that were interrupted at different epochs meet again where the last of them has got to.
                 epoch = 1 + min(learner.progress.epoch for learner in running.values())
@@ -118,10 +122,24 @@ def train_together(
                 learner.say(f"interrupted, {done} of {of} epochs are kept{how}")
             return [learner.result(interrupted=True) for learner in learners]
     for learner in learners:
-        if learner.progress.status == STOPPED_EARLY and not learner.error:
-            best, patience = learner.progress.best_epoch, learner.config.patience
-            learner.say(f"stopped early: epoch {best} is still the best after {patience} more")
+        for line in learner.closing():
+            learner.say(line)
     return [learner.result() for learner in learners]
+
+
+def _measure(running: Mapping[int, Learner], stream: Stream, alone: bool) -> None:
+    """Let networks that have to see what they learn from before their first step see it, in one pass for all.
+
+    Every process sees all of it, so that each has the same numbers.
+    """
+    measuring = {number: learner for number, learner in running.items() if learner.has_to_measure}
+    if not measuring:
+        return
+    lead = next(iter(measuring.values()))
+    learning, size = lead.material.learning, lead.config.batch_recordings
+    groups = groups_of_similar_length(lead.material.learnt, learning.longest, size)
+    measure([learner.model for learner in measuring.values()], stream.batches(learning, groups), answer)
+    _Each(measuring, alone).do(Learner.check_measured)
 
 
 def _epoch(
@@ -207,18 +225,16 @@ class _Each:
 
 def passes(jobs: Sequence[Job], together: int) -> list[list[int]]:
     """Which of the jobs, by number, share a pass: those that see the same batches, at most ``together`` of them."""
-    found: list[tuple[tuple, dict[str, str], list[int]]] = []
+    found: list[tuple[tuple, list[int]]] = []
     for number, job in enumerate(jobs):
-        key, features = _what_it_reads(job), job.settings.features
-        for other, read, members in found:
-            fits = all(read.get(modality, name) == name for modality, name in features.items())
-            if other == key and fits and len(members) < together:
-                read |= features
+        key = _what_it_reads(job)
+        for other, members in found:
+            if other == key and len(members) < together:
                 members.append(number)
                 break
         else:
-            found.append((key, dict(features), [number]))
-    return [members for _, _, members in found]
+            found.append((key, [number]))
+    return [members for _, members in found]
 
 
 def _what_it_reads(job: Job) -> tuple:

@@ -26,10 +26,19 @@ class Objective:
     they went through the network: ``weights`` counts the labels of the step, ``loss`` is one batch's share of it.
     """
 
-    def __init__(self, tasks: Sequence[Task], class_weights: Mapping[str, np.ndarray] | None = None) -> None:
-        """``class_weights``: per task name one weight per class; tasks without an entry weigh all classes alike."""
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        class_weights: Mapping[str, np.ndarray] | None = None,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        """``class_weights``: per task name one weight per class; tasks without an entry weigh all classes alike.
+
+        ``label_smoothing``: the share of each label that is spread evenly over all classes.
+        """
         self.tasks = tuple(tasks)
         self.class_weights = dict(class_weights or {})
+        self.label_smoothing = label_smoothing
 
     def weights(self, labels: Mapping[str, np.ndarray]) -> dict[str, float]:
         """Per task, how much all ``labels`` (n,) weigh together."""
@@ -42,21 +51,47 @@ class Objective:
                 totals[task.name] = float(there.sum())
         return totals
 
-    def loss(self, outputs: Mapping[str, Tensor], labels: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
-        """A scalar: the share of these ``outputs`` (n, classes) and ``labels`` (n,) in the loss of a step."""
-        total = torch.zeros((), device=next(iter(outputs.values())).device)
-        for task in self.tasks:
-            if weights[task.name] > 0:
-                total = total + self._sum(task, outputs[task.name].float(), labels[task.name]) / weights[task.name]
+    def loss(
+        self,
+        outputs: Mapping[str, Tensor],
+        labels: Mapping[str, Tensor],
+        weights: Mapping[str, float],
+        smooth: bool = True,
+    ) -> Tensor:
+        """A scalar: the share of these ``outputs`` (n, classes) and ``labels`` (n,) in the loss of a step.
+
+        What a network says from single slots counts beside its answers, by their weight; where they say nothing of a
+        task, they have no part in its loss. Without ``smooth`` labels count as they are.
+        """
+        total = self._loss(outputs, labels, weights, smooth)
+        for beside in getattr(outputs, "by_slot", {}).values():
+            total = total + beside.weight * self._loss(beside.outputs, labels, weights, smooth)
         return total
 
-    def _sum(self, task: Task, outputs: Tensor, labels: Tensor) -> Tensor:
+    def _loss(
+        self, outputs: Mapping[str, Tensor], labels: Mapping[str, Tensor], weights: Mapping[str, float], smooth: bool
+    ) -> Tensor:
+        total = torch.zeros((), device=next(iter(outputs.values())).device)
+        for task in self.tasks:
+            if weights[task.name] > 0 and task.name in outputs:
+                share = self._sum(task, outputs[task.name].float(), labels[task.name], smooth)
+                total = total + share / weights[task.name]
+        return total
+
+    def _sum(self, task: Task, outputs: Tensor, labels: Tensor, smooth: bool) -> Tensor:
         if task.is_value:
             return torch.where(labels.isnan(), 0.0, outputs[:, 0] - labels.nan_to_num()).square().sum()
         weight = self.class_weights.get(task.name)
         if weight is not None:
             weight = torch.as_tensor(weight, dtype=outputs.dtype, device=outputs.device)
-        return cross_entropy(outputs, labels, weight=weight, ignore_index=NO_LABEL, reduction="sum")
+        return cross_entropy(
+            outputs,
+            labels,
+            weight=weight,
+            ignore_index=NO_LABEL,
+            reduction="sum",
+            label_smoothing=self.label_smoothing if smooth else 0.0,
+        )
 
 
 def has_label(labels: np.ndarray) -> np.ndarray:

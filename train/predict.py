@@ -11,15 +11,26 @@ import pandas as pd
 import torch
 
 from ..errors import RunError, StoreError
+from ..features.schemes import STANDARD, schemes_in
 from ..features.tasks import NO_LABEL, Task
 from ..progress import Track, silent
+from .assembly import answer, build
+from .binding import check_layers
 from .config import TrainConfig
-from .data import Recordings, answered_tasks, groups_of_similar_length, matching_features, recordings_of
+from .data import (
+    Recordings,
+    answered_tasks,
+    groups_of_similar_length,
+    matching_features,
+    measuring_feature,
+    recordings_of,
+    splits_by,
+)
 from .dependence import RowsRead, rows_read, task_differences
 from .devices import arithmetic, choose_device
-from .models.msmt_fn import MsmtFn, build
+from .models.contract import Trainable
 from .processes import Processes
-from .runs import Run
+from .runs import Run, Settings
 from .stream import Stream
 
 
@@ -90,7 +101,7 @@ def predict(
     learnt = run.learnt
     if learnt is None and not any_store and not run.is_of_exactly(store):
         raise run.not_its_store(store)
-    features = matching_features(store, settings.features, settings.specs)
+    features = matching_features(store, {name: name for name in settings.features}, settings.specs)
     is_own_store = run.is_of_exactly(store) if learnt is None else learnt.is_in(store)
     if not any_store and not is_own_store:
         raise run.not_its_store(store)
@@ -101,23 +112,28 @@ def predict(
     skip_missing = settings.train.skip_missing if skip_missing is None else skip_missing
     there = [task for task in theirs.values() if task]
     per_segment = tasks[0].level == "segment"
-    measured_by = features.get("audio", next(iter(features.values())))  # by its own: the store may be given others
+    measured_by = features[measuring_feature(settings.specs)]  # by its own: the store may be given others
+    scheme = scheme_for(run, store, is_own_store)
     recordings = recordings_of(
-        store, split, features, skip_missing, tasks=there, per_segment=per_segment, measured_by=measured_by
+        store,
+        split,
+        features,
+        skip_missing,
+        tasks=there,
+        per_segment=per_segment,
+        measured_by=measured_by,
+        scheme=scheme,
     )
+    check_layers(store, in_names_of(settings.slots, features), np.concatenate(recordings.rows))
     target = choose_device(device or settings.train.device)
-    model = build(settings.model, settings.tasks, settings.specs)
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise RunError(f"run {run.name}: best.safetensors does not fit config.json, train again") from error
+    model = with_weights(run, settings, weights)
     config = replace(settings.train, cache_in="none")  # everything is read once
     stream = Stream(store, features, [recordings], target, config)
     with stream, track(f"predict {split or 'all splits'}", total=len(recordings), unit="recordings") as advance:
         [logits] = infer([model.to(target)], recordings, stream, [config], target, Processes(count=1), advance)
     rows = rows_read(recordings, there)
     known = _in_classes_of_the_run(tasks, theirs, recordings, answers(settings.tasks, logits))
-    splits = tuple(dict.fromkeys(store.segments["split"].iloc[np.concatenate(recordings.rows)]))
+    splits = tuple(dict.fromkeys(splits_by(store, scheme).iloc[np.concatenate(recordings.rows)]))
     notes = [*known.notes, *(_what_changed(run, store, features) if is_own_store and learnt and not any_store else ())]
     if any_store and learnt and (count := learnt.shared_with(rows)):
         notes.append(
@@ -138,6 +154,27 @@ def predict(
         is_own_store=is_own_store,
         notes=tuple(notes),
     )
+
+
+def with_weights(run: Run, settings: Settings, weights: Mapping[str, torch.Tensor]) -> Trainable:
+    """The network of a run with these weights. Raises RunError where they are not its own."""
+    model = build(settings)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise RunError(f"run {run.name}: best.safetensors does not fit config.json, train again") from error
+    return model
+
+
+def in_names_of(slots: Mapping[str, Sequence[str]], features: Mapping[str, str]) -> dict[str, list[str]]:
+    """The features of each slot as a store calls them, by ``features``."""
+    return {slot: [features[name] for name in names] for slot, names in slots.items()}
+
+
+def scheme_for(run: Run, store, is_own_store: bool) -> str:
+    """The scheme that splits are of: the run's own in its own store, elsewhere that of the corpus, unless it is there."""
+    scheme = run.settings.train.scheme
+    return scheme if is_own_store or scheme in schemes_in(store.segments) else STANDARD
 
 
 def _like(task: Task, there: Sequence[Task], any_name: bool) -> Task | None:
@@ -218,7 +255,7 @@ def _what_changed(run: Run, store, features: Mapping[str, str]) -> list[str]:
     for kept in (run.learnt, run.judged):
         tasks = [task for task in store.tasks if task.name in {own.name for own in kept.tasks}]
         try:
-            now = recordings_of(store, kept.split, features, True, kept.views, tasks)
+            now = recordings_of(store, kept.split, features, True, kept.views, tasks, scheme=run.settings.train.scheme)
         except StoreError as error:
             changes.append(str(error))
         else:
@@ -227,7 +264,7 @@ def _what_changed(run: Run, store, features: Mapping[str, str]) -> list[str]:
 
 
 def infer(
-    models: Sequence[MsmtFn],
+    models: Sequence[Trainable],
     recordings: Recordings,
     stream: Stream,
     configs: Sequence[TrainConfig],
@@ -252,7 +289,7 @@ def infer(
             outputs = []
             for model, config in zip(models, configs, strict=True):
                 with arithmetic(device, config.precision):
-                    answered = model(batch.features, batch.counts)
+                    answered = answer(model, batch)
                 outputs.append({task: output.float().cpu().numpy() for task, output in answered.items()})
             found.append((recordings.labelled(batch.positions), outputs))
             advance(sum(map(len, groups[number : number + processes.count])))  # the others do theirs meanwhile

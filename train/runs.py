@@ -6,6 +6,7 @@
                        rows-validation.npz  and of those it is judged by
                        left-out.csv       segments without features, if any were left out
                        metrics.jsonl      a line per epoch
+                       layer-weights.json how much each layer weighs in a slot that sums several, at the best epoch
                        events.out.*       the same for TensorBoard
                        best.safetensors   weights of the best epoch
                        scored.json        how often each split has been scored
@@ -43,22 +44,23 @@ from ..errors import MsmtError, RunError
 from ..features.spec import FeatureSpec
 from ..features.tasks import Task
 from ..shown import as_cell
-from .config import ModelConfig, TrainConfig
+from .config import NetworkSettings, TrainConfig
 from .dependence import RowsRead
+from .models.registry import DEFAULT, settings_of
 
 LATEST = "latest"
 FOLDER = Path("runs")  # where msmt train puts runs unless told otherwise
 LEARNT, JUDGED = "train", "validation"  # what the rows of a run are to it, whatever their split is called
 _PACKAGES = ("torch", "numpy", "pandas", "safetensors", "transformers")
-_CHOOSERS = ("text_feature", "audio_feature", "views")  # options that say nothing that features and rows do not
+_CHOOSERS = ("slot", "text_feature", "audio_feature", "views")  # options that say nothing that slots and rows do not
 
 
 @dataclass(frozen=True)
 class Settings:
     """All that a run's network is built from."""
 
-    model: ModelConfig
-    """Sizes and switches of the network."""
+    model: NetworkSettings
+    """Sizes and switches of the network; their class says which network it is."""
 
     train: TrainConfig
     """How it is trained."""
@@ -66,40 +68,58 @@ class Settings:
     tasks: tuple[Task, ...]
     """Tasks that have a head."""
 
-    features: Mapping[str, str]
-    """Name of the store's feature that serves each modality."""
+    slots: Mapping[str, tuple[str, ...]]
+    """By slot of the network, in its order, the names of the store's features that fill it: one, or layers to sum."""
 
     specs: Mapping[str, FeatureSpec]
-    """How each modality's feature was made."""
+    """How each of these features was made, by its name."""
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of all features, each once, in the order of the slots."""
+        return tuple(dict.fromkeys(name for names in self.slots.values() for name in names))
 
     def mean_the_same(self, other: Settings) -> bool:
         """Whether both build and train the same, given the same rows, however features and views were chosen."""
         ours, theirs = (
-            (each.model, dataclasses.replace(each.train, **dict.fromkeys(_CHOOSERS, "")), each.tasks, each.features)
+            (
+                each.model,
+                dataclasses.replace(each.train, **dict.fromkeys(_CHOOSERS, "")),
+                each.tasks,
+                list(each.slots.items()),
+            )
             for each in (self, other)
         )
         return ours == theirs
 
     def to_json(self) -> dict:
         return {
+            "network": self.model.network,
             "model": dataclasses.asdict(self.model),
             "train": dataclasses.asdict(self.train),
             "tasks": [task.to_json() for task in self.tasks],
             "features": {
-                modality: {"name": name, "spec": self.specs[modality].to_json()}
-                for modality, name in self.features.items()
+                slot: [{"name": name, "spec": self.specs[name].to_json()} for name in names]
+                for slot, names in self.slots.items()
             },
         }
 
     @classmethod
     def from_json(cls, fields: dict) -> Settings:
+        """What ``to_json`` has made; before networks had names there was one, and one feature for each of its slots."""
+        filled = {
+            slot: features if isinstance(features, list) else [features]
+            for slot, features in fields["features"].items()
+        }
         return cls(
-            model=ModelConfig(**fields["model"]),
+            model=settings_of(fields.get("network", DEFAULT))(**fields["model"]),
             train=TrainConfig(**fields["train"]),
             tasks=tuple(Task.from_json(task) for task in fields["tasks"]),
-            features={modality: feature["name"] for modality, feature in fields["features"].items()},
+            slots={slot: tuple(feature["name"] for feature in features) for slot, features in filled.items()},
             specs={
-                modality: FeatureSpec.from_json(feature["spec"]) for modality, feature in fields["features"].items()
+                feature["name"]: FeatureSpec.from_json(feature["spec"])
+                for features in filled.values()
+                for feature in features
             },
         )
 
@@ -223,6 +243,11 @@ class Run:
     def save_metrics(self, epochs: Sequence[Mapping[str, object]]) -> None:
         with written_aside(self.path / "metrics.jsonl") as path:
             path.write_text("".join(json.dumps(epoch) + "\n" for epoch in epochs))
+
+    def save_layer_weights(self, weights: Mapping[str, Mapping[str, float]]) -> None:
+        """By slot how much each layer weighs."""
+        with written_aside(self.path / "layer-weights.json") as path:
+            path.write_text(json.dumps(weights, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def count_scoring(self, split: str) -> int:
         """Record that a split is scored once more; returns how often that makes. Whoever reads a test score can ask."""

@@ -24,7 +24,7 @@ from ..errors import SettingError
 from ..features.reader import RowReader, may_map
 from ..features.rows import BLOCK_ROWS
 from .config import TrainConfig
-from .data import Batch, Recordings, label_tensors
+from .data import Batch, Recordings, batch_of
 from .rows import Rows
 
 _SHARE_OF_FREE_MEMORY = 0.5  # that features may take unless told otherwise
@@ -34,19 +34,21 @@ class _Buffers:
     """Host memory for one batch."""
 
     def __init__(self, dtypes: Mapping[str, torch.dtype] = {}, pin: bool = False) -> None:  # noqa: B006  never changed
-        """``dtypes`` by modality, float32 unless named."""
+        """``dtypes`` by feature, float32 unless named."""
         self._dtypes, self._pin = dtypes, pin
         self._values: dict[str, Tensor] = {}
         self.copied: torch.cuda.Event | None = None
         """When the GPU has taken what is in them."""
 
-    def room(self, modality: str, rows: int, width: int) -> Tensor:
+    def room(self, feature: str, rows: int, width: int) -> Tensor:
         """(rows, d) to write to."""
-        there = self._values.get(modality)
+        there = self._values.get(feature)
         if there is None or len(there) < rows:
             # Some room to spare, or each batch that is a little longer would take new memory.
-            there = torch.empty(rows + rows // 4, width, dtype=self._dtypes.get(modality, torch.float32), pin_memory=self._pin)
-            self._values[modality] = there
+            there = torch.empty(
+                rows + rows // 4, width, dtype=self._dtypes.get(feature, torch.float32), pin_memory=self._pin
+            )
+            self._values[feature] = there
         return there[:rows]
 
 
@@ -61,7 +63,8 @@ class Stream:
         device: torch.device,
         config: TrainConfig,
     ) -> None:
-        """``recordings`` are all that will be asked for: they decide what fits where.
+        """``features`` are what the store calls each feature, by the name that it has in a batch. ``recordings`` are all
+        that will be asked for: they decide what fits where.
 
         Raises SettingError when features have to be kept where they do not fit.
         """
@@ -70,16 +73,16 @@ class Stream:
 
         self._features, self._device = dict(features), device
         self._pin = device.type == "cuda"
-        self._widths = {modality: store.specs[name].width for modality, name in features.items()}
-        self._dtypes = {modality: getattr(torch, store.specs[name].dtype) for modality, name in features.items()}
-        self._lengths = {modality: store.lengths(name) for modality, name in features.items()}
+        self._widths = {feature: store.specs[name].width for feature, name in features.items()}
+        self._dtypes = {feature: getattr(torch, store.specs[name].dtype) for feature, name in features.items()}
+        self._lengths = {feature: store.lengths(name) for feature, name in features.items()}
         rows = [np.concatenate(each.rows) for each in recordings]
         self._rows = np.unique(np.concatenate(rows)) if rows else np.array([], int)
         self.cached_in = _place(self._bytes(), device, config)
         allowed = config.cache_gb * 1e9 or _SHARE_OF_FREE_MEMORY * free_memory()
         files = len(self._features) * -(-len(store.segments) // BLOCK_ROWS)
         mapped = self.cached_in == "none" and self._bytes() <= allowed and may_map(files)
-        self._readers = {modality: RowReader(store, name, mapped) for modality, name in features.items()}
+        self._readers = {feature: RowReader(store, name, mapped) for feature, name in features.items()}
         self._ahead = config.readers + 1 if config.readers else 0
         self._pool = ThreadPoolExecutor(config.readers, "msmt-reader") if config.readers else None
         # One is being moved while as many as may be read ahead wait.
@@ -92,7 +95,7 @@ class Stream:
 
     def __enter__(self) -> Stream:
         if self.cached_in != "none":
-            self._kept = {modality: self._keep(modality) for modality in self._features}
+            self._kept = {feature: self._keep(feature) for feature in self._features}
         return self
 
     def __exit__(self, *error) -> None:
@@ -121,13 +124,11 @@ class Stream:
         for group in groups:
             rows = recordings.rows_at(group)
             features = {}
-            for modality, (values, starts) in self._kept.items():
-                lengths = self._lengths[modality][rows].tolist()
+            for feature, (values, starts) in self._kept.items():
+                lengths = self._lengths[feature][rows].tolist()
                 parts = [values[start : start + length] for start, length in zip(starts[rows].tolist(), lengths)]
-                features[modality] = Rows(self._on_device(modality, torch.cat(parts)), tuple(lengths))
-            labels = label_tensors(recordings.labels_of(group))
-            labels = {name: values.to(self._device) for name, values in labels.items()}
-            yield Batch(group, recordings.counts_at(group), features, labels)
+                features[feature] = Rows(self._on_device(feature, torch.cat(parts)), tuple(lengths))
+            yield self._rest_moved(batch_of(recordings, group, features))
 
     def _from_files(self, recordings: Recordings, groups: Sequence[np.ndarray]) -> Iterator[Batch]:
         if not self._pin and self._is_mapped(recordings, groups):
@@ -159,39 +160,42 @@ class Stream:
         """Converted straight from the mapped files: for a CPU, memory is read once, and nothing is left to read ahead."""
         for group in groups:
             rows, features = recordings.rows_at(group), {}
-            for modality, reader in self._readers.items():
-                lengths = self._lengths[modality][rows].tolist()
-                values = self._converted.room(modality, sum(lengths), self._widths[modality])
+            for feature, reader in self._readers.items():
+                lengths = self._lengths[feature][rows].tolist()
+                values = self._converted.room(feature, sum(lengths), self._widths[feature])
                 parts = [torch.from_numpy(part) for part in reader.parts(rows)]
                 for into, part in zip(values.split([len(part) for part in parts]), parts, strict=True):
                     into.copy_(part)
-                features[modality] = Rows(values, tuple(lengths))
-            labels = label_tensors(recordings.labels_of(group))
-            yield Batch(group, recordings.counts_at(group), features, labels)
+                features[feature] = Rows(values, tuple(lengths))
+            yield batch_of(recordings, group, features)
 
     def _moved(self, batch: Batch) -> Batch:
         """The batch on the device, nothing of it in the buffers any more."""
-        return replace(
-            batch,
-            features={
-                modality: replace(rows, values=self._on_device(modality, rows.values))
-                for modality, rows in batch.features.items()
-            },
-            labels={name: labels.to(self._device, non_blocking=True) for name, labels in batch.labels.items()},
-        )
+        features = {
+            feature: replace(rows, values=self._on_device(feature, rows.values))
+            for feature, rows in batch.features.items()
+        }
+        return self._rest_moved(replace(batch, features=features))
 
-    def _on_device(self, modality: str, values: Tensor) -> Tensor:
+    def _rest_moved(self, batch: Batch) -> Batch:
+        """The batch with labels and speakers on the device too."""
+        if self._device.type == "cpu":
+            return batch
+        labels = {name: labels.to(self._device, non_blocking=True) for name, labels in batch.labels.items()}
+        return replace(batch, labels=labels, speakers=batch.speakers.to(self._device, non_blocking=True))
+
+    def _on_device(self, feature: str, values: Tensor) -> Tensor:
         """Stored values, wherever they are, as float32 on the device."""
         if self._device.type != "cpu":
             return values.to(self._device, non_blocking=True).float()
         # Memory that is used again need not be cleared by the system first, which takes longer than the conversion.
-        return self._converted.room(modality, *values.shape).copy_(values)
+        return self._converted.room(feature, *values.shape).copy_(values)
 
     def _arrived(self, batch: Batch, copied: torch.cuda.Event) -> Batch:
         """``batch`` once the GPU has all of it, for the stream that computes."""
         computing = torch.cuda.current_stream(self._device)
         computing.wait_event(copied)
-        for tensor in (*(rows.values for rows in batch.features.values()), *batch.labels.values()):
+        for tensor in (*(rows.values for rows in batch.features.values()), *batch.labels.values(), batch.speakers):
             tensor.record_stream(computing)
         return batch
 
@@ -222,15 +226,16 @@ class Stream:
             if buffers.copied:
                 buffers.copied.synchronize()
             rows, features = recordings.rows_at(group), {}
-            for modality, reader in self._readers.items():
-                lengths = self._lengths[modality][rows].tolist()
-                values = buffers.room(modality, sum(lengths), self._widths[modality])
+            for feature, reader in self._readers.items():
+                lengths = self._lengths[feature][rows].tolist()
+                values = buffers.room(feature, sum(lengths), self._widths[feature])
                 reader.copy(rows, values.numpy())
-                features[modality] = Rows(values, tuple(lengths))
-            labels = label_tensors(recordings.labels_of(group))
+                features[feature] = Rows(values, tuple(lengths))
+            batch = batch_of(recordings, group, features)
             if self._pin:
-                labels = {name: values.pin_memory() for name, values in labels.items()}
-            return Batch(group, recordings.counts_at(group), features, labels), buffers
+                labels = {name: values.pin_memory() for name, values in batch.labels.items()}
+                batch = replace(batch, labels=labels, speakers=batch.speakers.pin_memory())
+            return batch, buffers
         except BaseException:
             self._free.put(buffers)
             raise
@@ -242,24 +247,24 @@ class Stream:
             for name in self._features
         )
 
-    def _keep(self, modality: str) -> tuple[Tensor, np.ndarray]:
-        """All rows of a modality in one tensor (total, d), and where each row of the store begins in it.
+    def _keep(self, feature: str) -> tuple[Tensor, np.ndarray]:
+        """All rows of a feature in one tensor (total, d), and where each row of the store begins in it.
 
         They are read in the order in which they lie in the files, which a disk likes best.
         """
-        lengths, width = self._lengths[modality], self._widths[modality]
+        lengths, width = self._lengths[feature], self._widths[feature]
         ends = np.cumsum(lengths[self._rows])
         starts = np.zeros(len(lengths), int)
         starts[self._rows] = ends - lengths[self._rows]
         on_gpu = self.cached_in == "gpu"
-        kept = torch.empty(int(ends[-1]), width, dtype=self._dtypes[modality], device=self._device if on_gpu else "cpu")
+        kept = torch.empty(int(ends[-1]), width, dtype=self._dtypes[feature], device=self._device if on_gpu else "cpu")
         buffers = _Buffers(self._dtypes)
         for first in range(0, len(self._rows), BLOCK_ROWS):
             rows = self._rows[first : first + BLOCK_ROWS]
             total = int(lengths[rows].sum())
             into = kept[starts[rows[0]] : starts[rows[0]] + total]
-            values = buffers.room(modality, total, width) if on_gpu else into
-            self._readers[modality].copy(rows, values.numpy())
+            values = buffers.room(feature, total, width) if on_gpu else into
+            self._readers[feature].copy(rows, values.numpy())
             if on_gpu:
                 into.copy_(values)
         return kept, starts

@@ -24,10 +24,12 @@ from ..shown import as_cell
 from . import runs
 from ..values import from_text
 from .ablation import Found, check_folder, settings_made
-from .config import CHOICES, ModelConfig, TrainConfig
-from .data import modalities_of
-from .learner import FINISHED, INTERRUPTED, LOWER_IS_BETTER, PRUNED, STOPPED_EARLY, Material, Score, job_for
+from .config import CHOICES, NetworkSettings, TrainConfig
+from .jobs import job_for
+from .learner import FINISHED, INTERRUPTED, LOWER_IS_BETTER, PRUNED, STOPPED_EARLY, Score
 from .loop import passes, train_together
+from .material import Material
+from .models.registry import DEFAULT, NETWORKS, all_options, check_option, settings_of
 from .processes import Processes
 
 _BEFORE_PRUNING = (5, 3)  # finished trials, and epochs of a trial, before any is ended early
@@ -41,7 +43,7 @@ class Range:
     """The values that one option may take."""
 
     name: str
-    """Field of ModelConfig or TrainConfig."""
+    """Field of a network's settings or of TrainConfig, or ``model`` for the network itself."""
 
     values: tuple = ()
     """To choose from; empty where there is a range."""
@@ -98,8 +100,10 @@ def parse_range(text: str) -> Range:
     """
     name, equals, given = text.partition("=")
     name = name.strip().replace("-", "_")
+    kinds = [TrainConfig, *(settings_of(network) for network in NETWORKS)]
     defaults = {
-        option.name: option.default for kind in (ModelConfig, TrainConfig) for option in dataclasses.fields(kind)
+        "model": DEFAULT,
+        **{option.name: option.default for kind in kinds for option in dataclasses.fields(kind)},
     }
     if name not in defaults or name == "name":
         raise SettingError(f"--vary {text}: {shown(name.replace('_', '-'))} is no option of msmt train")
@@ -121,15 +125,24 @@ def parse_range(text: str) -> Range:
     values = tuple(_value(kind, part, text) for part in parts)
     if len(set(values)) < max(2, len(values)):
         raise SettingError(f"--vary {text}: needs two different values or more")
-    wrong = [value for value in values if name in CHOICES and value not in CHOICES[name]]
+    choices = _words_for(name)
+    wrong = [value for value in values if choices and value not in choices]
     if wrong:
-        raise SettingError(f"--vary {text}: {name} must be one of {', '.join(CHOICES[name])}, but is {shown(wrong[0])}")
+        raise SettingError(f"--vary {text}: {name} must be one of {', '.join(choices)}, but is {shown(wrong[0])}")
     return Range(name, values=values)
+
+
+def _words_for(name: str) -> tuple[str, ...]:
+    """What an option may be in some network; nothing where it need not be one of some words."""
+    if name == "model":
+        return tuple(NETWORKS)
+    words = [settings_of(network).choices.get(name, ()) for network in all_options().get(name, ())]
+    return tuple(dict.fromkeys(word for each in words for word in each)) or CHOICES.get(name, ())
 
 
 def sweep(
     store,
-    model: ModelConfig,
+    model: NetworkSettings,
     config: TrainConfig,
     vary: Sequence[str],
     out: Path,
@@ -159,14 +172,17 @@ def sweep(
         raise SettingError("a grid needs lists of values, such as dropout=0.1,0.3: ranges are for --sampler tpe")
     if sampler == "grid" and math.prod(len(each.values) for each in ranges) > _MOST_COMBINATIONS:
         raise SettingError(f"a grid has at most {_MOST_COMBINATIONS:,} combinations: vary less, or use --sampler tpe")
+    networks = next((each.values for each in ranges if each.name == "model"), (model.network,))
     for text, each in zip(vary, ranges, strict=True):  # both ends must be values that the settings allow
+        mine = [name for name in networks if name in all_options().get(each.name, networks)]
+        if not mine:
+            check_option(each.name, settings_of(networks[0]), TrainConfig, dashed=True)
         for value in each.values or (each.low, each.high):
-            try:
-                settings_made(model, config, {each.name: value})
-            except SettingError as error:
-                raise SettingError(f"--vary {text}: {error}") from error
-    model = dataclasses.replace(model, modalities=modalities_of(store, model.modalities))
-    material = job_for(store, model, config).material
+            refused = [_refusal(model, config, {"model": network, each.name: value}) for network in mine]
+            if all(refused):
+                raise SettingError(f"--vary {text}: {refused[0]}")
+    job = job_for(store, model, config)
+    model, material = job.settings.model, job.material
     select = material.select
     check_folder(out)
     with writer_lock(out), explained(out):
@@ -211,6 +227,15 @@ def sweep(
         return _result(study, ranges, select, out, is_interrupted)
 
 
+def _refusal(model: NetworkSettings, config: TrainConfig, changes: dict[str, object]) -> str:
+    """Why settings with these changes are none; empty where they are."""
+    try:
+        settings_made(model, config, changes)
+    except SettingError as error:
+        return str(error)
+    return ""
+
+
 def _study(out: Path, ranges: Sequence[Range], sampler: str, prune: bool, seed: int, lower: bool):
     try:
         import optuna
@@ -235,10 +260,11 @@ def _study(out: Path, ranges: Sequence[Range], sampler: str, prune: bool, seed: 
 
 
 def _check_same(
-    study, out: Path, store, material: Material, model: ModelConfig, config: TrainConfig, vary, sampler: str
+    study, out: Path, store, material: Material, model: NetworkSettings, config: TrainConfig, vary, sampler: str
 ) -> None:
     wanted = {
         "store": [material.learnt_rows.digest, material.judged_rows.digest],
+        "network": model.network,
         "model": dataclasses.asdict(model),
         "train": dataclasses.asdict(config),
         "vary": sorted(vary),
@@ -247,7 +273,9 @@ def _check_same(
     wanted = json.loads(json.dumps(wanted))
     kept = study.user_attrs.get(_BEGUN_WITH)
     if kept is not None:  # options that came later were at their defaults
-        defaults = {"model": dataclasses.asdict(ModelConfig()), "train": dataclasses.asdict(TrainConfig())}
+        kept = {"network": DEFAULT, **kept}
+        own = settings_of(kept["network"]) if kept["network"] in NETWORKS else type(model)
+        defaults = {"model": dataclasses.asdict(own()), "train": dataclasses.asdict(TrainConfig())}
         kept = {**kept, **{name: {**values, **kept.get(name, {})} for name, values in defaults.items()}}
     if kept is None:
         study.set_user_attr(_BEGUN_WITH, wanted)
@@ -338,9 +366,11 @@ def _result(study, ranges: Sequence[Range], select: str, out: Path, is_interrupt
         best = runs.Run(out / "runs" / table.sort_values("rank", ascending=False).iloc[0]["run"])
         settings = best.settings
         chosen = {**dataclasses.asdict(settings.model), **dataclasses.asdict(settings.train)}
-        defaults = {**dataclasses.asdict(ModelConfig()), **dataclasses.asdict(TrainConfig()), "name": chosen["name"]}
+        own = dataclasses.asdict(type(settings.model)())
+        defaults = {**own, **dataclasses.asdict(TrainConfig()), "name": chosen["name"]}
         best_file = out / "best.yaml"
-        content = {name: value for name, value in chosen.items() if value != defaults[name]}
+        content = {"model": settings.model.network} if settings.model.network != DEFAULT else {}
+        content |= {name: value for name, value in chosen.items() if value != defaults[name]}
         with runs.written_aside(best_file) as path:
             path.write_text(
                 f"# The best of {len(table)} trials by validation {select}: trial {best.name}.\n"

@@ -78,7 +78,8 @@ def test_a_whole_number_may_stand_for_a_real_one():
 
 @pytest.mark.parametrize("settings", [ModelConfig, TrainConfig])
 def test_every_field_has_a_sentence_and_a_plain_default(settings):
-    body = ast.parse(inspect.getsource(settings)).body[0].body
+    bases = [base for base in settings.__mro__ if dataclasses.is_dataclass(base)]
+    body = [item for base in bases for item in ast.parse(inspect.getsource(base)).body[0].body]
     for field in dataclasses.fields(settings):
         place = next(i for i, item in enumerate(body) if getattr(getattr(item, "target", None), "id", "") == field.name)
         assert ast.literal_eval(body[place + 1].value).endswith("."), field.name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 
 import numpy as np
 import pandas as pd
@@ -10,10 +9,9 @@ import pytest
 import torch
 from msmt.errors import SettingError, StoreError
 from msmt.features.tasks import Task
-from msmt.tests.train.made import EMOTION, FIVE, STRENGTH, TASKS, calls, segment_store, spec, store_of
+from msmt.tests.train.made import EMOTION, FIVE, STRENGTH, TASKS, calls, segment_store, store_of
 from msmt.train.data import (
     check_learnable,
-    choose_features,
     choose_tasks,
     groups_of_similar_length,
     read_batch,
@@ -93,13 +91,6 @@ def test_batches_are_the_same_whatever_the_modalities():
     assert longest[0] == longest[1] == recordings_of(store, "train", BOTH).longest.tolist()
 
 
-def test_a_feature_without_silence_is_learnt_from_only_when_it_is_named():
-    store = calls()
-    store.specs["hubert-nosilence"] = dataclasses.replace(store.specs["hubert"], silence={"threshold": 0.3})
-    assert choose_features(store, "both") == BOTH
-    assert choose_features(store, "audio", audio_feature="hubert-nosilence") == {"audio": "hubert-nosilence"}
-
-
 def test_a_split_without_segments_is_an_error_that_names_the_splits():
     said = refused(StoreError, recordings_of, calls(), "dev", BOTH)
     assert said == "memory.zarr has no segments in split dev: its splits are train, val, test"
@@ -148,30 +139,6 @@ def test_a_recording_with_two_labels_is_refused():
     assert "recording call-1 has more than one label of task two" in refused(
         StoreError, recordings_of, store, "train", BOTH
     )
-
-
-@pytest.mark.parametrize(
-    "asked, chosen",
-    [
-        (("both",), {"text": "roberta", "audio": "hubert"}),
-        (("text",), {"text": "roberta"}),
-        (("audio", "", "hubert"), {"audio": "hubert"}),
-    ],
-)
-def test_the_only_feature_of_a_modality_is_chosen(asked, chosen):
-    assert choose_features(calls(), *asked) == chosen
-
-
-def test_a_choice_of_features_that_is_open_or_impossible_is_refused():
-    store = calls()
-    store.specs["wavlm"] = spec("audio")
-    assert "choose --audio-feature from hubert, wavlm" in refused(SettingError, choose_features, store, "both")
-    assert choose_features(store, "both", "", "wavlm") == {"text": "roberta", "audio": "wavlm"}
-    assert "has no text feature bert: choose --text-feature from roberta" in refused(
-        SettingError, choose_features, store, "both", "bert"
-    )
-    del store.specs["roberta"]
-    assert "has no text feature, it holds hubert, wavlm" in refused(StoreError, choose_features, store, "text")
 
 
 def test_tasks_are_chosen_by_name_and_without_mtl_the_finest_is_left():

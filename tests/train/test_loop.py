@@ -13,9 +13,10 @@ import pytest
 import torch
 from msmt.errors import RunError, SettingError, StoreError
 from msmt.evaluate.metrics import score as figures_of_all
-from msmt.tests.train.made import FAST, MODEL, TASKS, TRAIN, calls, quiet, score, segment_store, spec, store_of
+from msmt.tests.train.made import FAST, MODEL, TASKS, TRAIN, calls, quiet, score, segment_store, store_of
 from msmt.train import learner
 from msmt.train.config import ModelConfig, TrainConfig
+from msmt.train.jobs import job_for
 from msmt.train.learner import learning_rate_at
 from msmt.train.loop import train
 from msmt.train.objective import Objective
@@ -359,7 +360,7 @@ def test_without_mtl_the_tasks_that_follow_from_the_trained_one_select_as_well(t
 def test_weight_decay_holds_for_norms_and_biases_too(tmp_path):
     """Where nothing is learnt but decay, all weights shrink by the same factor."""
     settings = {"epochs": 1, "schedule": "constant", "warmup": 0.0, "learning_rate": 1e-6, "weight_decay": 1e4}
-    before = learner.build(MODEL, TASKS, {"text": spec("text"), "audio": spec("audio")})
+    before = learner.build(job_for(calls(), MODEL, TRAIN).settings)
     after = weights(go(calls(), tmp_path, **settings))
     shrunk = (1 - 1e-6 * 1e4) ** 3  # three steps: 13 recordings, 6 a step
     for name, value in before.state_dict().items():
@@ -479,7 +480,7 @@ def test_training_finds_the_only_modality_that_a_store_has_and_says_so(tmp_path,
     del store.specs[other], store.features[other]
     said: list[str] = []
     trained = go(store, tmp_path, epochs=1, say=said.append)
-    assert trained.run.settings.model.modalities == modality and list(trained.run.settings.features) == [modality]
+    assert trained.run.settings.model.modalities == modality and list(trained.run.settings.slots) == [modality]
     assert any(f"has features of {modality} alone" in line for line in said)
     with pytest.raises(StoreError, match="train without it"):
         go(store, tmp_path, dataclasses.replace(MODEL, modalities="both"), epochs=1)

@@ -9,10 +9,12 @@ import pytest
 import torch
 from msmt.errors import SettingError
 from msmt.tests.train.made import EMOTION, FIVE, MODEL, MOST_ROWS, TASKS, WIDTH, spec
-from msmt.train.models import msmt_fn as model_module
 from msmt.train.config import CHOICES, ModelConfig
 from msmt.train.learner import compile_rows
-from msmt.train.models.msmt_fn import BottleneckFusion, CrossAttention, FlattenPooling, build
+from msmt.train.models import layers as layers_module
+from msmt.train.models.contract import SlotInput
+from msmt.train.models.layers import FlattenPooling
+from msmt.train.models.msmt_fn import Audio, BottleneckFusion, CrossAttention, build
 from msmt.train.rows import Layout, Rows, attend, attend_one_by_one, attend_padded
 
 CPU = torch.device("cpu")
@@ -26,7 +28,8 @@ def network(tasks=TASKS, specs=SPECS, seed: int = 0, **changes):
     torch.manual_seed(seed)
     config = dataclasses.replace(MODEL, **changes)
     needed = (config.modalities,) if config.modalities in ("text", "audio") else ("text", "audio")
-    return build(config, tasks, {modality: specs[modality] for modality in needed}).eval()
+    inputs = {name: SlotInput(specs[name].width, specs[name].max_rows, specs[name].unit) for name in needed}
+    return build(config, tasks, inputs).eval()
 
 
 def features(lengths=None, seed: int = 1, widths=None) -> dict[str, Rows]:
@@ -58,7 +61,7 @@ def parameters(module) -> set[str]:
 def way(request, monkeypatch):
     """Both ways to attend, whatever the device would choose."""
     monkeypatch.setattr(
-        model_module, "attend", {"one by one": attend_one_by_one, "padded": attend_padded}[request.param]
+        layers_module, "attend", {"one by one": attend_one_by_one, "padded": attend_padded}[request.param]
     )
 
 
@@ -77,7 +80,7 @@ def test_a_recordings_logits_do_not_depend_on_its_batch_or_on_padding(way, pooli
 def test_both_ways_to_attend_give_the_same_logits_and_gradients(monkeypatch, bottleneck):
     results = []
     for attend_so in (attend_one_by_one, attend_padded):
-        monkeypatch.setattr(model_module, "attend", attend_so)
+        monkeypatch.setattr(layers_module, "attend", attend_so)
         net = network(bottleneck=bottleneck)
         logits = net(features(), COUNTS)
         sum(each.square().sum() for each in logits.values()).backward()
@@ -412,7 +415,7 @@ def test_cross_attention_asks_the_cls_vector_and_the_audio(way):
     block = CrossAttention(width=4, heads=2, dropout=0.3).eval()
     cls, sound = torch.randn(1, 4), (torch.randn(3, 4), torch.randn(1, 4))
     none = torch.zeros(1, 4)
-    audio = model_module.Audio(torch.cat([none, sound[0], none, sound[1]]), Layout((4, 2), CPU), cls)
+    audio = Audio(torch.cat([none, sound[0], none, sound[1]]), Layout((4, 2), CPU), cls)
     stream = torch.randn(5, 4)
     got = block(stream, Layout((2, 3), CPU), audio).detach()
     for own, heard in ((slice(0, 2), sound[0]), (slice(2, 5), sound[1])):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from msmt.features.tasks import Task
+from msmt.train.models.contract import Answers, SlotAnswers
 from msmt.train.objective import Objective, balanced_weights
 
 FIVE, TWO, VALUE = Task("five", tuple("ABCDE")), Task("two", ("yes", "no")), Task("value")
@@ -74,3 +75,27 @@ def test_batches_of_a_step_add_up_to_its_loss(class_weights):
         for part in (slice(0, 3), slice(3, 7))
     ]
     assert float(sum(parts)) == pytest.approx(loss_of(objective, outputs, labels), rel=1e-6)
+
+
+def test_smoothed_labels_spread_a_share_over_all_classes_unless_judging():
+    outputs = {"five": torch.randn(4, 5, generator=torch.Generator().manual_seed(0)), "value": torch.ones(4, 1)}
+    labels = {"five": np.array([0, 1, -1, 4]), "value": np.zeros(4)}
+    smoothed, plain = (Objective([FIVE, VALUE], label_smoothing=share) for share in (0.2, 0.0))
+    chances = outputs["five"].log_softmax(dim=1)[[0, 1, 3]]
+    right = -chances[range(3), [0, 1, 4]]
+    expected = float((0.8 * right - 0.2 * chances.mean(dim=1)).mean()) + 1.0
+    assert loss_of(smoothed, outputs, labels) == pytest.approx(expected)
+    tensors = {name: torch.from_numpy(each) for name, each in labels.items()}
+    judged = smoothed.loss(outputs, tensors, smoothed.weights(labels), smooth=False)
+    assert float(judged) == pytest.approx(loss_of(plain, outputs, labels))
+
+
+def test_what_single_slots_say_counts_beside_the_answers_by_its_weight():
+    labels = {"five": np.array([0, 1]), "two": np.array([0, 0])}
+    own = {"five": torch.zeros(2, 5), "two": torch.zeros(2, 2)}
+    sure = {"five": torch.tensor([[9.0, 0, 0, 0, 0], [9.0, 0, 0, 0, 0]])}
+    objective = Objective([FIVE, TWO])
+    beside = Answers(own, {"text": SlotAnswers(own, 0.5), "audio": SlotAnswers(sure, 2.0)})
+    alone = loss_of(objective, own, labels)
+    of_audio = loss_of(Objective([FIVE]), sure, labels)
+    assert loss_of(objective, beside, labels) == pytest.approx(1.5 * alone + 2.0 * of_audio)

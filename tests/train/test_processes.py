@@ -25,7 +25,7 @@ print("has", trained.epochs, trained.best_epoch, trained.run.name)
 """
 
 
-def go(folder, processes: int, name: str) -> list[str]:
+def go(folder, processes: int, name: str, program: str = PROGRAM) -> list[str]:
     """Train in so many processes, as torchrun starts them; the output of each."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -36,7 +36,7 @@ def go(folder, processes: int, name: str) -> list[str]:
         if processes > 1:
             environment |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)}
             environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        command = [sys.executable, "-c", PROGRAM, str(folder), name]
+        command = [sys.executable, "-c", program, str(folder), name]
         started.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
     output = [process.communicate(timeout=120)[0] for process in started]
     assert [process.returncode for process in started] == [0] * processes

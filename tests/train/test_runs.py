@@ -19,7 +19,7 @@ NOTHING = pd.DataFrame(columns=LEFT_OUT_COLUMNS)
 
 
 def settings(name: str = "", model: ModelConfig = MODEL) -> runs.Settings:
-    return runs.Settings(model, TrainConfig(name=name), TASKS, {"text": "roberta"}, {"text": spec("text")})
+    return runs.Settings(model, TrainConfig(name=name), TASKS, {"text": ("roberta",)}, {"roberta": spec("text")})
 
 
 def create(folder, name: str = "", **model):

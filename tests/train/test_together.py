@@ -11,7 +11,7 @@ import torch
 from msmt.errors import RunError, SettingError
 from msmt.tests.train.made import MODEL, TRAIN, calls, quiet, score
 from msmt.tests.train.test_loop import Interrupting, metrics, same_weights, weights
-from msmt.train.learner import job_for
+from msmt.train.jobs import job_for
 from msmt.train.loop import passes, train, train_together
 from msmt.train.runs import resolve
 

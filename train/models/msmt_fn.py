@@ -1,8 +1,7 @@
 """MSMT-FN: from the features of a recording's segments to one output per task (paper section 3).
 
 Letters: R recordings, S segments of all of them together, N rows of the stream and M of the audio of all segments
-together (see rows.py), L rows of the longest segment in the batch, P of the longest that can be, K bottleneck tokens,
-d values per row, g values per direction of the Bi-GRU.
+together (see rows.py), K bottleneck tokens, d values per row.
 """
 
 from __future__ import annotations
@@ -13,16 +12,24 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_sequence, unpack_sequence
 
 from ...errors import SettingError
-from ...features.spec import FeatureSpec
 from ...features.tasks import Task
 from ..config import ModelConfig
 from ..linear import Linear
-from ..rows import Layout, Rows, attend, interleave
+from ..rows import Layout, Rows, interleave
+from .contract import Network, Slot, SlotInput, Trainable
+from .layers import (
+    SPREAD,
+    FeedForward,
+    GruContext,
+    MeanContext,
+    SelfAttention,
+    TransformerLayer,
+    pooling_named,
+    task_heads,
+)
 
-_SPREAD = 0.02  # standard deviation of learned vectors at the start, as is usual for CLS tokens
 BOTH_STREAMS = ("text", "complementary")
 
 
@@ -39,28 +46,6 @@ class Audio(NamedTuple):
     """(1, d) the learned vector that stands in place of those zeros."""
 
 
-class SelfAttention(nn.Module):
-    """Multi-head attention of a stream over itself, with residual and layer norm."""
-
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.query = Linear(width, width)
-        self.key_value = Linear(width, 2 * width)
-        self.out = Linear(width, width)
-        self.dropout = nn.Dropout(dropout)
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, stream: Tensor, layout: Layout) -> Tensor:
-        """(N, d) -> (N, d)"""
-        return self._answer(stream, layout, self.key_value(stream), layout)
-
-    def _answer(self, stream: Tensor, asking: Layout, keys_values: Tensor, asked: Layout) -> Tensor:
-        keys, values = keys_values.chunk(2, dim=1)  # (M, 2d) -> twice (M, d)
-        answers = attend(self.query(stream), keys, values, self.heads, asking, asked)
-        return self.norm(stream + self.dropout(self.out(answers)))
-
-
 class CrossAttention(SelfAttention):
     """Multi-head attention of a stream over the audio (equation 1), with residual and layer norm."""
 
@@ -72,21 +57,6 @@ class CrossAttention(SelfAttention):
         of_cls = self.key_value(audio.cls).expand(len(audio.layout.lengths), -1)
         keys_values.index_copy_(0, audio.layout.starts, of_cls)
         return self._answer(stream, layout, keys_values, audio.layout)
-
-
-class FeedForward(nn.Module):
-    """Two layers on each row, with residual and layer norm."""
-
-    def __init__(self, width: int, inner: int, dropout: float) -> None:
-        super().__init__()
-        self.inner = Linear(width, inner)
-        self.out = Linear(inner, width)
-        self.dropout = nn.Dropout(dropout)
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, stream: Tensor) -> Tensor:
-        """(N, d) -> (N, d)"""
-        return self.norm(stream + self.dropout(self.out(torch.relu(self.inner(stream)))))
 
 
 class ComplementaryLayer(nn.Module):
@@ -101,19 +71,6 @@ class ComplementaryLayer(nn.Module):
     def forward(self, stream: Tensor, layout: Layout, audio: Audio) -> Tensor:
         """(N, d) -> (N, d)"""
         stream = self.cross_attention(stream, layout, audio)
-        return self.feed_forward(self.self_attention(stream, layout))
-
-
-class TransformerLayer(nn.Module):
-    """The Transformer of equations 3 and 4: self-attention and feed-forward, each with residual and norm after it."""
-
-    def __init__(self, width: int, heads: int, feed_forward: int, dropout: float) -> None:
-        super().__init__()
-        self.self_attention = SelfAttention(width, heads, dropout)
-        self.feed_forward = FeedForward(width, feed_forward, dropout)
-
-    def forward(self, stream: Tensor, layout: Layout) -> Tensor:
-        """(N, d) -> (N, d)"""
         return self.feed_forward(self.self_attention(stream, layout))
 
 
@@ -192,7 +149,7 @@ class BottleneckFusion(nn.Module):
     ) -> None:
         """``shared``: one Transformer for both streams; ``streams``: those that are read after the last layer."""
         super().__init__()
-        self.tokens = nn.Parameter(torch.randn(tokens, width) * _SPREAD)
+        self.tokens = nn.Parameter(torch.randn(tokens, width) * SPREAD)
         self.layers = nn.ModuleList(
             BottleneckLayer(
                 width, heads, feed_forward, dropout, shared, streams if layer == layers - 1 else BOTH_STREAMS
@@ -212,91 +169,7 @@ class BottleneckFusion(nn.Module):
         return streams
 
 
-class ClsPooling(nn.Module):
-    """The row of the CLS vector, which is each segment's first."""
-
-    def forward(self, stream: Tensor, layout: Layout) -> Tensor:
-        """(N, d) -> (S, d)"""
-        return stream.index_select(0, layout.starts)
-
-
-class MeanPooling(nn.Module):
-    """The mean of a segment's rows."""
-
-    def forward(self, stream: Tensor, layout: Layout) -> Tensor:
-        """(N, d) -> (S, d)"""
-        return layout.pad(stream).sum(dim=1) / layout.sizes[:, None]
-
-
-class AttentionPooling(nn.Module):
-    """A mean of a segment's rows with learned weights."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.score = Linear(width, 1)
-
-    def forward(self, stream: Tensor, layout: Layout) -> Tensor:
-        """(N, d) -> (S, d)"""
-        scores = layout.pad(self.score(stream)).masked_fill(~layout.valid[:, :, None], -torch.inf)  # (S, L, 1)
-        return (layout.pad(stream) * scores.softmax(dim=1)).sum(dim=1)
-
-
-class FlattenPooling(nn.Module):
-    """A weight for every position and value, P·d -> d.
-
-    Positions past a segment's end count as zeros, so a batch needs the weights of its own longest segment only.
-    """
-
-    def __init__(self, width: int, positions: int) -> None:
-        super().__init__()
-        bound = (positions * width) ** -0.5  # as nn.Linear(positions * width, width) starts
-        self.weight = nn.Parameter(torch.empty(positions * width, width).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.zeros(width))
-
-    def forward(self, stream: Tensor, layout: Layout) -> Tensor:
-        """(N, d) -> (S, d)"""
-        flat = layout.pad(stream).flatten(1)  # (S, L, d) -> (S, L·d)
-        return torch.addmm(self.bias, flat, self.weight[: flat.shape[1]])
-
-
-def pooling_named(name: str, width: int, positions: int) -> nn.Module:
-    """The module behind one choice of ``ModelConfig.pooling``."""
-    if name == "flatten":
-        return FlattenPooling(width, positions)
-    return {"cls": ClsPooling, "mean": MeanPooling}[name]() if name != "attention" else AttentionPooling(width)
-
-
-class GruContext(nn.Module):
-    """A Bi-GRU over the segments of each recording, in order (section 3.6)."""
-
-    def __init__(self, width: int, layers: int, gru_width: int) -> None:
-        super().__init__()
-        self.gru = nn.GRU(width, gru_width, num_layers=layers, batch_first=True, bidirectional=True)
-        self.out = Linear(2 * gru_width, width)
-
-    def forward(self, segments: Tensor, counts: Sequence[int], per_segment: bool) -> Tensor:
-        """(S, d) -> (S, d) if ``per_segment``, else (R, d); ``counts`` are the segments of each recording."""
-        outputs, last = self.gru(pack_sequence(segments.split(counts), enforce_sorted=False))
-        if per_segment:
-            return self.out(torch.cat(unpack_sequence(outputs)))  # (S, 2g) -> (S, d)
-        return self.out(torch.cat([last[-2], last[-1]], dim=1))  # forward ‖ backward, (R, 2g) -> (R, d)
-
-
-class MeanContext(nn.Module):
-    """The mean of a recording's segments, whatever their order."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.out = Linear(width, width)
-
-    def forward(self, segments: Tensor, counts: Sequence[int], per_segment: bool) -> Tensor:
-        """As ``GruContext``."""
-        if per_segment:
-            return self.out(segments)
-        return self.out(torch.stack([recording.mean(dim=0) for recording in segments.split(counts)]))
-
-
-class MsmtFn(nn.Module):
+class MsmtFn(Trainable):
     """The whole network. ``widths`` and ``positions`` hold an entry for each modality that it sees."""
 
     def __init__(
@@ -332,7 +205,7 @@ class MsmtFn(nn.Module):
         if width % heads:
             raise SettingError(f"heads must divide the width, but {heads} does not divide {width}: choose --heads")
         self.main, self.per_segment, self.tasks = main, per_segment, tuple(outputs)
-        self.cls = nn.ParameterDict({name: nn.Parameter(torch.randn(1, width) * _SPREAD) for name in widths})
+        self.cls = nn.ParameterDict({name: nn.Parameter(torch.randn(1, width) * SPREAD) for name in widths})
         self.projection = nn.ModuleDict(
             {name: Linear(own, width) if own != width else nn.Identity() for name, own in widths.items()}
         )
@@ -360,10 +233,7 @@ class MsmtFn(nn.Module):
         self.pooling = pooling_named(pooling, width, positions[main] + 1)
         self.context = GruContext(width, gru_layers, gru_width) if context else MeanContext(width)
         self.context_dropout = nn.Dropout(context_dropout)
-        self.heads = nn.ModuleList(  # not by name: a task may be called what a module cannot be called
-            nn.Sequential(nn.Dropout(dropout), Linear(width, head_width), nn.ReLU(), Linear(head_width, count))
-            for count in outputs.values()
-        )
+        self.heads = task_heads(outputs.values(), width, head_width, dropout)
 
     def segment_vectors(self, features: Mapping[str, Rows]) -> Tensor:
         """Rows of each modality -> one vector per segment (S, d)."""
@@ -391,7 +261,7 @@ class MsmtFn(nn.Module):
         segments = self.projection[modality](rows.values).split(rows.lengths)
         return interleave([cls] * len(segments), segments), Layout(rows.lengths, cls.device).longer(1)
 
-    def forward(self, features: Mapping[str, Rows], counts: Sequence[int]) -> dict[str, Tensor]:
+    def forward(self, features: Mapping[str, Rows], counts: Sequence[int], speakers=None) -> dict[str, Tensor]:
         """``features``: rows of each modality; ``counts``: segments of each recording.
 
         Returns logits or values of each task: (R, outputs), or (S, outputs) if ``per_segment``.
@@ -403,15 +273,37 @@ class MsmtFn(nn.Module):
             context = self.context_dropout(torch.relu(context))
             return {task: head(context) for task, head in zip(self.tasks, self.heads, strict=True)}
 
+    def context_vectors(self, features: Mapping[str, Rows], counts: Sequence[int], speakers=None) -> Tensor:
+        """Rows of each modality -> what the context makes of each segment (S, d)."""
+        vectors = self.segment_vectors(features)
+        with torch.autocast(vectors.device.type, enabled=False):
+            return self.context(vectors.float(), counts, per_segment=True)
 
-def build(config: ModelConfig, tasks: Sequence[Task], specs: Mapping[str, FeatureSpec]) -> MsmtFn:
-    """The network of one variant for these tasks, which share one level; ``specs`` by modality."""
-    sizes = dataclasses.asdict(config)
-    del sizes["mtl"], sizes["modalities"]  # they chose the tasks and the specs
+
+def slots(settings: ModelConfig) -> tuple[Slot, ...]:
+    """Tokens of text and frames of audio, or one of them."""
+    both = (Slot("text", ("token",), ("text",), True), Slot("audio", ("frame",), ("audio",), True))
+    return tuple(slot for slot in both if settings.modalities in ("auto", "both", slot.name))
+
+
+def build(settings: ModelConfig, tasks: Sequence[Task], inputs: Mapping[str, SlotInput]) -> MsmtFn:
+    """The network of one variant for these tasks, which share one level."""
+    sizes = dataclasses.asdict(settings)
+    del sizes["mtl"], sizes["modalities"]  # they chose the tasks and the slots
     return MsmtFn(
         outputs={task.name: task.outputs for task in tasks},
-        widths={modality: spec.width for modality, spec in specs.items()},
-        positions={modality: spec.max_rows for modality, spec in specs.items()},
+        widths={modality: each.width for modality, each in inputs.items()},
+        positions={modality: each.positions for modality, each in inputs.items()},
         per_segment=tasks[0].level == "segment",
         **sizes,
     )
+
+
+NETWORK = Network(
+    name="msmt-fn",
+    help="the paper's: text asks audio, bottleneck fusion, Bi-GRU",
+    settings=ModelConfig,
+    slots=slots,
+    build=build,
+    sees_future=lambda settings: settings.context,
+)

@@ -1,0 +1,53 @@
+"""The networks by name. A file is imported when its network is asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ...errors import SettingError, shown
+from ..config import ModelConfig, NetworkSettings
+
+if TYPE_CHECKING:
+    from .contract import Network
+
+NETWORKS = {
+    "msmt-fn": "msmt_fn",
+    "linear": "linear",
+    "bigru": "bigru",
+}
+DEFAULT = "msmt-fn"
+
+
+def network_named(name: str) -> Network:
+    """The network of that name. Raises SettingError when there is none."""
+    if name not in NETWORKS:
+        raise SettingError(f"model must be one of {', '.join(NETWORKS)}, but is {shown(name)}")
+    return import_module(f".{NETWORKS[name]}", __package__).NETWORK
+
+
+def settings_of(name: str) -> type[NetworkSettings]:
+    """The class of a network's settings. Raises SettingError when there is no such network."""
+    return ModelConfig if name == DEFAULT else network_named(name).settings  # without torch where that can be
+
+
+def all_options() -> dict[str, list[str]]:
+    """The options of all networks by the names of their fields, and the networks that have each."""
+    found: dict[str, list[str]] = {}
+    for name in NETWORKS:
+        for field in dataclasses.fields(settings_of(name)):
+            found.setdefault(field.name, []).append(name)
+    return found
+
+
+def check_option(option: str, settings: type[NetworkSettings], *others: type, dashed: bool = False) -> None:
+    """Raises SettingError for an option of another network, which says whose it is."""
+    if option == "model" or option in {
+        field.name for kind in (settings, *others) for field in dataclasses.fields(kind)
+    }:
+        return
+    whose = all_options().get(option)
+    if whose:
+        called = f"--{option.replace('_', '-')}" if dashed else option
+        raise SettingError(f"{called} is an option of {' and '.join(whose)}, not of {settings.network}")
