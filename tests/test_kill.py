@@ -87,10 +87,10 @@ def changed() -> Wanted:
         audio[row] = replace(after["hubert"][row], identity=1000 + row)
     audio[7] = None
     text = [replace(row, identity=2000 + row.identity) for row in after["roberta"]]
-    vectors = [*before["functionals"], *after["functionals"][ROWS:]]
-    vectors[5] = replace(after["functionals"][5], identity=3000)
+    vectors = [*before["vectors"], *after["vectors"][ROWS:]]
+    vectors[5] = replace(after["vectors"][5], identity=3000)
     specs = {**SPECS, "hubert": with_views(seed=1), "roberta": spec("text", max_rows=31, weights="other")}
-    return Wanted(later, {"hubert": audio, "roberta": text, "functionals": vectors}, (FIVE,), specs)
+    return Wanted(later, {"hubert": audio, "roberta": text, "vectors": vectors}, (FIVE,), specs)
 
 
 def folded() -> Wanted:
