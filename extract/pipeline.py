@@ -73,7 +73,8 @@ def extract(
     expected = extractors.expected_rows(asked)
     are_sealed = identities_are_sealed(store)
     with prepared(store, corpus, wanted.table, extractors.specs, expected, config) as writer:
-        material = material_of(corpus.root, writer.store.segments, track)
+        rows = writer.store.segments
+        material = asked if rows.equals(asked.table) else material_of(corpus.root, rows, track)
         identities = {name: each for one in extractors for name, each in one.identities(material).items()}
         summary = summary_before(corpus, writer.store, extractors, wanted, asked, identities, config)
         works = {work.feature: work for work in summary.works}
@@ -85,8 +86,8 @@ def extract(
                 if to_do and not summary.stopped_early:
                     for work in to_do:
                         say(_plan_line(work))
-                    rows = sum(len(work.rows) for work in to_do)
-                    with track(", ".join(work.feature for work in to_do), total=rows, unit="segments") as advance:
+                    total = sum(len(work.rows) for work in to_do)
+                    with track(", ".join(work.feature for work in to_do), total=total, unit="segments") as advance:
                         _Pass(run, extractor, to_do, advance).fill()
         finally:
             summary.failures = failures.listed()
@@ -210,7 +211,7 @@ class _Pass:
         firsts: dict[tuple, int] = {}
         for row, made_from in self._inputs(mine).items():
             firsts.setdefault(made_from[:-1], row)
-        return np.array(sorted(firsts.values()), int)
+        return np.array(sorted({*firsts.values(), *rows.tolist()}), int)
 
     def _encode(self, loaded: Mapping[int, Loaded | AudioError], wanted: set[int]) -> Results:
         """The wanted rows of a window. Stops early past the allowed failures."""
