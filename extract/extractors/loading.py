@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -92,6 +93,8 @@ def load_model(source: str, option: str) -> tuple[nn.Module, str | None, dict]:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    # What torch says of WavLM's own attention concerns those who write it, not those who use it.
+    warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask and attn_mask")
     revision, where = _locate(source, option)
     try:
         model, report = AutoModel.from_pretrained(

@@ -37,7 +37,7 @@ def store(request, tmp_path_factory):
 
 @pytest.mark.parametrize("readers", [0, 1, 3])
 @pytest.mark.parametrize("kept", [{"cache_in": "none"}, {"cache_in": "none", "cache_gb": 1e-9}, {"cache_in": "ram"}])
-@pytest.mark.parametrize("audio", ["hubert", "functionals"])
+@pytest.mark.parametrize("audio", ["hubert", "vectors"])
 def test_batches_hold_what_the_store_holds_epoch_after_epoch(store, readers, kept, audio):
     features = {**BOTH, "audio": audio}
     recordings = recordings_of(store, "train", features)
