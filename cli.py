@@ -24,6 +24,7 @@ COMMANDS = {
     "info": Place("stores", "info", "Say what a store holds."),
     "verify": Place("stores", "verify", "Recompute every checksum of a store and name every bad row."),
     "convert": Place("stores", "convert", "Copy a store from Zarr to HDF5 or back, exactly."),
+    "split": Place("stores", "split", "Add folds to a store: each recording is tested once, groups are never parted."),
     "compact": Place("stores", "compact", "Drop the rows of segments that have left the corpus, and their features."),
     "doctor": Place("extraction", "doctor", "Show how far computed and stored features lie from their definition."),
     "listen": Place("extraction", "listen", "Hear and see what an encoder was given of a segment."),

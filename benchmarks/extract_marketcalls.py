@@ -18,7 +18,7 @@ from pathlib import Path
 from msmt.extract.config import ExtractConfig
 from msmt.extract.corpora.registry import load_corpus
 from msmt.extract.pipeline import extract
-from msmt.features.store import SUFFIXES, open_store
+from msmt.features.opening import SUFFIXES, open_store
 from msmt.progress import for_terminal
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -112,7 +112,8 @@ def import_all() -> None:
     import importlib
 
     warnings.simplefilter("ignore")
-    for module in ("cli", "studies", "extract.pipeline", "extract.plan", "extract.doctor", "extract.listen"):
+    studies = ("studies.ablations", "studies.applying", "studies.comparing")
+    for module in ("cli", *studies, "extract.pipeline", "extract.plan", "extract.doctor", "extract.listen"):
         importlib.import_module(f"msmt.{module}")
     for module in (
         "msmt.train.loop",

@@ -36,11 +36,12 @@ from msmt.errors import StoreError
 from msmt.extract.config import ExtractConfig
 from msmt.extract.corpora.registry import load_corpus
 from msmt.extract.pipeline import extract
-from msmt.features import hdf5_store
+from msmt.features import hdf5_tree
 from msmt.features.copying import verify
-from msmt.features.hdf5_store import Hdf5Writer
-from msmt.features.store import MISSING, open_store
-from msmt.features.zarr_store import ZarrWriter
+from msmt.features.hdf5_writer import Hdf5Writer
+from msmt.features.opening import open_store
+from msmt.features.rows import MISSING
+from msmt.features.zarr_writer import ZarrWriter
 from msmt.progress import for_terminal
 from msmt.tests.extract.made import save_encoders, speech_like, write_calls
 from transformers.utils import logging
@@ -52,7 +53,7 @@ ON_THE_DISK = (
     *((os, name) for name in ("mkdir", "link", "replace", "fsync", "unlink", "rmdir")),
     (h5py.Group, "create_dataset"),
     (h5py.File, "close"),
-    (hdf5_store, "_write_row"),
+    (hdf5_tree, "write_row"),
 )
 Rows = dict[tuple[str, str], tuple[int, int]]  # checksum and identity of the complete rows, by feature and segment
 

@@ -91,9 +91,10 @@ def write_store(path: Path, segments: int, seed: int = 0):
     Three segments make a recording, and every sixth recording is of validation, every sixth of test.
     """
     import pandas as pd
+    from msmt.features.opening import open_store, writer_for
+    from msmt.features.rows import BLOCK_ROWS, Row, block_range
     from msmt.features.segments import segment_table
     from msmt.features.spec import FeatureSpec
-    from msmt.features.store import BLOCK_ROWS, Row, block_range, open_store, writer_for
 
     tasks = marketcalls_tasks()
     audio = FeatureSpec("audio", "made", "HubertModel", "made", width=768, max_rows=999, sample_rate=RATE)

@@ -22,7 +22,7 @@ from pathlib import Path
 import h5py
 import zarr
 from msmt.features.info import describe
-from msmt.features.store import open_store
+from msmt.features.opening import open_store
 from msmt.tests.features.made import make_store
 
 

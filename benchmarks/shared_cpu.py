@@ -154,7 +154,7 @@ def extraction(options: argparse.Namespace) -> float:
 
 def training(options: argparse.Namespace) -> float:
     from msmt.evaluate.metrics import score
-    from msmt.features.store import open_store
+    from msmt.features.opening import open_store
     from msmt.train.config import ModelConfig, TrainConfig
     from msmt.train.loop import train
 
@@ -170,7 +170,7 @@ def training(options: argparse.Namespace) -> float:
 def reading(options: argparse.Namespace) -> float:
     import numpy as np
     import torch
-    from msmt.features.store import open_store
+    from msmt.features.opening import open_store
     from msmt.train.config import TrainConfig
     from msmt.train.data import recordings_of
     from msmt.train.stream import Stream

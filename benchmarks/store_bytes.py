@@ -18,9 +18,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from msmt.features.opening import SUFFIXES, writer_for
+from msmt.features.rows import BLOCK_ROWS, Row, block_range
 from msmt.features.segments import segment_table
 from msmt.features.spec import FeatureSpec
-from msmt.features.store import BLOCK_ROWS, SUFFIXES, FeatureStore, Row, block_range, writer_for
+from msmt.features.store import FeatureStore
 from msmt.features.tasks import Task
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -53,7 +53,7 @@ def stream(path: Path, cache_gb: float) -> float:
     """Peak resident memory in MB after two epochs."""
     import numpy as np
     import torch
-    from msmt.features.store import open_store
+    from msmt.features.opening import open_store
     from msmt.train.config import TrainConfig
     from msmt.train.data import recordings_of, training_steps
     from msmt.train.stream import Stream

@@ -31,7 +31,7 @@ from msmt.extract.corpora.registry import load_corpus
 from msmt.extract.encoders import TextEncoder, choose_device
 from msmt.extract.pipeline import Summary, extract
 from msmt.extract.sound.views import ViewOptions
-from msmt.features.store import open_store
+from msmt.features.opening import open_store
 from msmt.tests.extract.made import save_encoders
 
 sys.path.insert(0, str(Path(__file__).parent))

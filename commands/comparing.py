@@ -9,7 +9,7 @@ import click
 from ..errors import one_line
 from ..options import config_option, given, options_of, place_of, taken
 from ..train import config as train_config
-from .common import Console, PATH, echo, output_options, resample_option, threads_option, whole_number
+from .common import PATH, Console, echo, output_options, resample_option, threads_option, whole_number
 from .networks import OfNetworks, model_option, network_settings
 
 
@@ -27,7 +27,12 @@ from .networks import OfNetworks, model_option, network_settings
     "--together", default="auto", show_default=True, help="Most runs that share a pass over the data; auto by memory."
 )
 @resample_option
-@options_of(train_config.TrainConfig, train_config.CHOICES, without=("seed", "name"), repeated=("slot",))
+@options_of(train_config.TrainConfig, train_config.CHOICES, without=("seed", "name", "scheme"), repeated=("slot",))
+@click.option(
+    "--scheme",
+    help="Way of splitting the recordings; with the name of several folds, all are run and what they answer is pooled."
+    " [default: the plan's, else standard]",
+)
 @threads_option
 @config_option
 @output_options
@@ -46,9 +51,10 @@ def ablate(
     """Train variants with several seeds, and compare them in tables and a picture.
 
     PLAN is a YAML or JSON file: variants, each with the options that it changes, and beside them options for all.
+    With --scheme folds every variant is trained on each of these folds, and tested once on every recording.
     A rerun of the same plan goes on where it stopped.
     """
-    from ..studies import ablate as run
+    from ..studies.ablations import ablate as run
 
     command = click.get_current_context()
     ablated = run(
@@ -95,7 +101,7 @@ def compare(
     resample: str,
 ) -> None:
     """Compare runs on the same recordings: differences, tests, and where they disagree."""
-    from ..studies import compare as run
+    from ..studies.comparing import compare as run
 
     table, files = run(runs_to_compare, runs, split, out, store, console.track(), console.say, resample)
     echo(table)
@@ -150,7 +156,7 @@ def sweep(
 ) -> None:
     """Search for options that do best on validation; the result is a configuration file for msmt train."""
     from ..evaluate.metrics import score
-    from ..features.store import default_store, open_store
+    from ..features.opening import default_store, open_store
     from ..train.sweep import sweep as run
 
     network = taken(network_settings(click.get_current_context()), values)

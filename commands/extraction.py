@@ -13,7 +13,7 @@ from ..extract.sound import silence as extract_silence
 from ..extract.sound import views as extract_views
 from ..options import config_option, options_of, taken
 from ..shown import as_line
-from .common import Console, PATH, corpus_options, echo, output_options, threads_option
+from .common import PATH, Console, corpus_options, echo, output_options, threads_option
 
 
 @click.command()
@@ -66,7 +66,7 @@ def _corpus_and_store(console: Console, dataset: str, data: Path | None, store: 
     generic = taken(corpora_config.GenericOptions, values)
     config = taken(extract_config.ExtractConfig, values)
     from ..extract.corpora.registry import load_corpus
-    from ..features.store import SUFFIXES
+    from ..features.opening import SUFFIXES
 
     corpus = load_corpus(dataset, data or Path("data") / dataset, generic, config.modalities)
     for note in corpus.notes:
@@ -116,7 +116,7 @@ def listen(
     view's. Of a view of the text, prints both transcripts with what was replaced in brackets.
     """
     from ..extract.listen import listen as run
-    from ..features.store import open_store
+    from ..features.opening import open_store
 
     opened = open_store(store)
     heard = run(opened, segment, view, out, data or Path("data") / opened.dataset, feature)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .common import Console, PATH, echo, output_options
+from .common import PATH, Console, echo, output_options
 
 
 @click.command()
@@ -16,7 +16,7 @@ from .common import Console, PATH, echo, output_options
 def verify(console: Console, store: Path, repair: bool) -> None:
     """Recompute every checksum of a store and name every bad row."""
     from ..features import copying
-    from ..features.store import open_for_verification
+    from ..features.opening import open_for_verification
 
     opened, damages = open_for_verification(store)
     damages += copying.verify(opened, console.track()) if opened else []
@@ -66,10 +66,41 @@ def compact(console: Console, store: Path) -> None:
 def convert(console: Console, source: Path, target: Path) -> None:
     """Copy a store from Zarr to HDF5 or back, exactly."""
     from ..features import copying
-    from ..features.store import open_store
+    from ..features.opening import open_store
 
     made = copying.convert(open_store(source), target, console.track())
     console.say(f"{made.path}: {len(made.segments)} segments, fingerprint {made.fingerprint()}")
+
+
+@click.command()
+@click.argument("store", type=PATH)
+@click.option("--scheme", default="folds", show_default=True, help="Name of the folds: folds makes fold1, fold2, …")
+@click.option("--folds", type=int, default=5, show_default=True, help="How many; each recording is tested in one.")
+@click.option(
+    "--by",
+    metavar="COLUMN",
+    default="recording",
+    show_default=True,
+    help="What is never parted: recording, speaker, or a column kept by extract --keep-columns.",
+)
+@click.option("--stratify", metavar="TASK", default="", help="Every fold gets its share of each class of this task.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Another one shares out otherwise.")
+@click.option(
+    "--validation",
+    metavar="next|SHARE",
+    default="next",
+    show_default=True,
+    help="What validates: what the next fold tests, or a share of what is left to train on, such as 0.1.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace folds of that name.")
+@output_options
+def split(console: Console, store: Path, scheme: str, overwrite: bool, **settings) -> None:
+    """Add folds to a store, by which train, eval and ablate may split it; no feature is touched."""
+    from ..features.fold_table import describe_folds, fold_lines
+    from ..features.folds import FoldConfig, add_folds
+
+    made = add_folds(store, FoldConfig(family=scheme, **settings), overwrite)
+    console.say("\n".join(fold_lines({scheme: describe_folds(made)[scheme]}, made.tasks)).lstrip("\n"))
 
 
 @click.command()
@@ -78,7 +109,7 @@ def convert(console: Console, source: Path, target: Path) -> None:
 def info(store: Path, as_json: bool) -> None:
     """Say what a store holds."""
     from ..features.info import describe, table_of
-    from ..features.store import open_store
+    from ..features.opening import open_store
 
     description = describe(open_store(store))
     if as_json:

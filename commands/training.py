@@ -11,7 +11,7 @@ from ..options import config_option, given, options_of, taken
 from ..shown import as_line
 from ..train import config as train_config
 from ..train.models.registry import DEFAULT
-from .common import Console, PATH, by_option, device_option, echo, output_options, resample_option, threads_option
+from .common import PATH, Console, by_option, device_option, echo, output_options, resample_option, threads_option
 from .networks import OfNetworks, model_option, network_settings
 
 _ALLOWED_WITH_RESUME = ("store", "runs", "resume", "quiet", "verbose")
@@ -44,8 +44,8 @@ def train(
     network = taken(network_settings(command), values)
     config = taken(train_config.TrainConfig, values)
     from ..evaluate.metrics import score
-    from ..features.store import default_store, open_store
-    from ..studies import existing_store
+    from ..features.opening import default_store, open_store
+    from ..studies.scoring import existing_store
     from ..train.loop import train as run
     from ..train.runs import resolve
 
@@ -103,7 +103,7 @@ def evaluate(
     """
     if run_argument and run_name:
         raise SettingError("two runs are named: give either RUN or --run RUN")
-    from ..studies import existing_store, score_run
+    from ..studies.scoring import existing_store, score_run
     from ..train.runs import LATEST, resolve
 
     run = resolve(runs, run_argument or run_name or LATEST)
@@ -143,7 +143,7 @@ def predict(
     for every recording, or every segment where the tasks are ones of segments. Where there are labels, prints what eval
     prints. Nothing counts as scoring a split unless the store is the run's own.
     """
-    from ..studies import predict_on
+    from ..studies.applying import predict_on
     from ..train.runs import resolve
 
     predicted = predict_on(resolve(runs, run_name), store, split, out, device, console.track(), by)
@@ -188,7 +188,7 @@ def embed(
     RUN is a run's name or path, or else the latest. A rerun computes only rows that what they were made from has
     changed of.
     """
-    from ..studies import existing_store
+    from ..studies.scoring import existing_store
     from ..train.embed import embed as run
     from ..train.runs import resolve
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +28,9 @@ class ChanceLine:
 
     figures: Mapping[str, float]
     """By name; those that a model has on this task."""
+
+    by_fold: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """The same of each fold, where each fold gives the answer of its own training split."""
 
 
 def constant_answers(tasks: Sequence[Task], segments: pd.DataFrame, split: str) -> dict[str, float]:

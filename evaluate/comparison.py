@@ -20,12 +20,14 @@ A *row* is all runs of one variant, one for each seed; the first row is the *ref
   what another would have given, and two hardly can. How often rows are marked that differ by nothing but seeds, and how
   often rows that differ by more, is what ``benchmarks/false_marks.py`` counts.
 - What is resampled may be speakers instead of recordings; then these are left out, and counted for m.
+- Pooled results (``folds``) are compared like those of single runs: each recording was tested once, by the weights of
+  its fold, and is left out with what they answered. That others would have given other folds is not accounted for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -33,180 +35,17 @@ from ..errors import RunError
 from ..features.tasks import Task
 from . import uncertainty
 from .chance import ChanceLine, constant_answer
-from .metrics import Tally, chance_line, has_label
+from .disagreements import all_tasks, mcnemar, with_task
+from .folds import OverFolds, answers_by_fold, fold_of_items
+from .metrics import by_fold, chance_line, chance_line_of_folds, has_label
+from .results import Cell, Comparison, Difference, Measured, Row, figures_of, tested_figure
 from .same_items import on_the_same_items
 from .scored import Scored
+from .tally import Tally
 from .uncertainty import Estimates
 from .units import check_unit, units_by_speaker
 
-CLASS_FIGURES = ("accuracy", "weighted_f1", "macro_f1", "uar")
-VALUE_FIGURES = ("mae", "corr")
-LEVEL = 0.05  # below which a corrected p-value is marked
-SEEDS_FOR_A_MARK = 3  # of either row
 _TIED = 1e-9  # differences that are rounding
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One figure of one row."""
-
-    mean: float
-    """Over the seeds; a share of 1, or an error or correlation."""
-
-    deviation: float | None
-    """Standard deviation over the seeds (n - 1); None for one seed."""
-
-    low: float
-    """Lower end of the 95 % interval over recordings, and over seeds where there are several."""
-
-    high: float
-    """Upper end."""
-
-    by_seed: tuple[float, ...]
-    """The figure of each seed, in the order of the row's runs."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A row's tested figure minus the reference's."""
-
-    value: float
-    """In the figure's unit; a negative difference of errors is an improvement."""
-
-    low: float
-    """Lower end of the 95 % interval over recordings, and over seeds where both rows have several."""
-
-    high: float
-    """Upper end."""
-
-    p: float
-    """Two-sided, over the same as the interval."""
-
-    p_holm: float
-    """p corrected for the number of rows that are compared on this task."""
-
-    seeds: int
-    """Seeds of the row that has fewer."""
-
-    @property
-    def is_over_seeds(self) -> bool:
-        """Whether it is known what another seed would change."""
-        return self.seeds > 1
-
-    @property
-    def is_marked(self) -> bool:
-        """Whether tables say that the row differs from the reference."""
-        return self.seeds >= SEEDS_FOR_A_MARK and self.p_holm < LEVEL
-
-
-@dataclass(frozen=True)
-class McNemar:
-    """McNemar's exact test of two runs."""
-
-    b_only: int
-    """Items that only the second run has right."""
-
-    a_only: int
-    """Items that only the first run has right."""
-
-    p: float
-    """Two-sided binomial probability of so uneven a division; 1 if there is nothing to divide."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One row's results on one task."""
-
-    figures: Mapping[str, Measured]
-    """accuracy, weighted_f1, macro_f1 and uar; for real values mae and corr."""
-
-    difference: Difference | None
-    """To the reference; None for the reference itself, and where it does not have the task."""
-
-    mcnemar: McNemar | None
-    """Against the reference, where both rows are single runs and the task has classes."""
-
-    constant_answers: tuple[float, ...] = ()
-    """The class, or value, that a seed answered to every item; of each seed that did."""
-
-    @property
-    def is_constant(self) -> bool:
-        """Whether no seed answered more than one thing."""
-        return len(self.constant_answers) == len(next(iter(self.figures.values())).by_seed)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One variant."""
-
-    variant: str
-    """Name of the row."""
-
-    seeds: tuple[int, ...]
-    """Seeds that have a result."""
-
-    runs: tuple[str, ...]
-    """Names of the runs, a run for each seed."""
-
-    cells: Mapping[str, Cell]
-    """By the name of the task; tasks that the variant does not predict are absent."""
-
-    stores: tuple[str, ...]
-    """Paths of the stores that were read: one, as a rule."""
-
-    fingerprints: tuple[str, ...]
-    """Their fingerprints."""
-
-    commands: tuple[str, ...]
-    """The commands that rerun it."""
-
-    times_scored: int
-    """How often one of its runs has been scored on this split, at most."""
-
-    paper: str
-    """Name of the paper's row to show beside it; empty for none."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """All rows, on the same items of the same split."""
-
-    split: str
-    """What was scored."""
-
-    tasks: tuple[Task, ...]
-    """Columns, in the order in which the rows name them."""
-
-    rows: tuple[Row, ...]
-    """In the order of first appearance; the first is the reference."""
-
-    recordings: Mapping[str, int]
-    """Recordings with a label, by task."""
-
-    items: Mapping[str, int]
-    """Recordings or segments with a label, by task (n)."""
-
-    unit: str = "recording"
-    """What was resampled: ``recording`` or ``speaker``."""
-
-    units: Mapping[str, int] = field(default_factory=dict)
-    """How many of these have a label, by task (G)."""
-
-    chance: Mapping[str, ChanceLine] = field(default_factory=dict)
-    """What the most frequent class, or the mean, of training scores, by task; where it is known."""
-
-    notes: tuple[str, ...] = ()
-    """What else a reader of the table has to know, a sentence each."""
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """All seeds that any row has."""
-        return tuple(sorted({seed for row in self.rows for seed in row.seeds}))
-
-
-def tested_figure(task: Task) -> str:
-    """The figure that rows are tested by."""
-    return "mae" if task.is_value else "accuracy"
 
 
 def compare(scored: Sequence[Scored], *, same_store: bool = True, unit: str = "recording") -> Comparison:
@@ -227,7 +66,7 @@ def compare(scored: Sequence[Scored], *, same_store: bool = True, unit: str = "r
             )
         members.setdefault(one.variant, []).append(one)
 
-    tasks = _all_tasks(scored)
+    tasks = all_tasks(scored)
     if not tasks:
         raise RunError(f"{scored[0].split} has no labels, so its runs cannot be compared: score a split that has some")
     homes = np.asarray(scored[0].recording_ids, object)
@@ -238,7 +77,7 @@ def compare(scored: Sequence[Scored], *, same_store: bool = True, unit: str = "r
     for task in tasks:
         having = {
             variant: runs
-            for variant, runs in ((variant, _with_task(runs, task)) for variant, runs in members.items())
+            for variant, runs in ((variant, with_task(runs, task)) for variant, runs in members.items())
             if runs
         }
         first = next(iter(having.values()))[0]
@@ -247,24 +86,49 @@ def compare(scored: Sequence[Scored], *, same_store: bool = True, unit: str = "r
         items[task.name], units[task.name] = int(present.sum()), len(set(homes[present]))
         for variant, cell in _judge(task, having, next(iter(members)), present, homes).items():
             cells[variant][task.name] = cell
-        known = [one.chance[task.name] for runs in having.values() for one in runs if task.name in one.chance]
+        known = _chance(task, [one for runs in having.values() for one in runs], present)
         if known:
-            chance[task.name] = chance_line(task, first.labels[task.name][present], known[0])
-    rows = tuple(
-        Row(
-            variant=variant,
-            seeds=tuple(one.seed for one in runs),
-            runs=tuple(one.run for one in runs),
-            cells=cells[variant],
-            stores=_unique(one.store for one in runs),
-            fingerprints=_unique(one.fingerprint for one in runs),
-            commands=_unique(one.command for one in runs),
-            times_scored=max(one.times_scored for one in runs),
-            paper=next((one.paper for one in runs if one.paper), ""),
-        )
-        for variant, runs in members.items()
+            chance[task.name] = known
+    rows = tuple(_row(variant, runs, cells[variant]) for variant, runs in members.items())
+    return Comparison(
+        scored[0].split,
+        tasks,
+        rows,
+        recordings,
+        items,
+        unit,
+        units,
+        chance,
+        scheme=scored[0].scheme,
+        folds=tuple(part.scheme for part in scored[0].parts),
     )
-    return Comparison(scored[0].split, tasks, rows, recordings, items, unit, units, chance)
+
+
+def _chance(task: Task, runs: Sequence[Scored], present: np.ndarray) -> ChanceLine | None:
+    """What the training split's labels alone score, by the first run that knows; of folds, each fold's own."""
+    for one in runs:
+        truth = one.labels[task.name][present]
+        if task.name in one.chance:
+            return chance_line(task, truth, one.chance[task.name])
+        if answers := answers_by_fold(one, task):
+            return chance_line_of_folds(task, truth, answers, fold_of_items(one)[present])
+    return None
+
+
+def _row(variant: str, runs: Sequence[Scored], cells: Mapping[str, Cell]) -> Row:
+    trained = [part for one in runs for part in one.parts or (one,)]
+    return Row(
+        variant=variant,
+        seeds=tuple(one.seed for one in runs),
+        runs=tuple(one.run for one in trained),
+        cells=cells,
+        stores=_unique(one.store for one in trained),
+        fingerprints=_unique(one.fingerprint for one in trained),
+        commands=_unique(one.command for one in trained),
+        times_scored=max(one.times_scored for one in trained),
+        paper=next((one.paper for one in runs if one.paper), ""),
+        network=next((one.network for one in runs if one.network), ""),
+    )
 
 
 def _judge(
@@ -283,7 +147,10 @@ def _judge(
 
     cells = {}
     for variant, runs in having.items():
-        measured = {name: _measured(name, row, most_items[name]) for name, row in estimates[variant].items()}
+        folds = _over_folds(task, truth, runs, answers[variant], present)
+        measured = {
+            name: _measured(name, row, most_items[name], folds.get(name)) for name, row in estimates[variant].items()
+        }
         difference = test = None
         if variant != reference and reference in having:
             difference = _difference(
@@ -299,22 +166,33 @@ def _judge(
     return _corrected(cells)
 
 
-def figures_of(task: Task) -> tuple[str, ...]:
-    """All figures of a task, the tested one first."""
-    return VALUE_FIGURES if task.is_value else CLASS_FIGURES
-
-
 def _of_seeds(tallies: Sequence[Tally], name: str) -> Estimates:
     """One figure of all seeds of a row."""
     of_each = [tally.estimates[name] for tally in tallies]
     return Estimates(*(np.concatenate([getattr(one, part) for one in of_each]) for part in ("by_seed", "without")))
 
 
-def _measured(name: str, row: Estimates, most_items: float) -> Measured:
+def _over_folds(
+    task: Task, truth: np.ndarray, runs: Sequence[Scored], answers: Sequence[np.ndarray], present: np.ndarray
+) -> dict[str, OverFolds]:
+    """Each figure of each fold, the mean over a row's seeds; nothing where nothing was pooled."""
+    if not runs[0].parts:
+        return {}
+    of_seeds = [
+        by_fold(task, truth, predicted, fold_of_items(one)[present], len(one.parts))
+        for one, predicted in zip(runs, answers, strict=True)
+    ]
+    return {
+        name: OverFolds(tuple(map(float, np.mean([of_seed[name] for of_seed in of_seeds], axis=0))))
+        for name in figures_of(task)
+    }
+
+
+def _measured(name: str, row: Estimates, most_items: float, folds: OverFolds | None) -> Measured:
     by_seed = row.by_seed
     deviation = float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None
     ends = uncertainty.interval(name, row.mean, uncertainty.of_mean(row), most_items)
-    return Measured(row.mean, deviation, *ends, tuple(map(float, by_seed)))
+    return Measured(row.mean, deviation, *ends, tuple(map(float, by_seed)), folds)
 
 
 def _difference(name: str, row: Estimates, reference: Estimates, differing: int) -> Difference:
@@ -347,90 +225,6 @@ def _corrected(cells: Mapping[str, Cell]) -> dict[str, Cell]:
         least = max(least, min(1.0, (len(compared) - place) * p))
         cells[variant] = replace(cells[variant], difference=replace(cells[variant].difference, p_holm=least))
     return cells
-
-
-def mcnemar(a: Scored, b: Scored, task: Task | str) -> McNemar:
-    """Whether two runs are right on the same items equally often, by the exact binomial test.
-
-    Segments of a recording count as independent here; for the p of ``compare`` they do not.
-    Raises RunError when the runs do not answer for the same items, or the task is one of real values.
-    """
-    a, b = on_the_same_items([a, b], same_store=False)
-    task = _task_of(a, task)
-    _task_of(b, task)
-    if task.is_value:
-        raise RunError(f"task {task.name} has real values, and McNemar's test is one of classes: use its difference")
-    from scipy.stats import binomtest
-
-    truth = a.labels[task.name]
-    present = has_label(task, truth)
-    right_a, right_b = (one.predictions[task.name][present] == truth[present] for one in (a, b))
-    b_only, a_only = int((right_b & ~right_a).sum()), int((right_a & ~right_b).sum())
-    p = float(binomtest(b_only, b_only + a_only).pvalue) if b_only + a_only else 1.0
-    return McNemar(b_only, a_only, p)
-
-
-def disagreements(scored: Sequence[Scored], task: Task | str | None = None):
-    """A pandas.DataFrame of the items on which the runs predict different classes, in the order of the first run.
-
-    Its columns are task (unless one is asked for), recording_id, segment_id (where tasks are ones of segments),
-    label, and one for each row; a row of several seeds has a column for each of them. Tasks of real values, and
-    runs that lack a task, have nothing to disagree about. Raises RunError as ``compare`` does.
-    """
-    import pandas as pd
-
-    scored = on_the_same_items(scored, same_store=False)
-    tasks = _all_tasks(scored) if task is None else (_task_of(scored[0], task),)
-    ids = {"recording_id": np.asarray(scored[0].recording_ids, object)}
-    if scored[0].segment_ids is not None:
-        ids["segment_id"] = np.asarray(scored[0].segment_ids, object)
-    headings = _headings(scored, taken={"task", "label", *ids})
-    frames = []
-    for one_task in tasks:
-        if one_task.is_value:
-            continue
-        having = _with_task(scored, one_task)
-        answers = np.stack([one.predictions[one_task.name] for one in having], axis=1)  # (n, runs)
-        differ = (answers != answers[:, :1]).any(axis=1)
-        names = np.array([*one_task.classes, ""], object)  # the last one is of no label, -1
-        columns = {"task": np.full(differ.sum(), one_task.name, object)} if task is None else {}
-        columns |= {name: values[differ] for name, values in ids.items()}
-        columns["label"] = names[having[0].labels[one_task.name][differ]]
-        for one, heading in zip(scored, headings, strict=True):
-            has_task = one_task.name in one.predictions
-            columns[heading] = names[one.predictions[one_task.name][differ]] if has_task else ""
-        frames.append(pd.DataFrame(columns))
-    if not frames:
-        return pd.DataFrame(columns=[*(["task"] if task is None else []), *ids, "label", *headings])
-    return pd.concat(frames, ignore_index=True)
-
-
-def _headings(scored: Sequence[Scored], taken: set[str]) -> list[str]:
-    """A column's name for each run: that of its row, with the seed where the row has several."""
-    variants = [one.variant for one in scored]
-    headings = []
-    for one in scored:
-        several = variants.count(one.variant) > 1
-        heading = f"{one.variant}, seed {one.seed}" if several else one.variant
-        headings.append(f"{heading} (row)" if heading in taken else heading)
-    return headings
-
-
-def _task_of(scored: Scored, task: Task | str) -> Task:
-    name = task if isinstance(task, str) else task.name
-    found = next((own for own in scored.tasks if own.name == name), None)
-    if found is None:
-        has = ", ".join(own.name for own in scored.tasks) or "none"
-        raise RunError(f"run {scored.run} has no labelled predictions of task {name}: choose one of its own ({has})")
-    return found
-
-
-def _all_tasks(scored: Sequence[Scored]) -> tuple[Task, ...]:
-    return tuple({task.name: task for one in scored for task in one.tasks}.values())
-
-
-def _with_task(scored: Sequence[Scored], task: Task) -> list[Scored]:
-    return [one for one in scored if task.name in one.predictions]
 
 
 def _unique(values) -> tuple[str, ...]:

@@ -94,6 +94,11 @@ def column_named(asked: str, segments: pd.DataFrame) -> str:
     )
 
 
+def file_for(column: str, split: str) -> str:
+    """What the figures by a column are called in a run's folder."""
+    return f"by-{for_a_file(column)}-{for_a_file(split)}.csv"
+
+
 def groups_of(
     segments: pd.DataFrame,
     column: str,

@@ -20,9 +20,10 @@ Definitions, where conventions differ:
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -30,9 +31,7 @@ from ..errors import RunError
 from ..features.tasks import NO_LABEL, Task
 from . import uncertainty
 from .chance import ChanceLine, constant_answer, shown_answer
-
-_SENTIMENT_RANGE = 3.0  # CMU-MOSI and its relatives: -3 strongly negative to 3 strongly positive
-_CELLS_AT_ONCE = 2_000_000  # cells of confusion matrices held in memory, 16 MB
+from .tally import SENTIMENT_RANGE, Tally, figures_of_sums, value_terms
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ def score(
     return {
         f"{task.name}/{name}": value
         for task, truth, prediction in _labelled(tasks, labels, outputs)
-        for name, value in _figures(task, truth, prediction.values).items()
+        for name, value in figures_of_answers(task, truth, prediction.values).items()
     }
 
 
@@ -207,7 +206,7 @@ def figures_with_intervals(
     """Each figure of one run; ``homes`` (n,) numbers what is resampled, 0 to G - 1."""
     tally = Tally.of(task, truth, predicted, homes)
     figures = {}
-    for name, value in _figures(task, truth, predicted).items():
+    for name, value in figures_of_answers(task, truth, predicted).items():
         sure = uncertainty.of_mean(tally.estimates[name])
         figures[name] = Figure(value, *uncertainty.interval(name, value, sure, tally.most_items[name]))
     return figures
@@ -215,7 +214,36 @@ def figures_with_intervals(
 
 def chance_line(task: Task, truth: np.ndarray, answer: float) -> ChanceLine:
     """What this one answer scores on (n,) labels."""
-    return ChanceLine(shown_answer(task, answer), _figures(task, truth, np.full(len(truth), answer, truth.dtype)))
+    return ChanceLine(
+        shown_answer(task, answer), figures_of_answers(task, truth, np.full(len(truth), answer, truth.dtype))
+    )
+
+
+def chance_line_of_folds(task: Task, truth: np.ndarray, answers: Sequence[float], folds: np.ndarray) -> ChanceLine:
+    """What the answer of each fold scores on (n,) labels, of which ``folds`` (n,) says the fold."""
+    predicted = np.asarray(answers, truth.dtype)[folds]
+    if task.is_value:
+        low, high = (shown_answer(task, end) for end in (min(answers), max(answers)))
+        shown = low if low == high else f"{low} to {high}"
+    else:
+        counts = Counter(shown_answer(task, answer) for answer in answers).most_common()
+        in_folds = [f"{answer} in {count} {'folds' if count > 1 else 'fold'}" for answer, count in counts]
+        shown = counts[0][0] if len(counts) == 1 else ", ".join(in_folds)
+    return ChanceLine(
+        shown, figures_of_answers(task, truth, predicted), by_fold(task, truth, predicted, folds, len(answers))
+    )
+
+
+def by_fold(
+    task: Task, truth: np.ndarray, predicted: np.ndarray, folds: np.ndarray, count: int
+) -> dict[str, tuple[float, ...]]:
+    """Each figure of each of ``count`` folds by itself; NaN for one without labels."""
+    whole = figures_of_answers(task, truth, predicted)
+    found = []
+    for fold in range(count):
+        mine = folds == fold
+        found.append(figures_of_answers(task, truth[mine], predicted[mine]) if mine.any() else {})
+    return {name: tuple(of_fold.get(name, math.nan) for of_fold in found) for name in whole}
 
 
 def check_finite(outputs: Mapping[str, np.ndarray]) -> None:
@@ -251,10 +279,11 @@ def has_label(task: Task, truth: np.ndarray) -> np.ndarray:
     return ~np.isnan(truth) if task.is_value else truth != NO_LABEL
 
 
-def _figures(task: Task, truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+def figures_of_answers(task: Task, truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """Each figure of (n,) answers, by its name."""
     if task.is_value:
-        sums = _value_terms(truth, predicted).sum(axis=0, keepdims=True)
-        figures = {name: float(values[0]) for name, values in _figures_of_sums(sums).items()}
+        sums = value_terms(truth, predicted).sum(axis=0, keepdims=True)
+        figures = {name: float(values[0]) for name, values in figures_of_sums(sums).items()}
         return figures if _is_sentiment(truth) else {name: figures[name] for name in ("mae", "corr")}
     from sklearn.metrics import accuracy_score, f1_score, recall_score
 
@@ -283,132 +312,6 @@ def _confusion(task: Task, truth: np.ndarray, predicted: np.ndarray) -> np.ndarr
     return confusion_matrix(truth, predicted, labels=range(len(task.classes)))
 
 
-@dataclass(frozen=True)
-class Tally:
-    """What each recording adds to the sums that the figures of one task are functions of."""
-
-    task: Task
-    """The task whose figures these are."""
-
-    sums: np.ndarray
-    """(G, k) counts of the confusion matrix's cells, or sums of what real values are judged by."""
-
-    cells: np.ndarray | None
-    """(k,) which cell of the flattened confusion matrix each column counts; None for real values."""
-
-    @classmethod
-    def of(cls, task: Task, truth: np.ndarray, predicted: np.ndarray, homes: np.ndarray) -> Tally:
-        """From (n,) labels and predictions of labelled items, and the number of each one's recording, 0 to G - 1."""
-        if task.is_value:
-            sums = np.zeros((homes.max() + 1, len(_VALUE_TERMS)))
-            np.add.at(sums, homes, _value_terms(truth, predicted))
-            return cls(task, sums, None)
-        # Only the cells that occur: C² columns would be many for 20 classes and 10,000 recordings.
-        cells, cell = np.unique(truth.astype(np.int64) * len(task.classes) + predicted, return_inverse=True)
-        counts = np.zeros((homes.max() + 1, len(cells)))
-        np.add.at(counts, (homes, cell), 1)
-        return cls(task, counts, cells)
-
-    @cached_property
-    def estimates(self) -> dict[str, uncertainty.Estimates]:
-        """Each figure as it is, and without each recording; of one seed."""
-        total = self.sums.sum(axis=0, keepdims=True)
-        as_it_is, without = self.figures(total), self.figures(total - self.sums)
-        return {name: uncertainty.Estimates(as_it_is[name], without[name][None]) for name in as_it_is}
-
-    @cached_property
-    def most_items(self) -> dict[str, float]:
-        """How many independent items each figure cannot be surer than.
-
-        A mean over classes is no surer than the rarer of them let it be: C² / sum(1 / n_c) of C classes of n_c labels.
-        """
-        total = self.sums.sum(axis=0)
-        if self.cells is None:
-            most = dict.fromkeys(self.estimates, float(total[_VALUE_TERMS.index("n")]))
-            return most | {"accuracy_2_non0": float(total[_VALUE_TERMS.index("nonzero")])}
-        support = np.bincount(self.cells // len(self.task.classes), total)
-        support = support[support > 0]
-        most = dict.fromkeys(self.estimates, float(support.sum()))
-        return most | dict.fromkeys(("macro_f1", "uar"), float(len(support) ** 2 / (1 / support).sum()))
-
-    def figures(self, sums: np.ndarray) -> dict[str, np.ndarray]:
-        """(r, k) sums -> (r,) of each figure."""
-        if self.cells is None:
-            return _figures_of_sums(sums)
-        size = len(self.task.classes)
-        step = max(1, _CELLS_AT_ONCE // size**2)
-        pieces = []
-        for start in range(0, len(sums), step):
-            confusion = np.zeros((len(sums[start : start + step]), size * size))
-            confusion[:, self.cells] = sums[start : start + step]
-            pieces.append(figures_of_confusion(confusion.reshape(-1, size, size)))
-        return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
-
-
-def figures_of_confusion(confusion: np.ndarray) -> dict[str, np.ndarray]:
-    """(r, C, C) counts, rows are labels -> (r,) accuracy, weighted_f1, macro_f1 and uar."""
-    correct = np.diagonal(confusion, axis1=1, axis2=2)  # (r, C)
-    support, predicted = confusion.sum(axis=2), confusion.sum(axis=1)
-    total = support.sum(axis=1)
-    f1 = _ratio(2 * correct, support + predicted)
-    occurs, labelled = support + predicted > 0, support > 0
-    return {
-        "accuracy": _ratio(correct.sum(axis=1), total),
-        "weighted_f1": _ratio((f1 * support).sum(axis=1), total),
-        "macro_f1": _ratio(f1.sum(axis=1), occurs.sum(axis=1)),
-        "uar": _ratio(_ratio(correct, support).sum(axis=1), labelled.sum(axis=1)),
-    }
-
-
-# What real values are judged by are functions of these sums over items.
-_VALUE_TERMS = ("n", "error", "x", "y", "xx", "yy", "xy", "correct_7", "correct_has0", "nonzero", "correct_non0")
-
-
-def _value_terms(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """(n, len(_VALUE_TERMS)) what each item adds to each sum."""
-    truth, predicted = truth.astype(np.float64), predicted.astype(np.float64)
-    x, y = truth - truth.mean(), predicted - predicted.mean()  # sums of squares lose digits far from 0
-    sevens = [np.round(np.clip(values, -_SENTIMENT_RANGE, _SENTIMENT_RANGE)) for values in (truth, predicted)]
-    nonzero = truth != 0
-    terms = {
-        "n": np.ones_like(truth),
-        "error": np.abs(truth - predicted),
-        "x": x,
-        "y": y,
-        "xx": x * x,
-        "yy": y * y,
-        "xy": x * y,
-        "correct_7": sevens[0] == sevens[1],
-        "correct_has0": (truth >= 0) == (predicted >= 0),
-        "nonzero": nonzero,
-        "correct_non0": nonzero & ((truth > 0) == (predicted > 0)),
-    }
-    return np.stack([terms[name].astype(np.float64) for name in _VALUE_TERMS], axis=1)
-
-
-def _figures_of_sums(sums: np.ndarray) -> dict[str, np.ndarray]:
-    """(r, len(_VALUE_TERMS)) sums -> (r,) each figure of real values."""
-    of = dict(zip(_VALUE_TERMS, sums.T, strict=True))
-    covariance = of["n"] * of["xy"] - of["x"] * of["y"]
-    spread_x, spread_y = of["n"] * of["xx"] - of["x"] ** 2, of["n"] * of["yy"] - of["y"] ** 2
-    # Equal values leave a rest of rounding instead of a spread of 0.
-    varies = (spread_x > 1e-12 * of["n"] * of["xx"]) & (spread_y > 1e-12 * of["n"] * of["yy"])
-    return {
-        "mae": _ratio(of["error"], of["n"]),
-        "corr": np.clip(_ratio(covariance, np.sqrt(np.where(varies, spread_x * spread_y, 0))), -1, 1),
-        "accuracy_7": _ratio(of["correct_7"], of["n"]),
-        "accuracy_2_has0": _ratio(of["correct_has0"], of["n"]),
-        "accuracy_2_non0": _ratio(of["correct_non0"], of["nonzero"]),
-    }
-
-
 def _is_sentiment(truth: np.ndarray) -> bool:
     """Whether accuracies of the sign and of the rounded value mean something: both signs occur, within -3 to 3."""
-    return bool(truth.min() < 0 < truth.max() and np.abs(truth).max() <= _SENTIMENT_RANGE)
-
-
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """0 where the denominator is."""
-    return np.divide(
-        numerator, denominator, out=np.zeros(np.broadcast(numerator, denominator).shape), where=denominator != 0
-    )
+    return bool(truth.min() < 0 < truth.max() and np.abs(truth).max() <= SENTIMENT_RANGE)

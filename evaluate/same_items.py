@@ -24,6 +24,11 @@ def on_the_same_items(scored: Sequence[Scored], same_store: bool) -> list[Scored
             raise RunError(
                 f"{pair} were scored on different splits, {first.split} and {other.split}: score both on one"
             )
+        if other.scheme != first.scheme and set(other.items) != set(first.items):
+            raise RunError(
+                f"{pair} were scored on different recordings, {first.split} of {first.scheme} and of {other.scheme}:"
+                " compare runs of one scheme, or train all folds with msmt ablate --scheme, which pools their answers"
+            )
         if same_store and other.fingerprint != first.fingerprint:
             _check_same_rows(first, other, pair)
         if (other.segment_ids is None) != (first.segment_ids is None):

@@ -11,11 +11,13 @@ import numpy as np
 
 from ..errors import MsmtError, RunError
 from ..features.durable import write_whole
+from ..features.schemes import STANDARD
 from ..features.tasks import Task
 from .metrics import check_finite, has_label, with_coarser
 
 _FORMAT = "msmt-scored"
 _FORMAT_VERSION = 1
+_OF_LATER_VERSIONS = ("segments", "values", "scheme", "network")  # files of earlier ones do without
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +78,15 @@ class Scored:
     values: Mapping[str, str] = field(default_factory=dict)
     """By the fingerprint of each feature's spec, a hash of its values for these segments."""
 
+    scheme: str = STANDARD
+    """The way of splitting that ``split`` is of, such as ``fold3``; of a pooled result, what its folds are called."""
+
+    network: str = ""
+    """Name of the network that answered; empty where it is not known."""
+
+    parts: tuple[Scored, ...] = ()
+    """The answers in each fold that these are pooled of, see folds.py; empty for the answers of one run."""
+
     @property
     def items(self) -> tuple[str, ...]:
         """(n,) what tells the items apart: segments where the tasks are ones of segments, else recordings."""
@@ -101,6 +112,8 @@ def scored_from(
     speakers: Sequence[str] | None = None,
     segments: str = "",
     values: Mapping[str, str] | None = None,
+    scheme: str = STANDARD,
+    network: str = "",
 ) -> Scored:
     """What to keep of a model's outputs; ``tasks``, ``labels``, ``outputs`` and ``chance`` as for ``metrics.evaluate``.
 
@@ -131,6 +144,8 @@ def scored_from(
         speakers=None if speakers is None else tuple(map(str, speakers)),
         segments=segments,
         values=dict(values or {}),
+        scheme=scheme,
+        network=network,
     )
 
 
@@ -152,6 +167,8 @@ def save(scored: Scored, path: Path) -> None:
         "speakers": None if scored.speakers is None else list(scored.speakers),
         "segments": scored.segments,
         "values": dict(scored.values),
+        "scheme": scored.scheme,
+        "network": scored.network,
         "tasks": [task.to_json() for task in scored.tasks],
         "recording_ids": list(scored.recording_ids),
         "segment_ids": None if scored.segment_ids is None else list(scored.segment_ids),
@@ -182,7 +199,7 @@ def load(path: Path) -> Scored:
         return Scored(
             **{name: fields[name] for name in ("variant", "seed", "run", "split", "store", "fingerprint", "command")},
             **{name: fields[name] for name in ("times_scored", "paper")},
-            **{name: fields[name] for name in ("segments", "values") if name in fields},
+            **{name: fields[name] for name in _OF_LATER_VERSIONS if name in fields},
             tasks=tasks,
             recording_ids=tuple(fields["recording_ids"]),
             segment_ids=None if fields["segment_ids"] is None else tuple(fields["segment_ids"]),

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from ..errors import AudioError
+from ..features.opening import open_store
+from ..features.rows import MISSING
 from ..features.segments import ORIGINAL
-from ..features.store import MISSING, open_store
 from .config import ExtractConfig
 from .corpora.corpus import Corpus
 from .pipeline import Encoders, load_encoders, tokenized
-from .sound.silence import SilenceOptions
 from .sound.inputs import load_input
+from .sound.silence import SilenceOptions
 from .wanted import check_channel
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import StoreError
+from ..features.opening import open_store
 from ..features.segments import ORIGINAL, REMOVED
-from ..features.store import open_store
 from .corpora.config import BY_SPEAKER
 from .corpora.corpus import Corpus
 

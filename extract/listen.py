@@ -13,16 +13,17 @@ import pandas as pd
 
 from ..errors import AudioError, SettingError, StoreError
 from ..features.durable import write_whole
+from ..features.rows import MISSING
 from ..features.segments import ORIGINAL
 from ..features.spec import FeatureSpec
-from ..features.store import MISSING, FeatureStore
+from ..features.store import FeatureStore
 from ..shown import as_line
-from .sound.audio import wav_of
 from .corpora.checks import leads_out
 from .digests import file_digest
 from .pipeline import audio_identity
-from .sound.silence import SilenceOptions, SilenceRemover
+from .sound.audio import wav_of
 from .sound.inputs import sound_of
+from .sound.silence import SilenceOptions, SilenceRemover
 from .sound.views import AUDIO_VIEWS, drawn_for, kind_of
 from .wanted import check_installed
 

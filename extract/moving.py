@@ -18,8 +18,10 @@ import numpy as np
 
 from ..errors import StoreError
 from ..features.durable import explained
+from ..features.opening import open_store
+from ..features.rows import MISSING, Row, RowStates, checksum_of
 from ..features.spec import FeatureSpec
-from ..features.store import MISSING, Row, RowStates, StoreWriter, checksum_of, open_store
+from ..features.writer import StoreWriter
 from .windows import windows
 
 

@@ -24,23 +24,14 @@ import pandas as pd
 from ..errors import AudioError, LockedError, StoreError
 from ..features.copying import recover
 from ..features.durable import write_whole
+from ..features.opening import open_store, writer_for
+from ..features.rows import BLOCK_ROWS, MISSING, Row, RowStates, block_of, identity_of
 from ..features.segments import ORIGINAL, REMOVED
 from ..features.spec import FeatureSpec
-from ..features.store import (
-    BLOCK_ROWS,
-    MISSING,
-    FeatureStore,
-    Row,
-    RowStates,
-    StoreWriter,
-    block_of,
-    identity_of,
-    open_store,
-    writer_for,
-)
+from ..features.store import FeatureStore
+from ..features.writer import StoreWriter
 from ..progress import Track, silent
 from ..shown import as_cell, as_line
-from .sound import audio
 from .config import ExtractConfig
 from .corpora.registry import Corpus
 from .digests import file_digest
@@ -59,10 +50,11 @@ from .moving import first_of_each, holders_of, identities_are_sealed, move_rows
 from .rate import choose_rate, remarks_on
 from .removed import SilenceLog
 from .review import announced, reviewed
-from .sound.silence import SilenceOptions, SilenceRemover
+from .sound import audio
 from .sound.inputs import Input, load_input
-from .unusable import Failure, failure_of
+from .sound.silence import SilenceOptions, SilenceRemover
 from .sound.views import ViewOptions
+from .unusable import Failure, failure_of
 from .wanted import Wanted, rows_per_class, wanted_rows
 from .windows import by_block, windows
 

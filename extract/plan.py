@@ -10,14 +10,15 @@ import numpy as np
 import pandas as pd
 
 from ..errors import AudioError
-from ..features.segments import ORIGINAL, REMOVED
-from ..features.store import BLOCK_ROWS, chunk_rows_for, merged_table, open_store
+from ..features.opening import open_store
+from ..features.rows import BLOCK_ROWS, chunk_rows_for
+from ..features.segments import ORIGINAL, REMOVED, merged_table
 from ..progress import Track, silent
 from .config import ExtractConfig
 from .corpora.corpus import Corpus
 from .encoders import in_halves
-from .moving import first_of_each, holders_of
 from .kept_splits import with_known_splits
+from .moving import first_of_each, holders_of
 from .pipeline import (
     Encoders,
     expected_lengths,
@@ -31,11 +32,11 @@ from .pipeline import (
     tokenized,
 )
 from .review import announced, reviewed
-from .sound.silence import SilenceOptions
 from .sound.inputs import load_input
+from .sound.silence import SilenceOptions
+from .sound.views import ViewOptions
 from .timing import estimated_seconds
 from .unusable import Failure, unusable
-from .sound.views import ViewOptions
 from .wanted import wanted_rows
 
 _FAILURES_SHOWN = 10

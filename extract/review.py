@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import CorpusError, StoreError
+from ..features.opening import open_store
 from ..features.overview import changes, counts_table, suspicions
 from ..features.sharing import fact_of, shared_between_splits, sharing_lines
-from ..features.store import open_store
 from ..progress import Track, silent
 from .corpora.corpus import Corpus
 from .digests import same_sounds

@@ -14,12 +14,13 @@ import numpy as np
 import pandas as pd
 
 from ..errors import SettingError, StoreError
+from ..features.opening import open_store
 from ..features.segments import AGENT_CHANNEL, ORIGINAL, REMOVED, UNKNOWN_CHANNEL, segment_table
 from ..features.splits import TRAIN, kind_of_split, split_named
-from ..features.store import FeatureStore, open_store
-from .sound import audio
+from ..features.store import FeatureStore
 from .config import ExtractConfig
 from .corpora.corpus import Corpus
+from .sound import audio
 from .sound.views import AUDIO_VIEWS, TEXT_VIEWS, ViewOptions, alter_text, check_text, generator_for, kind_of, recipe_of
 
 _CHOSEN = ("kind", "seed", "decibels", "factors", "share", "pieces", "rate", "tones")  # by the user, in a recipe

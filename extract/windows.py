@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from ..features.store import BLOCK_ROWS, Row, block_of
+from ..features.rows import BLOCK_ROWS, Row, block_of
 
 WINDOW_BLOCKS = 4  # blocks whose rows are held in memory at once, and sorted by length together
 

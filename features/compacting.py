@@ -17,8 +17,10 @@ import numpy as np
 from ..errors import StoreError
 from ..progress import Track, silent
 from .durable import explained, sync_folder, writer_lock
+from .opening import open_store, writer_for
+from .rows import MISSING, STATES, Row, block_of, block_range, checksum_of
 from .segments import REMOVED, table_digest
-from .store import MISSING, STATES, FeatureStore, Row, block_of, block_range, checksum_of, open_store, writer_for
+from .store import FeatureStore
 
 _RENAME_EXCHANGE = 2  # of Linux's renameat2
 _AT_FDCWD = -100

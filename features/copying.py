@@ -10,8 +10,11 @@ import pandas as pd
 
 from ..errors import DamageError, StoreError
 from ..progress import Track, silent
-from .store import MISSING, Anew, Damage, FeatureStore, Row, block_of, block_range, open_store, writer_for
+from .opening import open_store, writer_for
+from .rows import MISSING, Row, block_of, block_range
+from .store import Damage, FeatureStore
 from .tasks import Task
+from .writer import Anew
 
 
 def convert(source: FeatureStore, target: Path, track: Track = silent) -> FeatureStore:

@@ -1,4 +1,5 @@
-"""What plain HDF5 reads of a store: the second copy of head and table, and all that there is of version 1.
+"""What plain HDF5 reads of a store, how it is written, and read where it is needed: as the second copy of head and table,
+and as all that there is of version 1.
 
 Nothing here follows a link, and no data outside the file is read. A damaged tree can lead the HDF5 library in circles,
 so a file is handed to it only when its bytes are those that were written, or after another process has come through.
@@ -21,9 +22,11 @@ import xxhash
 
 from ..errors import DamageError, StoreError
 from .head import TO_MEND, UNREADABLE, FeatureHead, StoreHead, check_name, reason_of
+from .manifest import FORMAT, FORMAT_VERSION, check_head
+from .rows import STATES, RowStates
 from .segments import segment_table, table_digest
-from .store import STATES, RowStates, check_head
 
+LIBRARY = ("v110", "v110")  # the oldest file format that has virtual datasets; metadata carries checksums
 IN_PROGRESS = "parts"  # attribute of a feature of an unfinished store: the blocks that have a part file
 _PREFACE_BYTES = 512  # HDF5's user block, which held a digest in version 1
 _PREFACE = "msmt-features, XXH3-128 of all bytes after the first 512: {}\n"
@@ -172,3 +175,59 @@ def _own(group: h5py.Group, name: str, kind: type):
     if kind is h5py.Dataset and (member.external or member.is_virtual):
         raise DamageError(f"{name!r:.80} leads out of the file, which a store's data never does")
     return member
+
+
+@contextmanager
+def in_memory() -> Iterator[tuple[h5py.File, list[bytes]]]:
+    """A file to fill, and the list that its bytes are put into in the end.
+
+    For files that are small: what cannot fill a disk need not be written by HDF5, which does not recover from a full one.
+    """
+    image: list[bytes] = []
+    with h5py.File("in memory", "w", driver="core", backing_store=False, libver=LIBRARY) as file:
+        yield file, image
+        file.flush()
+        image.append(file.id.get_file_image())
+
+
+def write_head(file: h5py.File, head: StoreHead, table: pd.DataFrame) -> None:
+    tasks = json.dumps([task.to_json() for task in head.tasks])
+    file.attrs.update(
+        format=FORMAT,
+        format_version=FORMAT_VERSION,
+        msmt_version=head.msmt_version,
+        dataset=head.dataset,
+        tasks=tasks,
+        created=head.created,
+        facts=json.dumps(dict(head.facts)),
+        digest=head.digest,
+    )
+    group = file.create_group("segments")
+    group.attrs.update(columns=json.dumps(list(table.columns)), digest=table_digest(table), tasks=tasks)
+    for column in table.columns:
+        values = table[column].to_numpy()
+        kind = h5py.string_dtype() if values.dtype == object else values.dtype
+        group.create_dataset(check_name(column), data=values, dtype=kind)
+
+
+def make_group(file: h5py.File, name: str, feature: FeatureHead) -> h5py.Group:
+    group = file.create_group(check_name(name))
+    group.attrs.update(
+        spec=json.dumps(feature.spec.to_json()), fingerprint=feature.spec.fingerprint, chunk_rows=feature.chunk_rows
+    )
+    return group
+
+
+def make_features(group: h5py.Group, feature: FeatureHead, rows: int) -> h5py.Dataset:
+    spec = feature.spec
+    shape, chunks = (rows, spec.max_rows, spec.width), (1, feature.chunk_rows, spec.width)
+    return group.create_dataset("features", shape, spec.stored_type, chunks=chunks, fillvalue=0)
+
+
+def write_row(dataset: h5py.Dataset, row: int, values: np.ndarray, chunk_rows: int) -> None:
+    values = np.ascontiguousarray(values, dataset.dtype)
+    for start in range(0, len(values), chunk_rows):
+        chunk = values[start : start + chunk_rows]
+        if len(chunk) < chunk_rows:
+            chunk = np.concatenate([chunk, np.zeros((chunk_rows - len(chunk), chunk.shape[1]), dataset.dtype)])
+        dataset.id.write_direct_chunk((row, start, 0), chunk)

@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..shown import as_line
+from .fold_table import describe_folds, fold_lines, labels_counted
 from .overview import suspicions
+from .rows import MISSING
 from .segments import EXTRA, ORIGINAL, REMOVED
 from .sharing import Shared, recorded_in, shared_between_splits, sharing_lines, sounds_in
-from .store import MISSING, FeatureStore
+from .store import FeatureStore
+from .tasks import Task
 
 
 def describe(store: FeatureStore) -> dict:
@@ -30,6 +33,7 @@ def describe(store: FeatureStore) -> dict:
         "created": store.head.created,
         "msmt_version": store.head.msmt_version,
         "fingerprint": store.fingerprint(),
+        "tasks": [task.to_json() for task in store.tasks],
         "segments": len(present),
         "recordings": int(present["recording_id"].nunique()),
         "removed_segments": len(gone),
@@ -44,7 +48,7 @@ def describe(store: FeatureStore) -> dict:
                     view: int(count)
                     for view, count in views["view"][views["split"] == split].value_counts(sort=False).items()
                 },
-                "labels": {task.name: _labels(task, present[present["split"] == split]) for task in store.tasks},
+                "labels": {task.name: labels_counted(task, present[present["split"] == split]) for task in store.tasks},
             }
             for split in splits
         },
@@ -53,6 +57,7 @@ def describe(store: FeatureStore) -> dict:
         "suspicions": suspicions(
             segments, store.tasks, stretches, any(spec.modality == "text" for spec in store.specs.values())
         ),
+        "folds": describe_folds(store, files),
         "facts": dict(store.head.facts),
         "features": {name: _feature(store, name, rows.index.to_numpy()) for name in store.specs},
         "bytes_on_disk": store.bytes_on_disk(),
@@ -86,6 +91,7 @@ def table_of(description: Mapping) -> str:
             lines.append(f"  {'copies':<12} {shown}")
     remarks = [*description["sharing"], *(f"warning: {line}" for line in description["suspicions"])]
     lines += ["", *remarks] if remarks else []
+    lines += fold_lines(description["folds"], [Task.from_json(task) for task in description["tasks"]])
     width = max(16, 2 + max(map(len, description["features"]), default=0))
     columns = f"{'shape':<20}{'values':<17}{'complete':>10}{'missing':>9}{'mean length':>13}"
     lines += ["", f"{'feature':<{width}}{columns}  made by"]
@@ -119,17 +125,6 @@ def _sharing(store: FeatureStore, shared: Sequence[Shared]) -> list[str]:
     recorded = [(splits, what) for splits, what in recorded_in(store.head.facts) if splits not in shown]
     told = [f"{as_line(' and '.join(splits))} share {what}" for splits, what in recorded]
     return [*told, *(sharing_lines(shared, store.segments) if shared or not told else [])]
-
-
-def _labels(task, rows) -> dict[str, float]:
-    """Segments per class, or the range of the values."""
-    labels = rows[task.column]
-    if task.is_value:
-        known = labels.dropna()
-        return {"count": len(known), **({"min": float(known.min()), "max": float(known.max())} if len(known) else {})}
-    counts = {name: int((labels == index).sum()) for index, name in enumerate(task.classes)}
-    unlabelled = int((labels < 0).sum())
-    return {**counts, **({"none": unlabelled} if unlabelled else {})}
 
 
 def _feature(store: FeatureStore, name: str, present: np.ndarray) -> dict:

@@ -15,13 +15,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import xxhash
 
-from ..errors import DamageError
-from .head import UNREADABLE, StoreHead, check_name, reason_of
+from ..errors import DamageError, StoreError
+from .head import TO_MEND, UNREADABLE, StoreHead, check_name, reason_of
 from .segments import segment_table
 
 FORMAT = "msmt-features"
@@ -81,6 +82,17 @@ class Manifest:
         except UNREADABLE as error:
             raise DamageError(f"{where}: {reason_of(error)}") from error
         return cls(head, table, rows)
+
+
+def check_head(path: Path, attributes: Mapping) -> None:
+    """Raise StoreError unless these attributes are those of a store that this version can read."""
+    if attributes.get("format") != FORMAT:
+        raise StoreError(f"{path}: is not a feature store of msmt; name one with --store")
+    version = attributes.get("format_version")
+    if not isinstance(version, int | np.integer) or isinstance(version, bool):
+        raise DamageError(f"{path}: has format version {version!r:.20}, which is none; {TO_MEND}")
+    if not 1 <= version <= FORMAT_VERSION:
+        raise StoreError(f"{path}: has format version {version}, this msmt reads up to {FORMAT_VERSION}; update msmt")
 
 
 def _column(values: pd.Series) -> list:

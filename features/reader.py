@@ -21,7 +21,8 @@ import numpy as np
 
 from ..errors import DamageError, StoreError
 from .head import TO_MEND
-from .store import MISSING, FeatureStore, checksum_of, explained_read
+from .rows import MISSING, checksum_of, explained_read
+from .store import FeatureStore
 
 _FILES_KEPT_OPEN = 256
 _MOST_MAPPED_FILES = 16384  # well below the number of mappings that Linux allows a process

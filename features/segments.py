@@ -85,6 +85,31 @@ def _typed(values, kind) -> np.ndarray:
     return np.asarray(values).astype(kind)
 
 
+def merged_table(
+    old: pd.DataFrame, old_tasks: Sequence[Task], new: pd.DataFrame, tasks: Sequence[Task]
+) -> pd.DataFrame:
+    """The table of a store that held ``old`` once it holds ``new``: known rows keep their numbers, see ``prepare``.
+
+    Schemes that ``new`` does not bring stay what they were of each segment and its views; a new segment is in none.
+    """
+    keys = ["segment_id", "view"]
+    new = new.set_index(keys, drop=False)
+    old_keys = pd.MultiIndex.from_frame(old[keys])
+    staying = old_keys.isin(new.index)
+    gone = old[~staying].assign(split=REMOVED)
+    if list(old_tasks) != list(tasks):
+        gone = gone.drop(columns=[task.column for task in old_tasks])
+    gone = segment_table(gone, tasks).set_index(old_keys[~staying])
+    known = pd.concat([new[new.index.isin(old_keys)], gone]).loc[list(old_keys)]
+    added = new[~new.index.isin(old_keys)]
+    merged = segment_table(pd.concat([known, added]).reset_index(drop=True), tasks)
+    originals = old[old["view"] == ORIGINAL].drop_duplicates("segment_id").set_index("segment_id")
+    for column in old:
+        if column.startswith(SCHEME) and column not in new:
+            merged[column] = merged["segment_id"].map(originals[column]).fillna("").astype(object)
+    return merged
+
+
 def table_digest(table: pd.DataFrame) -> str:
     """A hash of every cell, so that half a table or a changed label cannot go unnoticed."""
     digest = hashlib.sha256()

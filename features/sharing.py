@@ -47,11 +47,14 @@ class Shared:
         return f"{number} {self.what if number == 1 else _PLURALS[self.what]}"
 
 
-def shared_between_splits(table: pd.DataFrame, sounds: Sequence | None = None) -> list[Shared]:
+def shared_between_splits(
+    table: pd.DataFrame, sounds: Sequence | None = None, first: Sequence[str] = ()
+) -> list[Shared]:
     """What each pair of splits has in common; nothing where all is as it should be.
 
     ``sounds`` (N,) tells for each row of the segment table what its audio file holds, by default the file's path. An
-    empty speaker is nobody, and an empty path no audio. Views and removed rows do not count.
+    empty speaker is nobody, and an empty path no audio. Views and removed rows do not count. Splits are paired in the order
+    of the table, those in ``first`` before all others.
     """
     columns = {
         "speaker": table["speaker"].to_numpy(),
@@ -62,13 +65,11 @@ def shared_between_splits(table: pd.DataFrame, sounds: Sequence | None = None) -
     names, splits = table["segment_id"].to_numpy(), table["split"].to_numpy()
     found = []
     for what, values in columns.items():
-        first = pd.DataFrame({"value": values, "split": splits, "row": np.arange(len(table))})[
-            counting & (values != "")
-        ]
-        first = first.drop_duplicates(["value", "split"])
-        order = {split: place for place, split in enumerate(first["split"].unique())}
+        seen = pd.DataFrame({"value": values, "split": splits, "row": np.arange(len(table))})[counting & (values != "")]
+        seen = seen.drop_duplicates(["value", "split"])
+        order = {split: place for place, split in enumerate(dict.fromkeys([*first, *seen["split"]]))}
         pairs: dict[tuple[str, str], list[tuple[object, tuple[int, int]]]] = {}
-        for value, of_value in first[first["value"].duplicated(keep=False)].groupby("value", sort=False):
+        for value, of_value in seen[seen["value"].duplicated(keep=False)].groupby("value", sort=False):
             rows = sorted(zip(of_value["split"], of_value["row"], strict=True), key=lambda item: order[item[0]])
             for (one, here), (other, there) in combinations(rows, 2):
                 pairs.setdefault((one, other), []).append((value, (int(here), int(there))))

@@ -15,7 +15,8 @@ import soundfile
 import zarr
 from msmt.cli import main, msmt
 from msmt.extract.corpora.config import DATASETS
-from msmt.features.store import Damage, open_store, writer_for
+from msmt.features.opening import open_store, writer_for
+from msmt.features.store import Damage
 from msmt.tests.extract.made import save_encoders, speech_like, write_calls
 
 SMALL = [
@@ -345,7 +346,7 @@ def test_an_interruption_while_a_command_starts_is_one_word_and_status_130(here,
     def interrupted(path):
         raise KeyboardInterrupt
 
-    for module in ("msmt.features.store", "msmt.studies"):
+    for module in ("msmt.features.opening", "msmt.studies.scoring"):
         monkeypatch.setattr(f"{module}.open_store", interrupted)
     assert run(monkeypatch, *command) == 130
     assert capsys.readouterr().err == "interrupted\n"

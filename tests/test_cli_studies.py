@@ -16,8 +16,9 @@ import pandas as pd
 import pytest
 from msmt.evaluate.metrics import score
 from msmt.features.durable import writer_lock
-from msmt.features.store import open_store, writer_for
+from msmt.features.opening import open_store, writer_for
 from msmt.tests.features import made as on_disk
+from msmt.tests.studies.made import FOLDS, RECORDINGS, folded_store
 from msmt.tests.test_cli import run
 from msmt.tests.train.test_loop import Interrupting
 from msmt.train.config import ModelConfig, TrainConfig
@@ -396,6 +397,12 @@ class TestGroups:
         assert after["tasks"] == before["tasks"] and "by" not in before
         assert after["by"]["groups"][0]["tasks"] == before["tasks"]
 
+    def test_figures_of_groups_go_with_the_figures_that_they_belong_to(self, called, monkeypatch):
+        assert run(monkeypatch, "eval", "--by", "dialect") == 0
+        assert run(monkeypatch, "eval", "--split", "val", "--by", "split") == 0
+        assert run(monkeypatch, "eval") == 0
+        assert [path.name for path in called.glob("by-*.csv")] == ["by-split-val.csv"]
+
     def test_an_unknown_column_is_one_line_and_no_look(self, called, monkeypatch, capsys):
         for command in (["eval"], ["predict", "--store", "cache/called.zarr"]):
             assert run(monkeypatch, *command, "--by", "view") == 2
@@ -409,6 +416,77 @@ class TestGroups:
         assert "five by split" in capsys.readouterr().out
         assert pd.read_csv("p-by-split.csv")["group"].tolist() == ["test", "train", "val"] * 2
         assert json.loads(Path("p-metrics.json").read_text())["by"]["column"] == "split"
+
+
+class TestFolds:
+    """Two networks on three folds, in which each of 24 recordings is tested once."""
+
+    QUICK = ("--epochs", "2", "--batch-recordings", "4", "--device", "cpu")
+
+    @pytest.fixture(scope="class")
+    def folded(self, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("folded")
+        folded_store(folder / "cache" / "marketcalls.zarr")
+        (folder / "plan.yaml").write_text("scheme: folds\nvariants: {linear: {model: linear}, bigru: {model: bigru}}")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            assert run(patch, "ablate", "plan.yaml", *self.QUICK) == 0
+        return folder
+
+    @pytest.fixture
+    def here(self, folded, tmp_path, monkeypatch):
+        shutil.copytree(folded, tmp_path / "here", symlinks=True)
+        monkeypatch.chdir(tmp_path / "here")
+        return tmp_path / "here"
+
+    def test_what_the_folds_answer_is_pooled_and_counted_by_hand(self, here):
+        answers = []
+        for fold in FOLDS:
+            (folder,) = (here / "ablations/plan/runs").glob(f"*-bigru-{fold}-seed0")
+            answers.append(pd.read_csv(folder / "predictions-test.csv"))
+            assert json.loads((folder / "scored.json").read_text()) == {"test": 1}
+        pooled = pd.concat(answers)
+        assert sorted(pooled["recording_id"]) == sorted(f"r{index}" for index in range(RECORDINGS))
+        right = [(each["five_label"] == each["five_prediction"]).mean() for each in (pooled, *answers)]
+        row = pd.read_csv("ablations/plan/ablation.csv").set_index("variant").loc["bigru"]
+        columns = ["five_accuracy_mean", *(f"five_accuracy_{fold}" for fold in FOLDS)]
+        assert row[columns].tolist() == pytest.approx(right, rel=1e-5)
+        assert row["network"] == "bigru" and row["test_scored"] == 1
+
+    def test_going_on_trains_and_scores_only_what_is_lacking(self, here, monkeypatch, capsys):
+        before = pd.read_csv("ablations/plan/ablation.csv")
+        (gone,) = (here / "ablations/plan/runs").glob("*-bigru-fold2-seed0")
+        shutil.rmtree(gone)
+        assert run(monkeypatch, "ablate", "plan.yaml", *self.QUICK) == 0
+        shown = capsys.readouterr().out
+        assert shown.count("finished before") == 5 and "1 run in one pass: bigru-fold2-seed0" in shown
+        after = pd.read_csv("ablations/plan/ablation.csv")
+        figures = [table.filter(regex="accuracy|f1|uar|_p$") for table in (before, after)]
+        pd.testing.assert_frame_equal(*figures)
+
+    def test_a_run_of_a_fold_is_evaluated_by_that_fold(self, here, monkeypatch, capsys):
+        (folder,) = (here / "ablations/plan/runs").glob("*-linear-fold3-seed0")
+        assert run(monkeypatch, "eval", str(folder), "--by", "split") == 0
+        assert "test of fold3: 8 recordings" in capsys.readouterr().out
+        metrics = json.loads((folder / "metrics-test.json").read_text())
+        assert metrics["scheme"] == "fold3" and [group["group"] for group in metrics["by"]["groups"]] == ["test"]
+
+    def test_runs_of_different_folds_are_not_compared(self, here, monkeypatch, capsys):
+        names = [
+            str(folder)
+            for fold in FOLDS[:2]
+            for folder in (here / "ablations/plan/runs").glob(f"*-linear-{fold}-seed0")
+        ]
+        assert run(monkeypatch, "compare", *names) == 2
+        error = capsys.readouterr().err
+        assert "test of fold1 and of fold2" in error and "msmt ablate --scheme" in error and error.count("\n") == 1
+
+    def test_an_unknown_scheme_is_one_line_and_nothing_is_written(self, here, monkeypatch, capsys):
+        (here / "other.yaml").write_text("variants: {full: {}}")
+        assert run(monkeypatch, "ablate", "other.yaml", "--scheme", "parts") == 2
+        error = capsys.readouterr().err
+        assert "has no scheme 'parts', it has folds, standard, fold1" in error and error.count("\n") == 1
+        assert not (here / "ablations" / "other").exists()
 
 
 class TestUnfinished:

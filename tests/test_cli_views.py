@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import soundfile
 from msmt.cli import main
-from msmt.features.store import open_store
+from msmt.features.opening import open_store
 from msmt.tests.extract.made import save_encoders, write_calls
 
 STORE = "cache/marketcalls.zarr"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 from msmt.extract.corpora.config import GenericOptions
-from msmt.features.store import open_store
+from msmt.features.opening import open_store
 from msmt.tests.extract.made import save_encoders, speech_like
 from msmt.tests.test_cli_corpus import run
 

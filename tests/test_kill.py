@@ -21,9 +21,11 @@ import pandas as pd
 import pytest
 from msmt.features.copying import verify
 from msmt.features.durable import ASIDE
+from msmt.features.opening import open_store, writer_for
+from msmt.features.rows import MISSING, Row, block_of, block_range
 from msmt.features.segments import ORIGINAL, segment_table
 from msmt.features.spec import FeatureSpec
-from msmt.features.store import MISSING, FeatureStore, Row, block_of, block_range, open_store, writer_for
+from msmt.features.store import FeatureStore
 from msmt.features.tasks import Task
 from msmt.tests.features.made import FIVE, SPECS, TASKS, contents, lengths_of, spec, table
 

@@ -7,15 +7,14 @@ import io
 
 import numpy as np
 import pytest
-from msmt.evaluate.comparison import compare, disagreements
-from msmt.evaluate.comparison_report import (
-    comparison_csv,
-    comparison_latex,
-    comparison_markdown,
-    intervals_png,
-    table_text,
-    write_comparison,
-)
+from msmt.evaluate.comparison import compare
+from msmt.evaluate.disagreements import disagreements
+from msmt.evaluate.tables.files import write_comparison
+from msmt.evaluate.tables.latex import comparison_latex
+from msmt.evaluate.tables.markdown import comparison_markdown
+from msmt.evaluate.tables.picture import intervals_png
+from msmt.evaluate.tables.records import comparison_csv
+from msmt.evaluate.tables.screen import table_text
 from msmt.evaluate.lettering import Lettering
 from msmt.evaluate.metrics import evaluate
 from msmt.evaluate.report import metrics_json, predictions_csv, score_table

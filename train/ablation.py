@@ -27,8 +27,8 @@ from pathlib import Path
 import torch
 
 from ..errors import SettingError, shown
+from ..features.opening import open_store
 from ..features.segments import ORIGINAL
-from ..features.store import open_store
 from ..progress import Track, silent
 from ..values import LARGEST_SEED, check_text, for_field, read_file
 from . import runs

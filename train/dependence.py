@@ -25,8 +25,8 @@ import pandas as pd
 import xxhash
 
 from ..errors import RunError
+from ..features.rows import MISSING
 from ..features.spec import FeatureSpec
-from ..features.store import MISSING
 from ..features.tasks import Task
 from .data import Recordings
 

@@ -21,9 +21,11 @@ import torch
 from ..errors import DamageError, SettingError
 from ..features.durable import explained
 from ..features.head import check_name
+from ..features.opening import open_store, writer_for
+from ..features.rows import MISSING, Row, block_of, identity_of
 from ..features.segments import REMOVED
 from ..features.spec import FeatureSpec
-from ..features.store import MISSING, Row, StoreWriter, block_of, identity_of, open_store, writer_for
+from ..features.writer import StoreWriter
 from ..progress import Track, silent
 from .assembly import vectors
 from .binding import check_layers

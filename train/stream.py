@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from ..errors import SettingError
-from ..features.reader import may_map
-from ..features.store import BLOCK_ROWS
+from ..features.reader import RowReader, may_map
+from ..features.rows import BLOCK_ROWS
 from .config import TrainConfig
 from .data import Batch, Recordings, batch_of
 from .rows import Rows
@@ -82,7 +82,7 @@ class Stream:
         allowed = config.cache_gb * 1e9 or _SHARE_OF_FREE_MEMORY * free_memory()
         files = len(self._features) * -(-len(store.segments) // BLOCK_ROWS)
         mapped = self.cached_in == "none" and self._bytes() <= allowed and may_map(files)
-        self._readers = {feature: store.reader(name, mapped) for feature, name in features.items()}
+        self._readers = {feature: RowReader(store, name, mapped) for feature, name in features.items()}
         self._ahead = config.readers + 1 if config.readers else 0
         self._pool = ThreadPoolExecutor(config.readers, "msmt-reader") if config.readers else None
         # One is being moved while as many as may be read ahead wait.

@@ -29,7 +29,7 @@ from .workers import in_child
 COSTLY = (
     *("msmt.extract.pipeline.extract", "msmt.extract.plan.make_plan", "msmt.extract.several.extract_on_devices"),
     *("msmt.extract.doctor.examine", "msmt.extract.demo.make_demo", "msmt.train.loop.train"),
-    *("msmt.train.ablation.run_plan", "msmt.train.sweep.train_together", "msmt.studies.score_run"),
+    *("msmt.train.ablation.run_plan", "msmt.train.sweep.train_together", "msmt.studies.scoring.score_run"),
 )
 _ARGUMENTS = "arguments-"
 _WITH_CONFIG = (*3 * ("extract", "train"), "doctor", "eval", "ablate", "compare", "sweep")

@@ -17,10 +17,12 @@ import numpy as np
 import pandas as pd
 import torch
 from msmt.errors import MsmtError
+from msmt.features.opening import open_store, writer_for
 from msmt.features.reader import RowReader
+from msmt.features.rows import BLOCK_ROWS, MISSING, Row, block_range
 from msmt.features.segments import REMOVED
 from msmt.features.spec import FeatureSpec
-from msmt.features.store import BLOCK_ROWS, MISSING, FeatureStore, Row, block_range, open_store, writer_for
+from msmt.features.store import FeatureStore
 from msmt.features.tasks import Task
 from msmt.tests.extract.made import save_encoders, write_calls
 
@@ -421,11 +423,11 @@ class _Trial:
     def _batch(self, reader: RowReader, name: str, rows: list, members: np.ndarray) -> bool:
         """Read a batch as a training does; whether to go on."""
         lengths = np.asarray(reader.lengths)[members].astype(np.int64)
-        if (lengths < 0).any() or lengths.sum() * reader.width * 2 > _MOST_BYTES:
+        if (lengths < 0).any() or lengths.sum() * reader.spec.row_bytes > _MOST_BYTES:
             detail = f"{name}: a batch of {len(members)} rows is said to have {lengths.sum()} frames"
             self.outcome.find("wrong value", "reader", detail, "believed length")
             return False
-        out = np.zeros((int(lengths.sum()), reader.width), np.float16)
+        out = np.zeros((int(lengths.sum()), reader.width), reader.spec.stored_type)
         if self._tried("reader", lambda: (reader.copy(members, out), True)) is None:
             return False
         if not any(rows[row] is None for row in members):

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 from msmt.errors import RunError, SettingError
-from msmt.evaluate.comparison import compare, disagreements, mcnemar
+from msmt.evaluate.comparison import compare
+from msmt.evaluate.disagreements import disagreements, mcnemar
 from msmt.evaluate.metrics import evaluate, score
 from msmt.evaluate.scored import scored_from
 from msmt.features.tasks import Task, merged

@@ -12,16 +12,16 @@ import pandas as pd
 import pytest
 import soundfile
 from msmt.errors import AudioError, SettingError, StoreError
-from msmt.extract.sound.audio import normalised
 from msmt.extract.config import ExtractConfig
 from msmt.extract.corpora.config import GenericOptions
 from msmt.extract.corpora.registry import load_corpus
 from msmt.extract.encoders import AudioEncoder
 from msmt.extract.listen import listen, marked
 from msmt.extract.pipeline import extract
+from msmt.extract.sound.audio import normalised
 from msmt.extract.sound.views import ViewOptions
+from msmt.features.opening import open_store
 from msmt.features.segments import ORIGINAL
-from msmt.features.store import open_store
 from msmt.tests.extract.made import save_encoders, speech_like, write_calls
 
 

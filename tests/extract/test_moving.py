@@ -14,10 +14,12 @@ from msmt.extract.moving import first_of_each, holders_of, move_rows
 from msmt.extract.pipeline import extract
 from msmt.extract.plan import make_plan
 from msmt.features.copying import verify
+from msmt.features.opening import open_store, writer_for
+from msmt.features.rows import BLOCK_ROWS, MISSING, Row, RowStates, block_of
 from msmt.features.segments import REMOVED
-from msmt.features.store import BLOCK_ROWS, MISSING, Row, RowStates, block_of, open_store, writer_for
 from msmt.tests.extract.made import save_encoders, write_calls
-from msmt.tests.features.made import SPECS, TASKS, table as table_of
+from msmt.tests.features.made import SPECS, TASKS
+from msmt.tests.features.made import table as table_of
 
 BOTH = pytest.mark.parametrize("suffix", [".zarr", ".h5"])
 

@@ -14,8 +14,9 @@ from msmt.extract.doctor import examine
 from msmt.extract.pipeline import extract
 from msmt.extract.plan import make_plan
 from msmt.extract.sound.views import ViewOptions
+from msmt.features.opening import open_store
+from msmt.features.rows import MISSING
 from msmt.features.segments import ORIGINAL
-from msmt.features.store import MISSING, open_store
 from msmt.tests.extract.made import save_encoders, write_calls
 
 NOWHERE = "/nowhere/encoder"

@@ -11,14 +11,15 @@ import pytest
 import soundfile
 import torch
 from msmt.errors import SpecMismatchError, StoreError
-from msmt.extract.sound.audio import load_segment, normalised
 from msmt.extract.config import ExtractConfig
 from msmt.extract.corpora.registry import load_corpus
 from msmt.extract.encoders import AudioEncoder, TextEncoder
 from msmt.extract.pipeline import extract, failures_path
+from msmt.extract.sound.audio import load_segment, normalised
 from msmt.extract.windows import WINDOW_BLOCKS
+from msmt.features.opening import open_store
+from msmt.features.rows import BLOCK_ROWS, MISSING
 from msmt.features.segments import REMOVED
-from msmt.features.store import BLOCK_ROWS, MISSING, open_store
 from msmt.tests.extract.made import save_encoders, speech_like, write_calls
 
 pytestmark = pytest.mark.parametrize("suffix", [".zarr", ".h5"])

@@ -15,8 +15,8 @@ from msmt.extract.pipeline import extract
 from msmt.extract.plan import make_plan
 from msmt.extract.rate import TrainedRate, choose_rate
 from msmt.features.info import describe, table_of
+from msmt.features.opening import open_store
 from msmt.features.spec import FeatureSpec
-from msmt.features.store import open_store
 from msmt.tests.extract.made import save_encoders, write_calls
 
 

@@ -19,8 +19,8 @@ from msmt.extract.plan import make_plan
 from msmt.extract.review import announced, reviewed
 from msmt.features.copying import convert
 from msmt.features.info import describe, table_of
+from msmt.features.opening import open_store
 from msmt.features.sharing import shared_in
-from msmt.features.store import open_store
 from msmt.tests.extract.made import save_encoders, speech_like, write_calls
 
 

@@ -11,17 +11,18 @@ import pandas as pd
 import pytest
 import soundfile
 from msmt.errors import SettingError, SpecMismatchError
-from msmt.extract.sound.audio import load_segment
 from msmt.extract.config import ExtractConfig
 from msmt.extract.corpora.registry import load_corpus
 from msmt.extract.doctor import examine
 from msmt.extract.pipeline import extract, silence_path
-from msmt.extract.sound.silence import Removed, SilenceOptions, SilenceRemover
+from msmt.extract.sound.audio import load_segment
 from msmt.extract.sound.inputs import sound_of
+from msmt.extract.sound.silence import Removed, SilenceOptions, SilenceRemover
 from msmt.extract.sound.views import ViewOptions
 from msmt.features.copying import convert
+from msmt.features.opening import open_store
+from msmt.features.rows import MISSING
 from msmt.features.segments import AGENT_CHANNEL, ORIGINAL
-from msmt.features.store import MISSING, open_store
 from msmt.tests.extract.made import save_encoders, speech_like, write_calls
 
 REMOVE = SilenceOptions(silence="remove")

@@ -19,8 +19,9 @@ from msmt.extract.pipeline import extract
 from msmt.extract.plan import make_plan
 from msmt.extract.sound.views import ViewOptions
 from msmt.features.copying import convert, verify
+from msmt.features.opening import open_store
+from msmt.features.rows import MISSING
 from msmt.features.segments import ORIGINAL, REMOVED
-from msmt.features.store import MISSING, open_store
 from msmt.tests.extract.made import save_encoders, speech_like, write_calls
 
 ALL = "noise,speed,mask,homophone"

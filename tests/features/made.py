@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
+from msmt.features.opening import writer_for
+from msmt.features.rows import Row, block_range
 from msmt.features.segments import segment_table
 from msmt.features.spec import FeatureSpec
-from msmt.features.store import Row, block_range, writer_for
 from msmt.features.tasks import Task, merged
 
 FIVE = Task("five", tuple("ABCDE"))
@@ -22,8 +25,12 @@ def spec(modality: str = "audio", width: int = 16, max_rows: int = 99, **changes
 SPECS = {
     "hubert": spec(),
     "roberta": spec("text", max_rows=31),
-    "functionals": spec(width=24, max_rows=1, kind="opensmile", unit="vector", dtype="float32"),
+    "functionals": spec(
+        width=24, max_rows=1, kind="opensmile", unit="vector", dtype="float32", encoder_class="eGeMAPSv02"
+    ),
 }
+# What a store could hold before there was a second type of values.
+FLOAT16 = {name: feature for name, feature in SPECS.items() if feature.dtype == "float16"}
 
 
 def table(rows: int = ROWS, **changes) -> pd.DataFrame:
@@ -40,11 +47,11 @@ def table(rows: int = ROWS, **changes) -> pd.DataFrame:
     return segment_table(pd.DataFrame({**columns, **changes}), TASKS)
 
 
-def contents(rows: int = ROWS, seed: int = 0) -> dict[str, list[Row]]:
+def contents(rows: int = ROWS, seed: int = 0, specs: Mapping[str, FeatureSpec] = SPECS) -> dict[str, list[Row]]:
     """For each feature, the row of every segment; some fill the longest input, some are one frame."""
     random = np.random.default_rng(seed)
     made = {}
-    for name, feature in SPECS.items():
+    for name, feature in specs.items():
         lengths = random.integers(1, feature.max_rows + 1, rows)
         lengths[:2] = feature.max_rows, 1
         reach = 1 if feature.dtype == "float16" else 1e7  # which float16 could not hold
@@ -66,11 +73,11 @@ def fill(writer, made: dict[str, list[Row]], without: tuple[int, ...] = ()) -> N
             writer.commit(name, block, content)
 
 
-def make_store(path, rows: int = ROWS, without: tuple[int, ...] = (), seed: int = 0, **changes):
+def make_store(path, rows: int = ROWS, without: tuple[int, ...] = (), seed: int = 0, specs=SPECS, **changes):
     """A finished store of made-up features; returns what is in it."""
-    made = contents(rows, seed)
+    made = contents(rows, seed, specs)
     with writer_for(path) as writer:
-        writer.prepare("marketcalls", TASKS, table(rows, **changes), SPECS, lengths_of(made))
+        writer.prepare("marketcalls", TASKS, table(rows, **changes), specs, lengths_of(made))
         fill(writer, made, without)
         writer.finish()
     return made

@@ -8,8 +8,9 @@ from msmt.errors import LockedError, StoreError
 from msmt.features import compacting
 from msmt.features.compacting import compact
 from msmt.features.copying import verify
+from msmt.features.opening import default_store, open_store, writer_for
+from msmt.features.rows import MISSING
 from msmt.features.segments import REMOVED
-from msmt.features.store import MISSING, default_store, open_store, writer_for
 from msmt.tests.features.made import ROWS, SPECS, TASKS, lengths_of, make_store, table
 
 GONE = {*range(3, 9), *range(30, 40), ROWS - 1}

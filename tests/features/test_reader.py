@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from msmt.errors import StoreError
 from msmt.features import reader as reader_module
-from msmt.features.store import open_store
+from msmt.features.opening import open_store
+from msmt.features.reader import RowReader
 from msmt.tests.features.made import ROWS, SPECS, make_store
 
 FORMATS = (".zarr", ".h5")
@@ -31,7 +32,7 @@ def gathered(reader, rows) -> np.ndarray:
 @pytest.mark.parametrize("feature", SPECS)
 def test_rows_come_in_the_order_asked_for_however_often(made, feature, mapped):
     path, content = made
-    reader = open_store(path).reader(feature, mapped)
+    reader = RowReader(open_store(path), feature, mapped)
     rows = np.random.default_rng(0).permutation(ROWS)
     for asked in (rows, rows[:5], rows):  # the first reading is checked, later ones may be mapped
         assert np.array_equal(gathered(reader, asked), np.concatenate([content[feature][row].values for row in asked]))
@@ -39,11 +40,11 @@ def test_rows_come_in_the_order_asked_for_however_often(made, feature, mapped):
 
 def test_mapped_rows_are_had_without_a_copy_once_they_have_been_checked(made):
     path, content = made
-    reader, rows = open_store(path).reader("hubert", mapped=True), np.array([9, 4, 40])
+    reader, rows = RowReader(open_store(path), "hubert", mapped=True), np.array([9, 4, 40])
     assert not reader.is_mapped(rows)
     gathered(reader, rows)
     assert reader.is_mapped(rows) and not reader.is_mapped(np.array([9, 5]))
-    assert not open_store(path).reader("hubert").is_mapped(rows)
+    assert not RowReader(open_store(path), "hubert").is_mapped(rows)
     parts = np.concatenate(list(reader.parts(rows)))
     assert np.array_equal(parts, np.concatenate([content["hubert"][row].values for row in rows]))
 
@@ -51,7 +52,7 @@ def test_mapped_rows_are_had_without_a_copy_once_they_have_been_checked(made):
 def test_many_threads_read_at_once(made, monkeypatch):
     monkeypatch.setattr(reader_module, "_FILES_KEPT_OPEN", 1)  # files are closed and opened all the time
     path, content = made
-    reader = open_store(path).reader("hubert")
+    reader = RowReader(open_store(path), "hubert")
     orders = [np.random.default_rng(seed).permutation(ROWS) for seed in range(8)]
     with ThreadPoolExecutor(4) as pool:
         for rows, values in zip(orders, pool.map(lambda rows: gathered(reader, rows), orders), strict=True):
@@ -80,13 +81,13 @@ def test_a_flipped_byte_never_reaches_the_reader(made, tmp_path):
     values = content["hubert"][7].values.tobytes()[:64]
     spoiled(path, values, lambda old, at: old[: at + 9] + bytes([old[at + 9] ^ 1]) + old[at + 10 :])
     with pytest.raises(StoreError, match=r"hubert features of segment s7 \(row 7\) are damaged; run msmt verify"):
-        gathered(open_store(path).reader("hubert", mapped=True), np.array([6, 7]))
+        gathered(RowReader(open_store(path), "hubert", mapped=True), np.array([6, 7]))
 
 
 def test_a_file_that_ends_too_early_is_an_error(made, tmp_path):
     path, (_, content) = copied(made, tmp_path), made
     store = open_store(path)
-    reader = store.reader("hubert")
+    reader = RowReader(store, "hubert")
     reader.store.states("hubert"), gathered(reader, np.array([0]))
     places = store._extents("hubert", 9, 1)
     place = places[0].path
@@ -98,5 +99,5 @@ def test_a_file_that_ends_too_early_is_an_error(made, tmp_path):
 def test_a_missing_row_is_an_error(tmp_path):
     make_store(tmp_path / "made.zarr", without=(4,))
     with pytest.raises(StoreError, match="row 4 of hubert is missing; run msmt extract to fill it"):
-        reader = open_store(tmp_path / "made.zarr").reader("hubert")
+        reader = RowReader(open_store(tmp_path / "made.zarr"), "hubert")
         reader.copy(np.array([4]), np.empty((0, reader.width), np.float16))

@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 import zarr
 from msmt.errors import SpecMismatchError, StoreError
-from msmt.features import zarr_store
-from msmt.features.hdf5_store import parts_folder
+from msmt.features import zarr_writer
+from msmt.features.hdf5_parts import parts_folder
+from msmt.features.opening import default_store, open_store, writer_for
+from msmt.features.rows import MISSING, Row
 from msmt.features.segments import REMOVED, segment_table
-from msmt.features.store import MISSING, Row, default_store, open_store, writer_for
 from msmt.features.tasks import Task
 from msmt.tests.features.made import ROWS, SPECS, TASKS, contents, fill, lengths_of, make_store, spec, table
 
@@ -77,7 +78,7 @@ class StoreContract:
         for name, rows in made.items():
             shape = (SPECS[name].max_rows, SPECS[name].width)
             assert tree[f"{name}/features"].shape == (ROWS, *shape)
-            assert tree[f"{name}/features"].dtype == np.float16
+            assert tree[f"{name}/features"].dtype == SPECS[name].dtype
             for row in (0, 1, 33, 69):
                 tensor, length = tree[f"{name}/features"][row], int(tree[f"{name}/length"][row])
                 assert tensor.shape == shape and length == len(rows[row].values)
@@ -136,6 +137,8 @@ class StoreContract:
             fill(writer, made, without=(0, 65))
             writer.commit("hubert", 2, {65: made["hubert"][65]})
             writer.commit("roberta", 0, {0: made["roberta"][0]})
+            writer.commit("functionals", 0, {0: made["functionals"][0]})
+            writer.commit("functionals", 2, {65: made["functionals"][65]})
             writer.finish()
         assert files_of(other) == files_of(path)
 
@@ -200,7 +203,7 @@ class StoreContract:
             writer.finish()
         store = open_store(path)
         assert same(made, store) and store.read("wavlm", 64).sum() == 72
-        assert set(store.specs) == {"hubert", "roberta", "wavlm"}
+        assert set(store.specs) == {*SPECS, "wavlm"}
 
     def test_changed_labels_reach_the_store_and_keep_every_row(self, path):
         made = make_store(path)
@@ -245,7 +248,7 @@ class StoreContract:
 
     def test_a_second_writer_is_refused_by_name(self, path):
         make_store(path)
-        program = f"from msmt.features.store import writer_for\nwith writer_for({str(path)!r}): pass"
+        program = f"from msmt.features.opening import writer_for\nwith writer_for({str(path)!r}): pass"
         with writer_for(path):
             second = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
         assert second.returncode != 0
@@ -377,8 +380,8 @@ class TestZarr(StoreContract):
             ).stat().st_size
 
         once = written(path)
-        pieces = zarr_store._shard_pieces
-        monkeypatch.setattr(zarr_store, "_shard_pieces", lambda head, values, sums: pieces(head, values, range(32)))
+        pieces = zarr_writer.shard_pieces
+        monkeypatch.setattr(zarr_writer, "shard_pieces", lambda head, values, sums: pieces(head, values, range(32)))
         twice = written(tmp_path / "older.zarr")
         head = open_store(path).head.features["hubert"]
         chunks = -(-len(made["hubert"][1].values) // head.chunk_rows)

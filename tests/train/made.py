@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import math
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from msmt.errors import StoreError
+from msmt.features.rows import Extent, RowStates, checksum_of
 from msmt.features.segments import segment_table
 from msmt.features.spec import FeatureSpec
-from msmt.features.store import RowStates, checksum_of
 from msmt.features.tasks import Task, merged
 from msmt.train.config import ModelConfig, TrainConfig
 
@@ -56,6 +57,7 @@ class MemoryStore:
         self.dataset = "made"
         self.segments, self.tasks, self.specs, self.features = table, tuple(tasks), specs, features
         self.seen: list[int] = []
+        self._folder: tempfile.TemporaryDirectory | None = None
 
     def lengths(self, name: str) -> np.ndarray:
         return np.array([-1 if row is None else len(row) for row in self.features[name]], dtype=np.int32)
@@ -72,27 +74,19 @@ class MemoryStore:
             raise StoreError(f"row {row} of {name} is missing")
         return self.features[name][row]
 
-    def reader(self, name: str, mapped: bool = False) -> MemoryReader:
-        return MemoryReader(self, name)
+    def _extents(self, name: str, row: int, rows: int) -> list[Extent]:
+        """A ``RowReader`` reads files, so the row is put into one."""
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory()
+        path = Path(self._folder.name, f"{name}-{row}")
+        path.write_bytes(self.read(name, row).tobytes())
+        return [Extent(path, 0, rows)]
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256(self.segments.to_csv().encode())
         for name, rows in self.features.items():
             digest.update(name.encode() + b"".join(b"-" if row is None else row.tobytes() for row in rows))
         return digest.hexdigest()
-
-
-class MemoryReader:
-    """What a ``RowReader`` does, through ``MemoryStore.read``."""
-
-    def __init__(self, store: MemoryStore, name: str) -> None:
-        self.store, self.name = store, name
-
-    def is_mapped(self, rows: np.ndarray) -> bool:
-        return False
-
-    def copy(self, rows: Sequence[int], out: np.ndarray) -> None:
-        np.concatenate([self.store.read(self.name, int(row)) for row in rows], out=out)
 
 
 def table_of(split_of: Sequence[str], segments: Sequence[int], labels: dict[str, Sequence], tasks) -> pd.DataFrame:

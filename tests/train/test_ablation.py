@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from msmt.errors import SettingError, StoreError
-from msmt.features.store import block_range, open_store, writer_for
+from msmt.features.opening import open_store, writer_for
+from msmt.features.rows import block_range
 from msmt.tests.features import made as on_disk
 from msmt.tests.train.made import FAST, SMALL, calls, quiet, score
 from msmt.tests.train.test_loop import Interrupting, same_weights

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 from msmt.errors import RunError, SettingError, StoreError
-from msmt.features.store import Row, open_store, writer_for
+from msmt.features.opening import open_store, writer_for
+from msmt.features.rows import Row
 from msmt.tests.features import made
 from msmt.tests.train.made import SMALL, TRAIN, quiet, score
 from msmt.train import embed as embed_module

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from msmt.errors import SettingError, StoreError
-from msmt.features.store import open_store
+from msmt.features.opening import open_store
 from msmt.tests.features import made as on_disk
 from msmt.tests.train.made import TRAIN, calls
 from msmt.train import stream as stream_module
@@ -20,8 +20,8 @@ BOTH = {"text": "roberta", "audio": "hubert"}
 CPU = torch.device("cpu")
 
 
-def stream_of(store, recordings, **settings):
-    return Stream(store, BOTH, [recordings], CPU, dataclasses.replace(TRAIN, **settings))
+def stream_of(store, recordings, features=BOTH, **settings):
+    return Stream(store, features, [recordings], CPU, dataclasses.replace(TRAIN, **settings))
 
 
 def singly(recordings) -> list[np.ndarray]:
@@ -37,10 +37,12 @@ def store(request, tmp_path_factory):
 
 @pytest.mark.parametrize("readers", [0, 1, 3])
 @pytest.mark.parametrize("kept", [{"cache_in": "none"}, {"cache_in": "none", "cache_gb": 1e-9}, {"cache_in": "ram"}])
-def test_batches_hold_what_the_store_holds_epoch_after_epoch(store, readers, kept):
-    recordings = recordings_of(store, "train", BOTH)
+@pytest.mark.parametrize("audio", ["hubert", "functionals"])
+def test_batches_hold_what_the_store_holds_epoch_after_epoch(store, readers, kept, audio):
+    features = {**BOTH, "audio": audio}
+    recordings = recordings_of(store, "train", features)
     groups = [np.array([3, 0, 5]), np.array([1]), np.array([2, 4]), np.array([7, 6])]
-    with stream_of(store, recordings, readers=readers, **kept) as stream:
+    with stream_of(store, recordings, features, readers=readers, **kept) as stream:
         for _ in range(3):
             for batch, group in zip(stream.batches(recordings, groups), groups, strict=True):
                 assert batch.positions.tolist() == group.tolist()

@@ -8,15 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from msmt.evaluate import paper
-from msmt.evaluate.comparison import compare, disagreements
-from msmt.evaluate.comparison_report import (
-    comparison_csv,
-    comparison_latex,
-    comparison_markdown,
-    intervals_png,
-    table_text,
-    write_comparison,
-)
+from msmt.evaluate.comparison import compare
+from msmt.evaluate.disagreements import disagreements
+from msmt.evaluate.tables.files import write_comparison
+from msmt.evaluate.tables.latex import comparison_latex
+from msmt.evaluate.tables.markdown import comparison_markdown
+from msmt.evaluate.tables.picture import intervals_png
+from msmt.evaluate.tables.records import comparison_csv
+from msmt.evaluate.tables.screen import table_text
 from msmt.evaluate.scored import scored_from
 from msmt.features.tasks import Task
 from msmt.tests.evaluate.made import FIVE, TWO, VALUE, ablation, guesses, run_of

@@ -1,0 +1,70 @@
+"""What every form of a table says of a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ...features.tasks import Task
+from ..chance import shown_answer
+from ..paper import row_named
+from ..results import SEEDS_FOR_A_MARK, Comparison, Difference, Row
+from ..uncertainty import has_width
+
+
+def without_width(comparison: Comparison, row: Row) -> list[str]:
+    """The figures and differences of a row whose intervals say nothing, such as ``five accuracy``."""
+    found = []
+    for task in comparison.tasks:
+        cell = row.cells.get(task.name)
+        if cell:
+            found += [f"{task.name} {name}" for name, of in cell.figures.items() if not has_width(of.low, of.high)]
+            if cell.difference and not has_width(cell.difference.low, cell.difference.high):
+                found.append(f"{task.name} difference")
+    return found
+
+
+def over(comparison: Comparison, difference: Difference) -> str:
+    """What a p is over."""
+    return f"{comparison.unit}s and seeds" if difference.is_over_seeds else f"{comparison.unit}s only"
+
+
+def has_mcnemar(comparison: Comparison, task: Task) -> bool:
+    return any(row.cells[task.name].mcnemar for row in comparison.rows if task.name in row.cells)
+
+
+def paper_figure(row: Row, task: Task) -> float | None:
+    """The paper's accuracy in per cent."""
+    published = row_named(row.paper)
+    return published.accuracy.get(task.name) if published else None
+
+
+def is_marked(row: Row, task: Task) -> bool:
+    difference = row.cells[task.name].difference if task.name in row.cells else None
+    return difference is not None and difference.is_marked
+
+
+def may_be_marked(row: Row) -> bool:
+    """Whether it has, on any task, enough seeds."""
+    return any(cell.difference and cell.difference.seeds >= SEEDS_FOR_A_MARK for cell in row.cells.values())
+
+
+def constant_answers(row: Row, tasks: Sequence[Task]) -> str:
+    """``text (five: C; two: A, 1 of 3 seeds)``; empty for a row without constant answers."""
+    found = []
+    for task in tasks:
+        answers = row.cells[task.name].constant_answers if task.name in row.cells else ()
+        if answers:
+            shown = ", ".join(dict.fromkeys(shown_answer(task, answer) for answer in answers))
+            few = f", {len(answers)} of {len(row.seeds)} seeds" if len(answers) < len(row.seeds) else ""
+            found.append(f"{task.name}: {shown}{few}")
+    return f"{row.variant} ({'; '.join(found)})" if found else ""
+
+
+def about(row: Row, escape: Callable[[str], str]) -> str:
+    """Which stores with which fingerprints, how often the row was scored, and which row of the paper stands beside."""
+    stores = "; ".join(f"store {escape(store)}" for store in row.stores)
+    fingerprints = ", ".join(row.fingerprints)
+    often = "once" if row.times_scored == 1 else f"{row.times_scored} times"
+    published = row_named(row.paper)
+    beside = f"; the paper's {escape(published.name)}, {published.table}, stands beside" if published else ""
+    return f"{stores}, fingerprint {fingerprints}, scored {often}{beside}"

@@ -1,0 +1,1 @@
+"""Training and evaluation together: the command line calls these; both halves do not know each other."""
