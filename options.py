@@ -37,16 +37,16 @@ class Commands(click.Group):
     A command is imported when it is called.
     """
 
-    def __init__(self, *arguments, places: Mapping[str, Place], **attributes) -> None:
+    def __init__(self, *arguments, places: Mapping[str, Place] | None = None, **attributes) -> None:
         super().__init__(*arguments, **attributes)
-        self.places = places
+        self.places = places or {}
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return list(self.places)
+        return [*self.places, *super().list_commands(context)]
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in self.places:
-            return None
+            return super().get_command(context, name)
         place = self.places[name]
         return getattr(import_module(f".commands.{place.file}", __package__), place.function)
 
@@ -198,7 +198,8 @@ def config_content(path: Path | str, context: click.Context) -> dict[str, object
     if not isinstance(content, dict):
         raise SettingError(f"{path}: must hold options by name, such as 'epochs: 20'")
     # One file may serve several commands, with a section for each.
-    sections = set(context.find_root().command.places) if context.parent else set()
+    root = context.find_root()
+    sections = set(root.command.list_commands(root)) if context.parent else set()
     if set(content) <= sections:
         content = {} if content.get(context.info_name) is None else content[context.info_name]
         if not isinstance(content, dict):

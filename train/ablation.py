@@ -486,6 +486,8 @@ def _named_options(content: Mapping, where: str) -> dict[str, object]:
     """Options by the names of their fields. Raises SettingError for a name that is none."""
     known = {"model", *(option.name for option in dataclasses.fields(TrainConfig)), *all_options()}
     named = {name.replace("-", "_"): value for name, value in content.items()}
+    if isinstance(named.get("slot"), list) and all(isinstance(part, str) for part in named["slot"]):
+        named["slot"] = ",".join(named["slot"])
     twice = [name for name in content if name.replace("-", "_") != name and name.replace("-", "_") in content]
     if len(named) < len(content):
         raise SettingError(f"{where} sets {shown((twice or list(content))[0])} twice, with - and with _")

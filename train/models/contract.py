@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ...features.spec import MODALITIES, UNITS
+from ...features.spec import MODALITIES, UNITS, FeatureSpec
 from ...features.tasks import Task
 from ..config import NetworkSettings
 from ..inputs import Inputs
@@ -54,6 +54,11 @@ class SlotInput:
 
     layers: int = 1
     """How many features are summed in it."""
+
+    @classmethod
+    def of(cls, spec: FeatureSpec, layers: int = 1) -> SlotInput:
+        """The rows of features that were made so."""
+        return cls(spec.width, spec.max_rows, spec.unit, layers)
 
 
 @dataclass(frozen=True)
