@@ -255,11 +255,12 @@ def recordings_of(
     )
     if absent.any() and not (skip_missing and not absent.all()):
         remedy = "" if absent.all() else ", or leave them out with --skip-missing"
+        how = "embed" if {store.specs[name].kind for name in missing if missing[name].any()} == {"run"} else "extract"
         raise StoreError(
             f"{absent.sum()} of {len(rows)} segments {f'of split {split} ' if split else ''}in {store.path} have no "
             f"features of "
             f"{_listed(name for name in missing if missing[name].any())} "
-            f"(the first: {left_out['segment_id'].iloc[0]}): run msmt extract again{remedy}"
+            f"(the first: {left_out['segment_id'].iloc[0]}): run msmt {how} again{remedy}"
         )
 
     labels = _labels(store, rows, tasks)

@@ -170,7 +170,10 @@ def test_a_row_that_can_no_longer_be_made_is_missing(first, path):
         writer.finish()
     done = embed(first, path, "stage1")
     assert (done.computed, done.left_out) == (0, 1)
-    assert np.flatnonzero(open_store(path).lengths("stage1") < 0).tolist() == [7]
+    store = open_store(path)
+    assert np.flatnonzero(store.lengths("stage1") < 0).tolist() == [7]
+    with pytest.raises(StoreError, match="features of stage1 .*: run msmt embed again"):
+        recordings_of(store, "train", {"stage1": "stage1"})
 
 
 def test_what_cannot_be_embedded_is_refused_and_nothing_is_written(first, path, tmp_path):
