@@ -29,6 +29,7 @@ import h5py
 import numpy as np
 import torch
 import zarr
+from msmt.features.reader import RowReader
 from msmt.train.config import TrainConfig
 from msmt.train.data import recordings_of
 from msmt.train.stream import Stream
@@ -122,7 +123,7 @@ def measure(folder: Path, segments: int, repeats: int, cold: bool) -> dict:
 
     ways: dict[str, Callable] = {"memmap of the valid rows (the limit)": in_one_thread(limits["hubert"].opened)}
     for name, store in stores.items():
-        mapped, unmapped = (partial(store.reader, "hubert", mapped=choice) for choice in (True, False))
+        mapped, unmapped = (partial(RowReader, store, "hubert", mapped=choice) for choice in (True, False))
         ways[f"msmt {name}, no reader thread"] = in_one_thread(mapped)
         for threads in (1, 2):
             ways[f"msmt {name}, {threads} reader thread{'s' * (threads > 1)}"] = ahead(mapped, threads)

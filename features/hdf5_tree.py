@@ -1,5 +1,5 @@
-"""What plain HDF5 reads of a store, how it is written, and read where it is needed: as the second copy of head and table,
-and as all that there is of version 1.
+"""What plain HDF5 reads of a store: how it is written, and read as the second copy of head and table, and as all that
+there is of version 1.
 
 Nothing here follows a link, and no data outside the file is read. A damaged tree can lead the HDF5 library in circles,
 so a file is handed to it only when its bytes are those that were written, or after another process has come through.

@@ -21,8 +21,10 @@ import pandas as pd
 import pytest
 from msmt.features.copying import verify
 from msmt.features.durable import ASIDE
+from msmt.features.folds import FoldConfig, add_folds
 from msmt.features.opening import open_store, writer_for
 from msmt.features.rows import MISSING, Row, block_of, block_range
+from msmt.features.schemes import families_in
 from msmt.features.segments import ORIGINAL, segment_table
 from msmt.features.spec import FeatureSpec
 from msmt.features.store import FeatureStore
@@ -45,6 +47,8 @@ class Wanted:
 
     tasks: tuple[Task, ...] = TASKS
     specs: Mapping[str, FeatureSpec] = field(default_factory=lambda: dict(SPECS))
+    folds: FoldConfig | None = None
+    """Folds that are added when all rows are there."""
 
     def complete_in(self, store: FeatureStore) -> set[tuple[str, int]]:
         """Feature and number of every row of a store that is as it should be."""
@@ -83,8 +87,15 @@ def changed() -> Wanted:
         audio[row] = replace(after["hubert"][row], identity=1000 + row)
     audio[7] = None
     text = [replace(row, identity=2000 + row.identity) for row in after["roberta"]]
-    specs = {"hubert": with_views(seed=1), "roberta": spec("text", max_rows=31, weights="other")}
-    return Wanted(later, {"hubert": audio, "roberta": text}, (FIVE,), specs)
+    vectors = [*before["vectors"], *after["vectors"][ROWS:]]
+    vectors[5] = replace(after["vectors"][5], identity=3000)
+    specs = {**SPECS, "hubert": with_views(seed=1), "roberta": spec("text", max_rows=31, weights="other")}
+    return Wanted(later, {"hubert": audio, "roberta": text, "vectors": vectors}, (FIVE,), specs)
+
+
+def folded() -> Wanted:
+    """The same, and folds."""
+    return replace(made(), folds=FoldConfig(folds=2, validation="0.2", stratify="five"))
 
 
 def fill(
@@ -111,6 +122,8 @@ def fill(
                     if rows[row] is not None:
                         committed(name, row)
         writer.finish()
+    if wanted.folds and wanted.folds.family not in families_in(open_store(path).head):
+        add_folds(path, wanted.folds)
 
 
 def can_change(change: Callable, path: str | Path, *others) -> bool:
@@ -210,6 +223,8 @@ def scratch():
         pytest.param(".h5", None, 0, made, id="hdf5, while it is made"),
         pytest.param(".zarr", made, 99, changed, id="zarr, while it is brought up to date"),
         pytest.param(".h5", made, 99, changed, id="hdf5, while it is brought up to date"),
+        pytest.param(".zarr", made, 99, folded, id="zarr, while folds are added"),
+        pytest.param(".h5", made, 99, folded, id="hdf5, while folds are added"),
         pytest.param(".h5", made, 3, changed, id="hdf5, while an unfinished one is brought up to date"),
     ],
 )
@@ -234,4 +249,4 @@ def test_a_store_survives_a_kill_at_every_instant(suffix, old, commits, new, scr
         different = {name for name, _ in content(folder).items() ^ expected.items()}
         assert not different, f"after a kill at instant {instant}"
         instant += 1
-    assert instant > 9
+    assert instant > (7 if wanted.folds else 9)

@@ -25,8 +25,8 @@ def spec(modality: str = "audio", width: int = 16, max_rows: int = 99, **changes
 SPECS = {
     "hubert": spec(),
     "roberta": spec("text", max_rows=31),
-    "functionals": spec(
-        width=24, max_rows=1, kind="opensmile", unit="vector", dtype="float32", encoder_class="eGeMAPSv02"
+    "vectors": spec(
+        "both", width=24, max_rows=1, kind="run", unit="vector", dtype="float32", encoder_class="made", sample_rate=None
     ),
 }
 # What a store could hold before there was a second type of values.

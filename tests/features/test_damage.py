@@ -216,10 +216,7 @@ def test_garbled_metadata_of_version_1_is_one_line_wherever_it_is_read(tmp_path,
     as_version_1(path)
     GARBLED[kind](path / file)
     if (file, kind) == ("hubert/zarr.json", "gone"):
-        assert sorted(open_store(path).specs) == [
-            "functionals",
-            "roberta",
-        ]  # version 1 does not know that there was another
+        assert set(open_store(path).specs) == {"roberta", "vectors"}  # version 1 does not know that there was another
         return
     for command in (
         lambda: describe(open_store(path)),

@@ -137,8 +137,8 @@ class StoreContract:
             fill(writer, made, without=(0, 65))
             writer.commit("hubert", 2, {65: made["hubert"][65]})
             writer.commit("roberta", 0, {0: made["roberta"][0]})
-            writer.commit("functionals", 0, {0: made["functionals"][0]})
-            writer.commit("functionals", 2, {65: made["functionals"][65]})
+            writer.commit("vectors", 0, {0: made["vectors"][0]})
+            writer.commit("vectors", 2, {65: made["vectors"][65]})
             writer.finish()
         assert files_of(other) == files_of(path)
 
