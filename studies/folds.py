@@ -96,9 +96,7 @@ class FoldedPlan:
     """What cannot be trained, and why: the folds of variants that lack a class."""
 
 
-def over_folds(
-    plan: plans.Plan, folds: Sequence[str], stores: Mapping[Path, FeatureStore], split: str
-) -> FoldedPlan:
+def over_folds(plan: plans.Plan, folds: Sequence[str], stores: Mapping[Path, FeatureStore], split: str) -> FoldedPlan:
     """Every variant on every fold. Raises SettingError unless ``split`` has each recording in one of them.
 
     A variant of which a fold has a class to learn in no recording of its training split is not trained at all. Raises

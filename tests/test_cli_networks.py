@@ -87,16 +87,16 @@ def test_a_network_that_is_not_there_is_refused(here, monkeypatch, capsys):
 
 
 def test_slots_are_named_on_the_command_line_or_in_a_file(here, monkeypatch, capsys):
-    slots = ("--slot", "audio=functionals", "--slot", "more=hubert")
+    slots = ("--slot", "more=vectors", "--slot", "again=hubert")
     assert run(monkeypatch, "train", *BIGRU, *FAST, *slots) == 0
-    expected = {"text": ("roberta",), "audio": ("functionals",), "more": ("hubert",)}
+    expected = {"text": ("roberta",), "audio": ("hubert",), "more": ("vectors",), "again": ("hubert",)}
     assert dict(resolve(here / "runs").settings.slots) == expected
-    for written in ("[audio=functionals, more=hubert]", "audio=functionals,more=hubert"):
+    for written in ("[more=vectors, again=hubert]", "more=vectors,again=hubert"):
         (here / "c.yaml").write_text(f"model: bigru\nwidth: 4\nslot: {written}\n")
         assert run(monkeypatch, "train", "--config", "c.yaml", *FAST) == 0
         assert dict(resolve(here / "runs").settings.slots) == expected
     for slot, said in (
-        ("audio=functionals", "functionals does not fit slot audio of msmt-fn: it has vectors of audio"),
+        ("audio=vectors", "vectors does not fit slot audio of msmt-fn: it has vectors of both audio and text"),
         ("audio=opensmile", "has no feature opensmile: choose --slot audio=FEATURE from hubert"),
         ("video=hubert", "msmt-fn has no slot video: its slots are text, audio"),
         ("hubert", "slot must be SLOT=FEATURE"),

@@ -180,12 +180,12 @@ def test_what_cannot_be_embedded_is_refused_and_nothing_is_written(first, path, 
     before = open_store(path).fingerprint()
     with pytest.raises(SettingError, match="hubert is a feature that run .* reads: give its vectors another --name"):
         embed(first, path, "hubert")
-    with pytest.raises(StoreError, match="functionals: .*kind opensmile, not run"):
-        embed(first, path, "functionals")
+    with pytest.raises(StoreError, match="vectors: .*encoder_class made, not msmt-fn"):
+        embed(first, path, "vectors")
     for name in ("a/b", "segments", ""):
         with pytest.raises(SettingError, match="give another with --name"):
             embed(first, path, name)
-    config = dataclasses.replace(CONFIG, slot="text=,audio=,more=functionals")
+    config = dataclasses.replace(CONFIG, slot="text=,audio=,more=vectors")
     linear = train(open_store(path), LinearSettings(), config, tmp_path / "runs", score, say=quiet).run
     with pytest.raises(SettingError, match="embed --from segment"):
         embed(linear, path, "stage1", "context")

@@ -1,7 +1,7 @@
 """Runs made before networks had names are read, gone on with, and come to the same numbers.
 
-``tests/data/run-of-before-networks.tar.gz`` holds a run that was interrupted in its last epoch, the answers that its best
-weights gave to the test split, and the figures and weights of a run that was not interrupted. That version made it by
+``tests/data/run-of-before-networks.tar.gz`` holds a run that was interrupted in its last epoch, the answers that its
+best weights gave to the test split, and the figures and weights of a run that was not interrupted. That version made it by
 
     cut = train(calls(), MODEL, TRAIN, folder / "cut", score, say=quiet, track=Interrupting(3))
     whole = train(calls(), MODEL, TRAIN, folder / "whole", score, say=quiet)

@@ -27,7 +27,7 @@ class Slot:
     """What it is called in ``--slot NAME=FEATURE``."""
 
     units: tuple[str, ...] = UNITS
-    """What rows may be, of ``frame``, ``token`` and ``vector``; where it may choose, it takes the first that is there."""
+    """What rows may be, of ``frame``, ``token`` and ``vector``; the first that is there is preferred."""
 
     modalities: tuple[str, ...] = MODALITIES
     """Modalities of features that fit."""
@@ -131,7 +131,7 @@ class Network:
     """Its inputs under some settings."""
 
     build: Callable[[NetworkSettings, Sequence[Task], Mapping[str, SlotInput]], Trainable]
-    """The module for tasks of one level, given the slots that are filled. Raises SettingError for sizes that do not fit."""
+    """The module for tasks of one level and the slots that are filled. Raises SettingError for sizes that do not fit."""
 
     sees_future: Callable[[NetworkSettings], bool]
     """Whether the answer to a segment may depend on segments after it."""
