@@ -81,7 +81,7 @@ def check_layers(store, slots: Mapping[str, Sequence[str]], rows: np.ndarray) ->
                 segment = store.segments["segment_id"].iloc[rows[apart[0]]]
                 raise SettingError(
                     f"slot {slot} cannot sum {first} and {other}, for of segment {segment} they have "
-                    f" {lengths[0][apart[0]]} and {lengths[1][apart[0]]} rows: name layers of one encoder"
+                    f"{lengths[0][apart[0]]} and {lengths[1][apart[0]]} rows: name layers of one encoder"
                 )
 
 

@@ -57,7 +57,6 @@ CASES = [
     Case("bigru", SMALL_GRU, ({"pooling": "mean"}, {"pooling": "cls"}, {"both_ways": False}), {"dropout": 0.0}),
     Case("fake", {}, ({"listens": False},), heeds_order=False),
 ]
-BOTH = {"text": "roberta", "audio": "hubert"}
 
 
 @pytest.fixture(params=CASES, ids=lambda case: case.name)
