@@ -198,7 +198,8 @@ def config_content(path: Path | str, context: click.Context) -> dict[str, object
     if not isinstance(content, dict):
         raise SettingError(f"{path}: must hold options by name, such as 'epochs: 20'")
     # One file may serve several commands, with a section for each.
-    sections = set(context.find_root().command.list_commands(context)) if context.parent else set()
+    root = context.find_root()
+    sections = set(root.command.list_commands(root)) if context.parent else set()
     sections -= {parameter.name for parameter in context.command.params}  # --features is not the section of msmt features
     if set(content) <= sections:
         content = {} if content.get(context.info_name) is None else content[context.info_name]

@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from msmt.evaluate.metrics import score
-from msmt.train.ablation import preset_plan
+from msmt.train.plans import preset_plan
 from msmt.train.jobs import job_for
 from msmt.train.loop import train, train_together
+from msmt.train.models.contract import SlotInput
 from msmt.train.models.msmt_fn import build
 from safetensors.torch import load_file
 
@@ -69,9 +70,9 @@ def main() -> None:
             for one, other in zip(trained, runs, strict=True)
         )
         learning = jobs_recordings(store, variants[0])
-        specs = {"text": store.specs["roberta"], "audio": store.specs["hubert"]}
+        inputs = {"text": SlotInput.of(store.specs["roberta"]), "audio": SlotInput.of(store.specs["hubert"])}
         torch.manual_seed(0)
-        published = Published(build(variants[0].model, store.tasks, specs)).to(device)
+        published = Published(build(variants[0].model, store.tasks, inputs)).to(device)
         step = step_of(published, SECONDS, TOKENS, SEGMENTS, device, "float32")
         step()
         step_seconds = float(np.median([timed(step, device) for _ in range(3)]))

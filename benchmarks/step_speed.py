@@ -20,6 +20,7 @@ import torch
 from msmt.features.spec import FeatureSpec
 from msmt.train.config import ModelConfig
 from msmt.train.devices import arithmetic
+from msmt.train.models.contract import SlotInput
 from msmt.train.models.msmt_fn import build
 from msmt.train.objective import Objective
 from msmt.train.rows import Rows
@@ -48,8 +49,9 @@ def main() -> None:
     }
     config = ModelConfig(pooling=options.pooling)
     torch.manual_seed(0)
-    published = Published(build(config, tasks, specs)).to(device)
-    network = build(config, tasks, specs).to(device)
+    inputs = {modality: SlotInput.of(spec) for modality, spec in specs.items()}
+    published = Published(build(config, tasks, inputs)).to(device)
+    network = build(config, tasks, inputs).to(device)
     print(f"{SEGMENTS} segments of {SECONDS:g} s and {TOKENS} tokens, pooling {options.pooling}, {device}")
     print(f"{'':<12}{'published':>12}{'msmt':>12}{'ratio':>8}   seconds a step, medians")
     for precision in options.precisions.split(","):

@@ -23,6 +23,7 @@ import torch
 from msmt.train.config import ModelConfig, TrainConfig
 from msmt.train.data import Batch, recordings_of, training_steps
 from msmt.train.devices import arithmetic
+from msmt.train.models.contract import SlotInput
 from msmt.train.models.msmt_fn import build
 from msmt.train.objective import Objective
 from msmt.train.rows import Rows
@@ -57,8 +58,8 @@ def main() -> None:
         in_memory = [kept(batch) for batch in streams[".zarr"].batches(of_split, groups)]
         torch.manual_seed(0)
         store = stores[".zarr"]
-        specs = {modality: store.specs[name] for modality, name in FEATURES.items()}
-        model = build(ModelConfig(), store.tasks, specs).to(device)
+        inputs = {modality: SlotInput.of(store.specs[name]) for modality, name in FEATURES.items()}
+        model = build(ModelConfig(), store.tasks, inputs).to(device)
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
         step = stepper(model, optimizer, store.tasks, device, config)
         sources = {

@@ -18,7 +18,7 @@ from ..features.opening import default_store, open_store
 from ..features.splits import split_named
 from ..features.store import FeatureStore
 from ..progress import Track, silent
-from ..train import ablation
+from ..train import ablation, plans
 from ..train.data import split_names
 from ..train.learner import INTERRUPTED
 from ..train.runs import Run
@@ -106,11 +106,11 @@ def ablate(
         raise SettingError("an ablation needs either a plan or a preset: msmt ablate PLAN.yaml, or --preset table6")
     notes: list[str] = []
     if plan_file is not None:
-        plan = ablation.read_plan(plan_file, options, seeds)
+        plan = plans.read_plan(plan_file, options, seeds)
         plan = dataclasses.replace(plan, store=store or plan.store or default_store(CACHE))
     else:
         store = store or default_store(CACHE)
-        plan, notes = ablation.preset_plan(preset, open_store(store), options, seeds)
+        plan, notes = plans.preset_plan(preset, open_store(store), options, seeds)
         plan = dataclasses.replace(plan, store=store)
     stores = _stores(plan)
     folds = folds_of_plan(plan, stores)
@@ -125,13 +125,13 @@ def ablate(
         return _ablate(plan, folded, notes, out, split, together, track, say, resample)
 
 
-def _stores(plan: ablation.Plan) -> dict[Path, FeatureStore]:
+def _stores(plan: plans.Plan) -> dict[Path, FeatureStore]:
     """All stores that a plan reads, by their paths."""
     return {path: open_store(path) for path in dict.fromkeys(variant.store or plan.store for variant in plan.variants)}
 
 
 def _check(
-    plan: ablation.Plan, stores: Mapping[Path, FeatureStore], schemes: Sequence[str], split: str, resample: str
+    plan: plans.Plan, stores: Mapping[Path, FeatureStore], schemes: Sequence[str], split: str, resample: str
 ) -> None:
     """Refuses, before anything is trained, what could not be scored or shown in the end."""
     for variant in plan.variants:
@@ -151,7 +151,7 @@ def _check(
 
 
 def _ablate(
-    plan: ablation.Plan,
+    plan: plans.Plan,
     folded: FoldedPlan | None,
     notes: Sequence[str],
     out: Path,
@@ -181,7 +181,7 @@ def _ablate(
 
 
 def _trained_and_scored(
-    plan: ablation.Plan, out: Path, split: str, together: int, track: Track, say: Callable[[str], None]
+    plan: plans.Plan, out: Path, split: str, together: int, track: Track, say: Callable[[str], None]
 ) -> tuple[list[ablation.Outcome], dict[tuple[str, int], scored.Scored]]:
     """What became of each run of a plan, and the answers of those that have a result, by variant and seed."""
     answers: dict[tuple[str, int], scored.Scored] = {}
@@ -194,7 +194,7 @@ def _trained_and_scored(
             answer = scores_of(outcome.run, outcome.store, split, track, say)
             is_new = sum(outcome.run.times_scored.values()) > before
             times = looks.after(outcome.run.settings.train.name, answer.split, is_new)
-            command = ablation.command_for(outcome.variant, outcome.store, outcome.seed)
+            command = plans.command_for(outcome.variant, outcome.store, outcome.seed)
             command += f" && msmt eval --run {shlex.quote(outcome.variant.settings_for(outcome.seed).name)}"
             command += f" --split {shlex.quote(split)}"
             answers[outcome.variant.name, outcome.seed] = dataclasses.replace(
@@ -204,7 +204,7 @@ def _trained_and_scored(
     return ablation.run_plan(plan, out, metrics.score, together, track, say, after_each=score_it), answers
 
 
-def _once(say: Callable[[str], None], plan: ablation.Plan) -> Callable[[str], None]:
+def _once(say: Callable[[str], None], plan: plans.Plan) -> Callable[[str], None]:
     """Says what all runs say of their data, such as which speakers their splits share, for the first of them alone."""
     stores = tuple(f"{variant.store or plan.store} has " for variant in plan.variants)
     said = set()

@@ -18,13 +18,13 @@ from ..features.splits import split_named
 from ..features.store import FeatureStore
 from ..features.tasks import NO_LABEL, Task
 from ..shown import as_line
-from ..train import ablation
+from ..train import ablation, plans
 from ..train.data import split_names
 from ..train.learner import FAILED
 from .schemes import segments_by, tested_by
 
 
-def folds_of_plan(plan: ablation.Plan, stores: Mapping[Path, FeatureStore]) -> tuple[str, ...]:
+def folds_of_plan(plan: plans.Plan, stores: Mapping[Path, FeatureStore]) -> tuple[str, ...]:
     """The folds that all variants of a plan are to be trained on; empty where its scheme is a single way of splitting.
 
     Raises SettingError for a scheme that a store does not have, and for variants of several schemes.
@@ -77,7 +77,7 @@ class Fold:
 class FoldedPlan:
     """A plan with a variant for every fold."""
 
-    of: ablation.Plan
+    of: plans.Plan
     """The plan, whose variants are the rows of the table."""
 
     folds: tuple[str, ...]
@@ -86,7 +86,7 @@ class FoldedPlan:
     stores: Mapping[Path, FeatureStore]
     """What is read, by path."""
 
-    plan: ablation.Plan
+    plan: plans.Plan
     """What is to be trained."""
 
     rows: Mapping[str, Fold]
@@ -96,9 +96,7 @@ class FoldedPlan:
     """What cannot be trained, and why: the folds of variants that lack a class."""
 
 
-def over_folds(
-    plan: ablation.Plan, folds: Sequence[str], stores: Mapping[Path, FeatureStore], split: str
-) -> FoldedPlan:
+def over_folds(plan: plans.Plan, folds: Sequence[str], stores: Mapping[Path, FeatureStore], split: str) -> FoldedPlan:
     """Every variant on every fold. Raises SettingError unless ``split`` has each recording in one of them.
 
     A variant of which a fold has a class to learn in no recording of its training split is not trained at all. Raises

@@ -1,1 +1,1 @@
-"""Stage 2: the fusion network, the loop that trains it, run directories, and predictions from a run."""
+"""Stage 2: networks, the loop that trains them, run directories, and what a run says of recordings."""

@@ -17,10 +17,9 @@ from .runs import Settings
 def build(settings: Settings) -> Trainable:
     """The network of a run with its first weights. Raises SettingError when its sizes do not fit."""
     network = network_named(settings.model.network)
-    inputs = {}
-    for slot, features in settings.slots.items():
-        spec = settings.specs[features[0]]
-        inputs[slot] = SlotInput(spec.width, spec.max_rows, spec.unit, len(features))
+    inputs = {
+        slot: SlotInput.of(settings.specs[features[0]], len(features)) for slot, features in settings.slots.items()
+    }
     model = network.build(settings.model, settings.tasks, inputs)
     own = {slot.name: slot for slot in network.slots(settings.model)}
     standardised = [slot for slot in settings.slots if own.get(slot, network.more_slots).standardises]

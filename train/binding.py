@@ -18,10 +18,10 @@ _PATTERN = re.compile(r"[*?\[]")
 def bind(
     store, network: Network, slots: Sequence[Slot], asked: Mapping[str, str], modalities: str = "auto"
 ) -> dict[str, tuple[str, ...]]:
-    """The features of the store that fill each slot, in the order of the slots: those asked for, or the only one that fits.
+    """The features of the store that fill each slot, in the order of the slots: those asked for, or the only one fitting.
 
     ``asked`` holds by slot a feature's name, a pattern of several layers, or nothing for a slot to be left empty.
-    Slots that may be empty are so where the store has no feature of their modalities, unless ``modalities`` is ``both``.
+    Slots that may be empty are so where the store has no feature of their modalities, unless ``modalities`` say more.
 
     Raises SettingError when the choice is open or impossible, StoreError when the store has nothing that fits.
     """
@@ -59,7 +59,7 @@ def slots_filled(
 
 
 def modalities_seen(slots: Mapping[str, object], asked: str) -> str:
-    """What ``auto`` has come to: ``both`` or the one of text and audio that is filled; other choices stay as they are."""
+    """What ``auto`` has come to: ``both``, or the one of text and audio that is filled; other choices stay."""
     seen = [name for name in ("text", "audio") if name in slots]
     return asked if asked != "auto" or not seen else seen[0] if len(seen) == 1 else "both"
 
@@ -72,16 +72,16 @@ def check_layers(store, slots: Mapping[str, Sequence[str]], rows: np.ndarray) ->
             widths = [store.specs[name].width for name in (first, other)]
             if widths[0] != widths[1]:
                 raise SettingError(
-                    f"slot {slot} cannot sum {first} and {other}, for they are {widths[0]} and {widths[1]} values wide: "
-                    f"name layers of one encoder"
+                    f"slot {slot} cannot sum {first} and {other}, for they are {widths[0]} and {widths[1]} values wide:"
+                    f" name layers of one encoder"
                 )
             lengths = [store.lengths(name)[rows] for name in (first, other)]
             apart = np.flatnonzero(lengths[0] != lengths[1])
             if len(apart):
-                row = rows[apart[0]]
+                segment = store.segments["segment_id"].iloc[rows[apart[0]]]
                 raise SettingError(
-                    f"slot {slot} cannot sum {first} and {other}, for of segment {store.segments['segment_id'].iloc[row]} "
-                    f"they have {lengths[0][apart[0]]} and {lengths[1][apart[0]]} rows: name layers of one encoder"
+                    f"slot {slot} cannot sum {first} and {other}, for of segment {segment} they have "
+                    f"{lengths[0][apart[0]]} and {lengths[1][apart[0]]} rows: name layers of one encoder"
                 )
 
 

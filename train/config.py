@@ -265,8 +265,8 @@ class TrainConfig:
     """Tasks to train, separated by commas; empty for all of the store."""
 
     slot: str = ""
-    """Feature of the store that fills an input of the network, as SLOT=FEATURE, such as text=roberta; several layers, as
-    audio=hubert-layer*, are summed with learned weights, and text= leaves the slot empty. May be repeated."""
+    """Feature of the store that fills an input of the network, as SLOT=FEATURE, such as text=roberta; several layers,
+    as audio=hubert-layer*, are summed with learned weights, and text= leaves the slot empty. May be repeated."""
 
     text_feature: str = ""
     """Text feature of the store to train on, as --slot text=FEATURE; empty for the only one."""

@@ -220,8 +220,8 @@ def recordings_of(
     measured_by: str | None = None,
     scheme: str = STANDARD,
 ) -> Recordings:
-    """The recordings of one split of a scheme with their segments in order, once per view; ``train`` finds ``Train`` too,
-    and an empty ``split`` is all of them.
+    """The recordings of one split of a scheme with their segments in order, once per view; ``train`` finds ``Train``
+    too, and an empty ``split`` is all of them.
 
     ``tasks`` are those whose labels are wanted, by default all of the store; answers are ``per_segment`` where theirs
     are. ``measured_by`` names the feature whose lengths say which recordings are of similar length.
@@ -255,11 +255,12 @@ def recordings_of(
     )
     if absent.any() and not (skip_missing and not absent.all()):
         remedy = "" if absent.all() else ", or leave them out with --skip-missing"
+        how = "embed" if {store.specs[name].kind for name in missing if missing[name].any()} == {"run"} else "extract"
         raise StoreError(
             f"{absent.sum()} of {len(rows)} segments {f'of split {split} ' if split else ''}in {store.path} have no "
             f"features of "
             f"{_listed(name for name in missing if missing[name].any())} "
-            f"(the first: {left_out['segment_id'].iloc[0]}): run msmt extract again{remedy}"
+            f"(the first: {left_out['segment_id'].iloc[0]}): run msmt {how} again{remedy}"
         )
 
     labels = _labels(store, rows, tasks)
@@ -287,12 +288,12 @@ def recordings_of(
 
 
 def measuring_feature(specs: Mapping[str, FeatureSpec]) -> str:
-    """The feature whose lengths say which recordings are of similar length: of frames, or tokens where there are none."""
+    """The feature whose lengths say which recordings are of similar length: of frames, else of tokens."""
     return min(specs, key=lambda name: (specs[name].unit == "vector", specs[name].modality, name))
 
 
 def splits_by(store, scheme: str) -> pd.Series:
-    """(N,) the split of each row by a scheme. Raises StoreError, which names the store, for one that it does not have."""
+    """(N,) the split of each row by a scheme. Raises StoreError, naming the store, for one that it does not have."""
     try:
         return splits_of(store.segments, scheme)
     except StoreError as error:

@@ -81,7 +81,7 @@ def embed(
     within its recording. Rows that are there, made of the same, stay; a killed call goes on where it stopped.
 
     Raises StoreError when the store's features were made otherwise than those of the run, or it has the feature with
-    another spec and may not ``overwrite`` it, RunError for a run without weights, SettingError for a name that cannot be.
+    another spec and may not ``overwrite`` it, RunError for a run without weights, SettingError for an odd name.
     """
     settings, weights = run.settings, run.load_best()
     store = open_store(store_path)
@@ -131,7 +131,7 @@ class _Maker:
         self._seed, self._in_context = settings.train.seed, source == CONTEXT
 
     def width_for(self, store, recordings: Recordings) -> int:
-        """Values of a vector, from that of the shortest recording. Raises SettingError where there are none to be had."""
+        """Values of a vector, from the shortest recording. Raises SettingError where there are none to be had."""
         shortest = int(np.argmin([len(rows) for rows in recordings.rows]))
         return len(next(self._vectors(recordings, [shortest]))[1][0])
 

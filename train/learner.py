@@ -35,7 +35,16 @@ from .material import Material
 from .models.layers import FeedForward
 from .predict import answers
 from .processes import Processes
-from .said import counted, in_words, layers_in_words, segment_not_finite, tensorboard, why_not_finite, write_curves
+from .said import (
+    counted,
+    in_words,
+    layers_in_words,
+    segment_not_finite,
+    tensorboard,
+    why_not_finite,
+    write_curves,
+)
+from .schedule import learning_rate_at, seed_of
 
 Score = Callable[[Sequence[Task], Mapping[str, np.ndarray], Mapping[str, np.ndarray]], dict[str, float]]
 
@@ -330,21 +339,6 @@ def compile_rows(model: torch.nn.Module, backend: str = "inductor") -> None:
     for module in model.modules():
         if isinstance(module, FeedForward):
             module.compile(dynamic=True, backend=backend)
-
-
-def learning_rate_at(step: int, steps: int, config: TrainConfig) -> float:
-    """Learning rate of optimizer step ``step`` (from 0) of ``steps``."""
-    warmup = round(config.warmup * steps)
-    if step < warmup:
-        return config.learning_rate * (step + 1) / warmup
-    done = (step - warmup) / (steps - warmup)
-    share = {"cosine": (1 + math.cos(math.pi * done)) / 2, "linear": 1 - done, "constant": 1.0}[config.schedule]
-    return config.learning_rate * share
-
-
-def seed_of(seed: int, epoch: int, batch: int) -> int:
-    """The seed of one batch's random numbers."""
-    return int(np.random.SeedSequence([seed, epoch, batch]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def _selected(figures: Mapping[str, float], select: str, val_loss: float) -> float:

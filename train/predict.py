@@ -172,7 +172,7 @@ def in_names_of(slots: Mapping[str, Sequence[str]], features: Mapping[str, str])
 
 
 def scheme_for(run: Run, store, is_own_store: bool) -> str:
-    """The scheme that splits are of: the run's own in its own store, elsewhere that of the corpus, unless it is there."""
+    """The scheme that splits are of: the run's own where it is, or must be; elsewhere that of the corpus."""
     scheme = run.settings.train.scheme
     return scheme if is_own_store or scheme in schemes_in(store.segments) else STANDARD
 

@@ -63,8 +63,8 @@ class Stream:
         device: torch.device,
         config: TrainConfig,
     ) -> None:
-        """``features`` are what the store calls each feature, by the name that it has in a batch. ``recordings`` are all
-        that will be asked for: they decide what fits where.
+        """``features`` are what the store calls each feature, by its name in a batch. ``recordings`` are all that will
+        be asked for: they decide what fits where.
 
         Raises SettingError when features have to be kept where they do not fit.
         """

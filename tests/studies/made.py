@@ -12,7 +12,8 @@ from msmt.evaluate.scored import Scored, scored_from
 from msmt.features.opening import open_store, writer_for
 from msmt.studies.schemes import segments_by
 from msmt.tests.features import made as on_disk
-from msmt.train.ablation import Outcome, Plan
+from msmt.train.ablation import Outcome
+from msmt.train.plans import Plan
 from msmt.train.learner import FINISHED
 
 RECORDINGS = 24  # r0 to r23; recording i has class i mod 5 of A to E

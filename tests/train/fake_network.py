@@ -1,4 +1,4 @@
-"""A network that does what the contract allows and none of the others do: it asks who speaks, and has losses per slot."""
+"""A network that does what the contract allows and no other does: it asks who speaks, and has losses per slot."""
 
 from __future__ import annotations
 

@@ -17,8 +17,9 @@ from msmt.features.rows import block_range
 from msmt.tests.features import made as on_disk
 from msmt.tests.train.made import FAST, SMALL, calls, quiet, score
 from msmt.tests.train.test_loop import Interrupting, same_weights
-from msmt.train import ablation
-from msmt.train.ablation import Plan, preset_plan, read_plan, run_plan, seeds_from, variants_of
+from msmt.train import ablation, plans
+from msmt.train.ablation import run_plan
+from msmt.train.plans import Plan, preset_plan, read_plan, seeds_from, variants_of
 from msmt.train.config import ModelConfig, TrainConfig
 from safetensors.torch import load_file
 
@@ -279,9 +280,9 @@ class TestRuns:
         assert [each.run for each in again] == [each.run for each in before]
         assert said == [f"{each.run.settings.train.name}: finished before, {each.run.path}" for each in before]
         more = go(dataclasses.replace(plan, seeds=(0, 1)), tmp_path)  # which of two audio features is settled
-        assert all(each.is_done for each in more) and more[-1].run.settings.features == {"text": "roberta"}
-        assert more[-3].run.settings.features["audio"] == "hubert"
-        with pytest.raises(SettingError, match="several audio features"):
+        assert all(each.is_done for each in more) and more[-1].run.settings.slots == {"text": ("roberta",)}
+        assert more[-3].run.settings.slots["audio"] == ("hubert",)
+        with pytest.raises(SettingError, match="several features for slot audio"):
             go(plan, tmp_path / "anew")
 
     def test_what_a_store_cannot_serve_is_refused_before_anything_is_trained(self, tmp_path, store):
@@ -296,7 +297,7 @@ class TestRuns:
 
     def test_the_command_of_a_run_names_what_is_not_a_default(self, store):
         variant = variants_of({"a-b": {"mtl": False, "skip_missing": True}}, {"epochs": 3}, "plan")[0]
-        words = shlex.split(ablation.command_for(variant, Path("my store.zarr"), 4))
+        words = shlex.split(plans.command_for(variant, Path("my store.zarr"), 4))
         assert words[:4] == ["msmt", "train", "--store", "my store.zarr"]
         assert words[4:] == ["--no-mtl", "--name", "a-b-seed4", "--seed", "4", "--epochs", "3", "--skip-missing"]
 
@@ -344,4 +345,4 @@ class TestTable6:
 
     def test_the_rows_of_the_preset_are_options_that_exist(self):
         known = {field.name for kind in (ModelConfig, TrainConfig) for field in dataclasses.fields(kind)} | {"paper"}
-        assert all(set(changes) <= known for rows in ablation.PRESETS.values() for changes in rows.values())
+        assert all(set(changes) <= known for rows in plans.PRESETS.values() for changes in rows.values())

@@ -170,19 +170,22 @@ def test_a_row_that_can_no_longer_be_made_is_missing(first, path):
         writer.finish()
     done = embed(first, path, "stage1")
     assert (done.computed, done.left_out) == (0, 1)
-    assert np.flatnonzero(open_store(path).lengths("stage1") < 0).tolist() == [7]
+    store = open_store(path)
+    assert np.flatnonzero(store.lengths("stage1") < 0).tolist() == [7]
+    with pytest.raises(StoreError, match="features of stage1 .*: run msmt embed again"):
+        recordings_of(store, "train", {"stage1": "stage1"})
 
 
 def test_what_cannot_be_embedded_is_refused_and_nothing_is_written(first, path, tmp_path):
     before = open_store(path).fingerprint()
     with pytest.raises(SettingError, match="hubert is a feature that run .* reads: give its vectors another --name"):
         embed(first, path, "hubert")
-    with pytest.raises(StoreError, match="functionals: .*kind opensmile, not run"):
-        embed(first, path, "functionals")
+    with pytest.raises(StoreError, match="vectors: .*encoder_class made, not msmt-fn"):
+        embed(first, path, "vectors")
     for name in ("a/b", "segments", ""):
         with pytest.raises(SettingError, match="give another with --name"):
             embed(first, path, name)
-    config = dataclasses.replace(CONFIG, slot="text=,audio=,more=functionals")
+    config = dataclasses.replace(CONFIG, slot="text=,audio=,more=vectors")
     linear = train(open_store(path), LinearSettings(), config, tmp_path / "runs", score, say=quiet).run
     with pytest.raises(SettingError, match="embed --from segment"):
         embed(linear, path, "stage1", "context")

@@ -28,8 +28,7 @@ def network(tasks=TASKS, specs=SPECS, seed: int = 0, **changes):
     torch.manual_seed(seed)
     config = dataclasses.replace(MODEL, **changes)
     needed = (config.modalities,) if config.modalities in ("text", "audio") else ("text", "audio")
-    inputs = {name: SlotInput(specs[name].width, specs[name].max_rows, specs[name].unit) for name in needed}
-    return build(config, tasks, inputs).eval()
+    return build(config, tasks, {name: SlotInput.of(specs[name]) for name in needed}).eval()
 
 
 def features(lengths=None, seed: int = 1, widths=None) -> dict[str, Rows]:

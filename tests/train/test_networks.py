@@ -50,13 +50,13 @@ class Case:
     """Whether a segment's answer depends on others of its recording."""
 
 
+SMALL_GRU = {"width": 6, "gru_width": 5, "head_width": 12}
 CASES = [
     Case("msmt-fn", SMALL, ({"pooling": "mean"}, {"bottleneck": False}), {"dropout": 0.0, "context_dropout": 0.0}),
     Case("linear", {}, ({"deviation": False},), heeds_order=False, has_context=False),
-    Case("bigru", {"width": 6, "gru_width": 5, "head_width": 12}, ({"pooling": "mean"}, {"pooling": "cls"}, {"both_ways": False}), {"dropout": 0.0}),
+    Case("bigru", SMALL_GRU, ({"pooling": "mean"}, {"pooling": "cls"}, {"both_ways": False}), {"dropout": 0.0}),
     Case("fake", {}, ({"listens": False},), heeds_order=False),
-]  # fmt: skip
-BOTH = {"text": "roberta", "audio": "hubert"}
+]
 
 
 @pytest.fixture(params=CASES, ids=lambda case: case.name)
@@ -236,7 +236,8 @@ def test_networks_mix_in_one_pass_and_each_is_bit_for_bit_what_it_is_alone(tmp_p
     store.specs["egemaps"] = with_vectors().specs["egemaps"]
     store.features["egemaps"] = [random.standard_normal((1, 5)).astype(np.float32) for _ in store.segments.index]
     layer, layers = "audio=hubert-layer6", "audio=hubert-layer*"
-    wanted = [(CASES[0], layer), (CASES[0], layers), (CASES[1], layers), (CASES[2], f"{layer},more=egemaps"), (CASES[3], "text=,audio=egemaps")]  # fmt: skip
+    wanted = [(CASES[0], layer), (CASES[0], layers), (CASES[1], layers)]
+    wanted += [(CASES[2], f"{layer},more=egemaps"), (CASES[3], "text=,audio=egemaps")]
     jobs = [
         job_for(store, settings(case), dataclasses.replace(TRAIN, name=f"{number}-{case.name}", slot=slot))
         for number, (case, slot) in enumerate(wanted)

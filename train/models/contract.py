@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ...features.spec import MODALITIES, UNITS
+from ...features.spec import MODALITIES, UNITS, FeatureSpec
 from ...features.tasks import Task
 from ..config import NetworkSettings
 from ..inputs import Inputs
@@ -27,7 +27,7 @@ class Slot:
     """What it is called in ``--slot NAME=FEATURE``."""
 
     units: tuple[str, ...] = UNITS
-    """What rows may be, of ``frame``, ``token`` and ``vector``; where it may choose, it takes the first that is there."""
+    """What rows may be, of ``frame``, ``token`` and ``vector``; the first that is there is preferred."""
 
     modalities: tuple[str, ...] = MODALITIES
     """Modalities of features that fit."""
@@ -54,6 +54,11 @@ class SlotInput:
 
     layers: int = 1
     """How many features are summed in it."""
+
+    @classmethod
+    def of(cls, spec: FeatureSpec, layers: int = 1) -> SlotInput:
+        """The rows of features that were made so."""
+        return cls(spec.width, spec.max_rows, spec.unit, layers)
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,7 @@ class Network:
     """Its inputs under some settings."""
 
     build: Callable[[NetworkSettings, Sequence[Task], Mapping[str, SlotInput]], Trainable]
-    """The module for tasks of one level, given the slots that are filled. Raises SettingError for sizes that do not fit."""
+    """The module for tasks of one level and the slots that are filled. Raises SettingError for sizes that do not fit."""
 
     sees_future: Callable[[NetworkSettings], bool]
     """Whether the answer to a segment may depend on segments after it."""
