@@ -1,8 +1,9 @@
 """A trained run as an extractor: what it makes of each segment becomes a feature of the store.
 
-The feature's spec holds the digest of the run's weights and settings. A row's identity is the hash of these and of the
-checksums of the rows that it was made from: for a segment's own vector the rows of the segment, for the vector of its
-context all rows of the recording. So whatever changes of a store, exactly the rows that saw it are made again.
+The feature's spec holds the digests of the run's settings and of its weights. A row's identity is the hash of these and
+of the checksums of the rows that it was made from: for a segment's own vector the rows of the segment, for the vector of
+its context all rows of the recording. So whatever changes of a store, exactly the rows that saw it are made again; a run
+of the same settings that was trained anew makes all of them again, and one of other settings is another feature.
 
 A recording goes through the network by itself, in float32: its vectors are to the bit the same, whatever else is stale.
 """
@@ -80,8 +81,8 @@ def embed(
     ``source`` is ``segment`` for what the network makes of each segment alone, or ``context`` for what it makes of it
     within its recording. Rows that are there, made of the same, stay; a killed call goes on where it stopped.
 
-    Raises StoreError when the store's features were made otherwise than those of the run, or it has the feature with
-    another spec and may not ``overwrite`` it, RunError for a run without weights, SettingError for an odd name.
+    Raises StoreError when the store's features were made otherwise than those of the run, or it has the feature made by
+    other settings and may not ``overwrite`` it, RunError for a run without weights, SettingError for an odd name.
     """
     settings, weights = run.settings, run.load_best()
     store = open_store(store_path)
@@ -100,7 +101,7 @@ def embed(
     digest = _digest_of(settings, weights)
     spec = _spec_of(run, store, settings, features, digest, source, maker.width_for(store, recordings))
     wanted = _identities(store, recordings, features, digest, source)
-    if name in store.specs and (phrases := store.specs[name].differences(spec)) and not overwrite:
+    if name in store.specs and (phrases := _differences_but_weights(store.specs[name], spec)) and not overwrite:
         raise store.mismatch({name: phrases})
     stale = _stale(store, name, spec, wanted)
     there = (store.segments["split"] != REMOVED).to_numpy()
@@ -112,7 +113,7 @@ def embed(
         return Embedded(name, spec.width, 0, kept, left_out)
     with writer_for(store_path) as writer, explained(Path(store_path)):
         lengths = np.where(wanted != 0, 1, 0)
-        writer.prepare(store.dataset, store.tasks, store.segments, {name: spec}, {name: lengths}, overwrite)
+        writer.prepare(store.dataset, store.tasks, store.segments, {name: spec}, {name: lengths}, overwrite=True)
         now = replace(recordings, store=writer.store)
         with track(f"embed {run.name}", total=computed, unit="segments") as advance:
             _write(writer, name, maker.vectors_of(now, stale), wanted, stale, advance)
@@ -154,14 +155,25 @@ def _recordings(store, features: Mapping[str, str]) -> Recordings:
     return recordings_of(store, EVERYTHING, features, True, views, tasks=(), per_segment=True)
 
 
+def _differences_but_weights(there: FeatureSpec, spec: FeatureSpec) -> list[str]:
+    """How the feature that is there was made otherwise, though a run was only trained anew."""
+    return there.differences(replace(spec, weights=there.weights))
+
+
 def _digest_of(settings: Settings, weights: Mapping[str, torch.Tensor]) -> str:
     """Hash of a network: its weights, and the settings that they are put to use by."""
-    digest = hashlib.sha256(json.dumps([settings.to_json()["network"], settings.to_json()["model"]]).encode())
-    digest.update(json.dumps([[slot, len(names)] for slot, names in settings.slots.items()]).encode())
+    digest = hashlib.sha256(_digest_of_settings(settings).encode())
     for name in sorted(weights):
         digest.update(f"{name} {tuple(weights[name].shape)}".encode())
         digest.update(weights[name].contiguous().cpu().numpy().tobytes())
     return digest.hexdigest()[:32]
+
+
+def _digest_of_settings(settings: Settings) -> str:
+    """Hash of a network's sizes and switches, and of how many features each of its slots takes."""
+    slots = [[slot, len(names)] for slot, names in settings.slots.items()]
+    says = [settings.to_json()["network"], settings.to_json()["model"], slots]
+    return hashlib.sha256(json.dumps(says).encode()).hexdigest()[:32]
 
 
 def _spec_of(
@@ -181,7 +193,7 @@ def _spec_of(
         views=recipes,
         kind=_KIND,
         unit="vector",
-        options={"vector": source, "made_of": sorted(made_of.values())},
+        options={"vector": source, "made_of": sorted(made_of.values()), "settings": _digest_of_settings(settings)},
     )
 
 

@@ -134,19 +134,22 @@ def test_a_killed_call_goes_on_where_it_stopped_to_the_same_values(first, path, 
     assert np.array_equal(open_store(path).states("stage1").identity, open_store(whole).states("stage1").identity)
 
 
-def test_a_run_trained_anew_is_another_feature_unless_it_may_overwrite(first, path, tmp_path):
+def test_a_run_trained_anew_makes_all_rows_stale_and_one_of_other_settings_is_refused(first, path, tmp_path):
     embed(first, path, "stage1")
     before = values(path)
     config = dataclasses.replace(CONFIG, seed=4)
     other = train(open_store(path), SETTINGS, config, tmp_path / "runs", score, say=quiet).run
-    with pytest.raises(StoreError, match=r"stage1: weights .*, not .*; replace them with --overwrite"):
-        embed(other, path, "stage1")
+    sizes = dataclasses.replace(SETTINGS, pooling="mean" if SETTINGS.pooling != "mean" else "attention")
+    third = train(open_store(path), sizes, config, tmp_path / "runs", score, say=quiet).run
+    with pytest.raises(StoreError, match=r"stage1: .*options with settings .*; replace them with --overwrite"):
+        embed(third, path, "stage1")
     with pytest.raises(StoreError, match="stage1: options with vector segment, not context"):
         embed(first, path, "stage1", "context")
     assert np.array_equal(values(path), before)
-    assert embed(other, path, "stage1", overwrite=True).computed == made.ROWS
+    assert embed(other, path, "stage1").computed == made.ROWS
     np.testing.assert_allclose(values(path), by_hand(other, open_store(path), False), atol=1e-5)
     assert embed(other, path, "stage1").computed == 0
+    assert embed(third, path, "stage1", overwrite=True).computed == made.ROWS
 
 
 def test_segments_without_features_stay_missing_and_are_counted(first, tmp_path):
