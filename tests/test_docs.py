@@ -42,7 +42,7 @@ def write_sound(path: Path, seconds: float, seed: int) -> None:
     soundfile.write(path, speech_like(seconds, seed=seed), 8000)
 
 
-def write_talks(data: Path, recordings: int = 12, segments: int = 4) -> None:
+def write_talks(data: Path, recordings: int = 8, segments: int = 4) -> None:
     """A corpus of recordings with transcripts, speakers who take turns, splits, and two classes; upset ones are louder."""
     words = np.random.default_rng(0)
     rows = ["recording,segment,audio,text,speaker,label,split"]

@@ -91,6 +91,6 @@ def test_the_commands_of_the_page_work_in_its_order(package, tmp_path):
     told = run(package, tmp_path, "-c", PROGRAM, *[line for line in COMMANDS if line.startswith("msmt ")])
     listed, extracted, helped, trained, scored, embedded = told.split("$ msmt ")[1:]
     assert "loudness: Level in decibels" in listed and "frame = 0.05" in listed
-    assert "loudness: 48 computed" in extracted and "slow: 48 computed" in extracted
+    assert "loudness: 32 computed" in extracted and "slow: 32 computed" in extracted
     assert "--hidden" in helped and "Values of the hidden layer" in helped
-    assert "best epoch" in trained and "accuracy" in scored and "attended: 48 rows computed" in embedded
+    assert "best epoch" in trained and "accuracy" in scored and "attended: 32 rows computed" in embedded
