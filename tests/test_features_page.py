@@ -70,6 +70,12 @@ def test_every_command_works_as_typed(folder, monkeypatch, capsys):
         "prosody": ("frame", "float32"),
         "stage1": ("vector", "float32"),
     }
+    assert run(monkeypatch, "embed", "first", "--name", "stage1") == 0
+    assert "0 rows computed, 32 kept" in capsys.readouterr().out
+    assert run(monkeypatch, "extract", "--dataset", "generic", "--feature", "mel40=mel:bands=20") == 2
+    assert "mel40: width 40, not 20" in capsys.readouterr().err
+    assert run(monkeypatch, "train", "--model", "bigru") == 2
+    assert "choose --slot text=FEATURE from roberta, dialogue" in capsys.readouterr().err
     assert store.specs["roberta-last4"].width == 4 * store.specs["roberta"].width
     assert "0 computed" not in shown["msmt extract --dataset generic --features features.yaml"]
     assert "with-prosody" in shown["msmt ablate networks.yaml --scheme folds"]
