@@ -42,6 +42,24 @@ def write_sound(path: Path, seconds: float, seed: int) -> None:
     soundfile.write(path, speech_like(seconds, seed=seed), 8000)
 
 
+def write_talks(data: Path, recordings: int = 8, segments: int = 4) -> None:
+    """A corpus of recordings with transcripts, speakers who take turns, splits, and two classes; upset ones are louder."""
+    words = np.random.default_rng(0)
+    rows = ["recording,segment,audio,text,speaker,label,split"]
+    for number in range(recordings):
+        label, split = ("calm", "upset")[number % 2], ("train", "train", "val", "test")[number // 2 % 4]
+        for turn in range(1, segments + 1):
+            path = data / f"audio/call{number}_{turn}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            seed = number * segments + turn
+            samples = speech_like(0.4 + 0.1 * (seed % 7), 16_000, seed) * (1.0 if label == "upset" else 0.3)
+            soundfile.write(path, samples, 16_000)
+            text = " ".join(words.choice(["hello", "yes", "no", "price", "thanks"], 3))
+            speaker = f"agent{number // 2}" if turn % 2 else f"caller{number}"
+            rows.append(f"call{number},{turn},{path.name},{text},{speaker},{label},{split}")
+    (data / "segments.csv").write_text("\n".join(rows) + "\n")
+
+
 @pytest.fixture
 def encoders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -31,22 +31,15 @@ from msmt.features.spec import FeatureSpec
 from msmt.tests.extract import counting
 from msmt.tests.extract.made import save_encoders, speech_like, write_calls
 
-EXTRACTORS = {  # by kind, and what is special about it behind a comma
-    "speech": "encoder={audio},seconds=1.5",
-    "speech, layers": "encoder={audio},seconds=1.5,layers=[0,1,-1]",
-    "text": "encoder={text},tokens=30",
-    "text, a vector of two layers": "encoder={text},tokens=30,layers=[-2,-1],join=true,pool=cls",
-    "text, turns": "encoder={text},tokens=30,turns=2",
-    "mel": "bands=16,rate=8000,seconds=1.5",
-    "opensmile": "set=eGeMAPSv02,rate=8000,seconds=1.5",
-    "counting": "rate=8000,seconds=1.5",  # two features of one pass, one of them a vector
-}
-OTHERS = {  # another value of one option, which makes other features
-    "speech": "seconds=1.2",
-    "text": "tokens=20",
-    "mel": "bands=12",
-    "opensmile": "level=lld",
-    "counting": "factor=2",
+EXTRACTORS = {  # by kind, and what is special about it behind a comma: options, and a change that makes other features
+    "speech": ("encoder={audio},seconds=1.5", "seconds=1.2"),
+    "speech, layers": ("encoder={audio},seconds=1.5,layers=[0,1,-1]", "seconds=1.2"),
+    "text": ("encoder={text},tokens=30", "tokens=20"),
+    "text, a vector of two layers": ("encoder={text},tokens=30,layers=[-2,-1],join=true,pool=cls", "tokens=20"),
+    "text, turns": ("encoder={text},tokens=30,turns=2", "tokens=20"),
+    "mel": ("bands=16,rate=8000,seconds=1.5", "bands=12"),
+    "opensmile": ("set=eGeMAPSv02,rate=8000,seconds=1.5", "level=lld"),
+    "counting": ("rate=8000,seconds=1.5", "factor=2"),  # two features of one pass, one of them a vector
 }
 BOTH_FORMATS = pytest.mark.parametrize("suffix", [".zarr", ".h5"])
 
@@ -76,7 +69,8 @@ class TestExtractor:
     @pytest.fixture(autouse=True)
     def prepared(self, entry, encoders, monkeypatch):
         counting.known(monkeypatch)
-        self.entry, self.kind, self.encoders = entry, entry.partition(",")[0], encoders
+        self.kind, self.encoders = entry.partition(",")[0], encoders
+        self.options, self.other = EXTRACTORS[entry]
 
     @property
     def is_audio(self) -> bool:
@@ -84,7 +78,7 @@ class TestExtractor:
 
     def config(self, changes: str = "", **settings) -> ExtractConfig:
         audio, text = self.encoders
-        words = re.split(r",(?=\w+=)", EXTRACTORS[self.entry].format(audio=audio, text=text))
+        words = re.split(r",(?=\w+=)", self.options.format(audio=audio, text=text))
         options = dict(part.split("=", 1) for part in words)
         options |= dict(part.split("=", 1) for part in changes.split(",") if part)
         word = f"it={self.kind}:" + ",".join(f"{name}={value}" for name, value in options.items())
@@ -131,7 +125,7 @@ class TestExtractor:
             again = FeatureSpec.from_json(json.loads(json.dumps(spec.to_json())))
             assert again == spec and again.fingerprint == spec.fingerprint, name
             assert spec.kind == self.kind and spec.modality == KINDS[self.kind].modality
-        others = self.extractor(OTHERS[self.kind]).specs.values()
+        others = self.extractor(self.other).specs.values()
         assert not {spec.fingerprint for spec in others} & {spec.fingerprint for spec in extractor.specs.values()}
 
     def test_its_options_have_a_sentence_each_and_fit_a_file(self):
@@ -171,7 +165,7 @@ class TestExtractor:
     def test_an_identity_is_of_the_spec_and_nothing_for_removed_rows(self, data):
         material = self.material(data)
         before = next(iter(self.extractor().identities(material).values()))
-        after = next(iter(self.extractor(OTHERS[self.kind]).identities(material).values()))
+        after = next(iter(self.extractor(self.other).identities(material).values()))
         assert not set(before.tolist()) & set(after.tolist())
         gone = np.where(material.table.index == 3, REMOVED, material.table["split"])
         for name, identity in self.extractor().identities(self.material(data, split=gone)).items():
