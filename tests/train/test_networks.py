@@ -246,12 +246,8 @@ def test_networks_mix_in_one_pass_and_each_is_bit_for_bit_what_it_is_alone(tmp_p
     store.specs["egemaps"] = with_vectors().specs["egemaps"]
     store.features["egemaps"] = [random.standard_normal((1, 5)).astype(np.float32) for _ in store.segments.index]
     layer, layers = "audio=hubert-layer6", "audio=hubert-layer*"
-<<<<<<< HEAD
-    wanted = [(CASES[0], layer), (CASES[0], layers), (CASES[1], layers)]
-    wanted += [(CASES[2], f"{layer},more=egemaps"), (CASES[3], "text=,audio=egemaps")]
-=======
-    wanted = [("msmt-fn", layer), ("msmt-fn", layers), ("linear", layers), ("bigru", f"{layer},more=egemaps"), ("fake", "text=,audio=egemaps")]  # fmt: skip
->>>>>>> wt-docs
+    wanted = [("msmt-fn", layer), ("msmt-fn", layers), ("linear", layers)]
+    wanted += [("bigru", f"{layer},more=egemaps"), ("fake", "text=,audio=egemaps")]
     jobs = [
         job_for(store, settings(NAMED[name]), dataclasses.replace(TRAIN, name=f"{number}-{name}", slot=slot))
         for number, (name, slot) in enumerate(wanted)
