@@ -207,7 +207,7 @@ class FeatureStore(ABC):
         details = "; ".join(f"{name}: {', '.join(phrases)}" for name, phrases in sorted(changed.items()))
         return SpecMismatchError(
             f"{self.path}: holds features made in another way ({details});"
-            " replace them with --overwrite, or keep both with another --store"
+            " replace them with --overwrite, or keep both with another --store or under another name"
         )
 
     def fingerprint(self) -> str:
