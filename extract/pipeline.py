@@ -70,6 +70,8 @@ def extract(
     for remark in extractors.remarks:
         say(remark)
     asked = material_of(corpus.root, wanted.table, track)
+    for remark in extractors.remarks_on(asked):
+        say(remark)
     expected = extractors.expected_rows(asked)
     are_sealed = identities_are_sealed(store)
     with prepared(store, corpus, wanted.table, extractors.specs, expected, config) as writer:
