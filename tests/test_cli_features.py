@@ -69,6 +69,13 @@ def test_one_command_makes_all_kinds_of_features(folder, monkeypatch, capsys):
     capsys.readouterr()
     assert run(monkeypatch, *command, "--precision", "float32") == 0
     assert "hubert-layer1: 0 computed, 10 were complete, 0 missing" in capsys.readouterr().out
+    assert run(monkeypatch, "info", "cache/marketcalls.zarr") == 0
+    shown = capsys.readouterr().out
+    assert "RATE: the encoder of wavlm-layer0, wavlm-layer1, wavlm-layer2 was trained at" in shown
+    assert "encoders/wavlm, layer 1, 8000 Hz" in shown and "encoders/wavlm, last layer, 8000 Hz" in shown
+    assert "encoders/roberta, layers 1 and last side by side, cls, float32" in shown
+    assert "encoders/text, last layer, 3 turns with speakers, float32" in shown
+    assert "opensmile: openSMILE " in shown and " eGeMAPSv02, 16000 Hz" in shown
     assert run(monkeypatch, "verify", "cache/marketcalls.zarr") == 0
     assert run(monkeypatch, "features", "cache/marketcalls.zarr") == 0
     shown = capsys.readouterr().out
