@@ -1,11 +1,13 @@
 """Kill extractions again and again, and compare what they leave with an extraction that nobody disturbed.
 
-    python benchmarks/kill_extraction.py [--kills 100] [--seed 0] [--json FILE]
+    python benchmarks/kill_extraction.py [--kills 100] [--data FOLDER] [--features FILE] [--seed 0] [--json FILE]
 
 In each format a small corpus (48 recordings of 3 segments, tiny encoders) is extracted by processes that are killed
 with SIGKILL, until one outlives its kill. Then the corpus changes (sounds, transcripts and a label change, a sound
 breaks, a recording leaves and one comes) and the extraction goes on under the same treatment; then all from the beginning.
-Kills by turns come after a random time, and just before a random one of the calls that put something on the disk.
+``--data`` is another corpus, in the MarketCalls layout, of which copies are changed; ``--features`` names the features,
+as for msmt extract, with encoders of one's own. Kills by turns come after a random time, and just before a random one
+of the calls that put something on the disk.
 
 After each kill the store, if there is one yet, must open; its complete rows must verify and be those of the undisturbed
 extraction; no row may be missing that was complete before, or whose commit had returned, and is still wanted. After each
@@ -35,6 +37,7 @@ import torch
 from msmt.errors import StoreError
 from msmt.extract.config import ExtractConfig
 from msmt.extract.corpora.registry import load_corpus
+from msmt.extract.extractors.registry import KINDS
 from msmt.extract.pipeline import extract
 from msmt.features import hdf5_tree
 from msmt.features.copying import verify
@@ -104,6 +107,8 @@ class Stage:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=100, help="half of them in each format")
+    parser.add_argument("--data", type=Path, help="folder of a corpus in the MarketCalls layout [a small one is made]")
+    parser.add_argument("--features", type=Path, help="file of the features to make [one of audio and one of text]")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -115,37 +120,62 @@ def main() -> None:
     found = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        encoders = FORK.Process(target=save_encoders, args=(folder,))
-        encoders.start()
-        encoders.join()
         corpora = (folder / "before", folder / "after")
-        write_corpora(*corpora)
+        write_corpora(options.data, *corpora)
+        config = config_for(options.features, folder)
         for kind, suffix in (("zarr", ".zarr"), ("hdf5", ".h5")):
             with for_terminal()(kind, total=options.kills // 2, unit="kills") as advance:
-                found[kind] = kill(folder / kind, suffix, corpora, options.kills // 2, advance)
+                found[kind] = kill(folder / kind, suffix, corpora, config, options.kills // 2, advance)
             print(kind, ", ".join(f"{what} {count}" for what, count in asdict(found[kind]).items()), flush=True)
     if options.json:
         options.json.write_text(json.dumps({kind: asdict(each) for kind, each in found.items()}, indent=2))
     sys.exit(0 if all(each.is_good for each in found.values()) else 1)
 
 
-def write_corpora(before: Path, after: Path) -> None:
-    write_calls(before, recordings=48, segments=3)
-    shutil.copy(before / "audio/call0_1.wav", before / "audio/call40_2.wav")  # computed once, copied
+def config_for(features: Path | None, folder: Path) -> ExtractConfig:
+    """The settings of every extraction: named features, or two of tiny encoders, which are saved in ``folder``."""
+    settings = {"precision": "float32", "device": "cpu", "max_failures": "5"}
+    if features:
+        config = ExtractConfig(features=str(features), **settings)
+        for one in config.named:
+            KINDS[one.kind].load()
+        return config
+    encoders = FORK.Process(target=save_encoders, args=(folder,))
+    encoders.start()
+    encoders.join()
+    audio, text = (str(folder / "encoders" / name) for name in ("audio", "text"))
+    return ExtractConfig(audio, text, max_seconds=1.5, max_tokens=30, **settings)
+
+
+def write_corpora(data: Path | None, before: Path, after: Path) -> None:
+    """A copy of the corpus in ``data``, or one that is made, and the same after changes to its training split."""
+    if data:
+        shutil.copytree(data, before)
+    else:
+        write_calls(before, recordings=48, segments=3)
+    table = pd.read_csv(before / "train.csv")
+    sounds, recordings = table["Audio_id"].tolist(), list(dict.fromkeys(table["phone"]))
+    shutil.copy(before / "audio" / sounds[0], before / "audio" / sounds[-2])  # computed once, copied
     shutil.copytree(before, after)
-    for name in ("call1_1", "call21_3", "call47_3"):
-        soundfile.write(after / f"audio/{name}.wav", speech_like(0.9, seed=sum(map(ord, name))), 8000)
-    (after / "audio/call2_2.wav").write_bytes(b"broken")
+    for number, name in enumerate((sounds[1], sounds[len(sounds) // 2], sounds[-1])):
+        soundfile.write(after / "audio" / name, speech_like(0.9, seed=number), 8000)
+    (after / "audio" / sounds[-4]).write_bytes(b"broken")
     soundfile.write(after / "audio/new_1.wav", speech_like(0.5), 8000)
-    table = pd.read_csv(after / "train.csv")
-    table.loc[table["Audio_id"].isin(["call6_1.wav", "call31_2.wav"]), "text"] = "yes yes yes"
-    table.loc[table["phone"] == "call7", "label"] = "E"
+    table.loc[table["Audio_id"].isin([sounds[2], sounds[-5]]), "text"] = "yes yes yes"
+    table.loc[table["phone"] == recordings[2], "label"] = "E"
     new = pd.DataFrame([["new", "new_1.wav", 1, "hello", "B"]], columns=table.columns)
-    pd.concat([table[table["phone"] != "call5"], new]).to_csv(after / "train.csv", index=False)
+    pd.concat([table[table["phone"] != recordings[1]], new]).to_csv(after / "train.csv", index=False)
 
 
-def kill(folder: Path, suffix: str, corpora: tuple[Path, Path], kills: int, advance: Callable[[int], None]) -> Found:
-    stages = undisturbed(folder, suffix, corpora)
+def kill(
+    folder: Path,
+    suffix: str,
+    corpora: tuple[Path, Path],
+    config: ExtractConfig,
+    kills: int,
+    advance: Callable[[int], None],
+) -> Found:
+    stages = undisturbed(folder, suffix, corpora, config)
     right = {(key, row) for stage in stages for key, row in stage.rows.items()}
     found = Found()
     store = folder / f"killed/store{suffix}"
@@ -159,7 +189,7 @@ def kill(folder: Path, suffix: str, corpora: tuple[Path, Path], kills: int, adva
                 }  # not what is out of date
                 after_seconds = random.uniform(0, stage.seconds) if found.kills % 2 else None
                 at_call = None if found.kills % 2 else random.randrange(stage.calls)
-                ended, committed = attempt(stage.corpus, store, after_seconds, at_call)
+                ended, committed = attempt(stage.corpus, store, config, after_seconds, at_call)
                 if ended == 0:
                     found.completions += 1
                     different = {name for name, _ in content(store.parent).items() ^ content(stage.folder).items()}
@@ -174,7 +204,7 @@ def kill(folder: Path, suffix: str, corpora: tuple[Path, Path], kills: int, adva
     return found
 
 
-def undisturbed(folder: Path, suffix: str, corpora: tuple[Path, Path]) -> list[Stage]:
+def undisturbed(folder: Path, suffix: str, corpora: tuple[Path, Path], config: ExtractConfig) -> list[Stage]:
     stages: list[Stage] = []
     for corpus in corpora:
         whole = folder / f"whole-{corpus.name}/store{suffix}"
@@ -183,7 +213,7 @@ def undisturbed(folder: Path, suffix: str, corpora: tuple[Path, Path]) -> list[S
         else:
             whole.parent.mkdir(parents=True)
         started = time.perf_counter()
-        ended, _ = attempt(corpus, whole, None, None)
+        ended, _ = attempt(corpus, whole, config, None, None)
         seconds = time.perf_counter() - started
         assert ended == 0
         calls = int(log_of(whole).read_text().rpartition("calls ")[2])
@@ -192,11 +222,11 @@ def undisturbed(folder: Path, suffix: str, corpora: tuple[Path, Path]) -> list[S
 
 
 def attempt(
-    corpus: Path, store: Path, after_seconds: float | None, at_call: int | None
+    corpus: Path, store: Path, config: ExtractConfig, after_seconds: float | None, at_call: int | None
 ) -> tuple[int, set[tuple[str, str]]]:
     """Extract in another process and kill it; its exit code, and the rows whose commit returned."""
     begun = FORK.Event()
-    process = FORK.Process(target=extraction, args=(corpus, store, at_call, begun))
+    process = FORK.Process(target=extraction, args=(corpus, store, config, at_call, begun))
     process.start()
     begun.wait()
     process.join(after_seconds)
@@ -209,18 +239,9 @@ def attempt(
     }
 
 
-def extraction(corpus: Path, store: Path, at_call: int | None, begun) -> None:
+def extraction(corpus: Path, store: Path, config: ExtractConfig, at_call: int | None, begun) -> None:
     """What ``msmt extract`` does, in a process group of its own; dies before the call of that number."""
     os.setsid()
-    encoders = corpus.parent / "encoders"
-    config = ExtractConfig(
-        str(encoders / "audio"),
-        str(encoders / "text"),
-        max_seconds=1.5,
-        max_tokens=30,
-        precision="float32",
-        max_failures="5",
-    )
     calls = 0
 
     def counted(function: Callable) -> Callable:

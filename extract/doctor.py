@@ -60,6 +60,8 @@ def examine(
     for remark in chosen.remarks:
         say(remark)
     material = material_of(corpus.root, corpus.table, silent)
+    for remark in chosen.remarks_on(material):
+        say(remark)
     picked = np.unique(np.linspace(0, len(corpus.table) - 1, segments).astype(int))
     distances = []
     for one, other in zip(chosen, exact, strict=True):

@@ -76,6 +76,10 @@ class Extractors:
                 expected.update(extractor.expected_rows(material))
         return expected
 
+    def remarks_on(self, material: Material) -> tuple[str, ...]:
+        """Lines on these segments that a user must not overlook, as that of none it is known who speaks."""
+        return tuple(line for extractor in self.each for line in extractor.remarks_on(material))
+
     def check(self, store: FeatureStore, overwrite: bool) -> None:
         """Raise SpecMismatchError when the store holds these features made in another way, unless ``overwrite``."""
         changed = store.changed_specs(self.specs)

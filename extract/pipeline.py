@@ -70,6 +70,8 @@ def extract(
     for remark in extractors.remarks:
         say(remark)
     asked = material_of(corpus.root, wanted.table, track)
+    for remark in extractors.remarks_on(asked):
+        say(remark)
     expected = extractors.expected_rows(asked)
     are_sealed = identities_are_sealed(store)
     with prepared(store, corpus, wanted.table, extractors.specs, expected, config) as writer:
@@ -87,7 +89,8 @@ def extract(
                     for work in to_do:
                         say(_plan_line(work))
                     total = sum(len(work.rows) for work in to_do)
-                    with track(", ".join(work.feature for work in to_do), total=total, unit="segments") as advance:
+                    unit = "segments" if len(to_do) == 1 else "rows"  # a segment has one in each feature
+                    with track(", ".join(work.feature for work in to_do), total=total, unit=unit) as advance:
                         _Pass(run, extractor, to_do, advance).fill()
         finally:
             summary.failures = failures.listed()

@@ -169,7 +169,7 @@ def make_plan(
         int((present & ~originals).sum()),
         hours,
         tuple(features),
-        extractors.remarks,
+        extractors.remarks + extractors.remarks_on(material),
         tuple(failures),
         config.failures_allowed(int(originals.sum())),
         config.shard,

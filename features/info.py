@@ -100,23 +100,39 @@ def table_of(description: Mapping) -> str:
         rate = f", {spec['sample_rate']} Hz" if spec["sample_rate"] else ""
         rate += f", channel {spec['channel']}" if spec.get("channel") is not None else ""
         rate += ", silence removed" if spec.get("silence") else ""
-        layer = f", layer {spec['layer']}" if feature["kind"] in ("speech", "text") else ""
+        layer = f", {_hidden(spec)}" if feature["kind"] in ("speech", "text") else ""
         encoder = f"{as_line(spec['encoder_class'])} {as_line(spec['encoder'])}"
         made_by = f"{as_line(feature['kind'])}: {encoder}{layer}{rate}, {spec['precision']}"
         shape = " x ".join(str(size) for size in feature["shape"])
         values = f"{feature['dtype']} {feature['unit']}s"
         counts = f"{feature['complete']:>10}{feature['missing']:>9}{feature['mean_length']:>13.1f}"
         lines.append(f"{name:<{width}}{shape:<20}{values:<17}{counts}  {made_by}")
+    at_another: dict[tuple, list[str]] = {}  # features of one encoder, by how it was heard
     for name, feature in description["features"].items():
         if feature["is_at_another_rate"]:
-            lines.append(
-                f"RATE: the encoder of {name} was trained at {feature['trained_rate']:,} Hz and was given"
-                f" {feature['spec']['sample_rate']:,} Hz"
-            )
+            spec = feature["spec"]
+            rates = f"trained at {feature['trained_rate']:,} Hz and was given {spec['sample_rate']:,} Hz"
+            at_another.setdefault((spec["weights"], rates), []).append(name)
+    lines += [f"RATE: the encoder of {', '.join(names)} was {rates}" for (_, rates), names in at_another.items()]
     disk, valid, padded = (description[name] for name in ("bytes_on_disk", "bytes_valid", "bytes_padded"))
     against_valid = f", {disk / valid:.3f} x the valid values" if valid else ""
     lines += ["", f"on disk {_size(disk)}{against_valid}; padded it would be {_size(padded)}"]
     return "\n".join(lines)
+
+
+def _hidden(spec: Mapping) -> str:
+    """Which hidden states of an encoder, of what and what of them: ``last layer, 3 turns with speakers, cls``."""
+    options = spec.get("options", {})
+    joined = options.get("layers")
+    if isinstance(joined, Sequence) and len(joined) > 1:
+        numbers = ["last" if number == -1 else as_line(number) for number in joined]
+        said = [f"layers {', '.join(numbers[:-1])} and {numbers[-1]} side by side"]
+    else:
+        said = ["last layer" if spec["layer"] == -1 else f"layer {spec['layer']}"]
+    if "turns" in options:
+        turns = f"{as_line(options['turns'])} turn{'' if options['turns'] == 1 else 's'}"
+        said.append(turns + (" with speakers" if options.get("speakers") else ""))
+    return ", ".join([*said, *([as_line(options["pool"])] if "pool" in options else [])])
 
 
 def _sharing(store: FeatureStore, shared: Sequence[Shared]) -> list[str]:

@@ -50,10 +50,15 @@ class Wanted:
     folds: FoldConfig | None = None
     """Folds that are added when all rows are there."""
 
+    together: tuple[str, ...] = ()
+    """Features that one pass fills, each block of one after that of the other; others have passes of their own."""
+
     def complete_in(self, store: FeatureStore) -> set[tuple[str, int]]:
         """Feature and number of every row of a store that is as it should be."""
         found = set()
         for name, rows in self.rows.items():
+            if name not in store.specs:
+                continue
             states = store.states(name)
             for row, (length, identity) in enumerate(
                 zip(states.length.tolist(), states.identity.tolist(), strict=True)
@@ -98,6 +103,26 @@ def folded() -> Wanted:
     return replace(made(), folds=FoldConfig(folds=2, validation="0.2", stratify="five"))
 
 
+def with_more_kinds() -> Wanted:
+    """The same, and features that are asked for later: two layers that one pass fills, and functionals in float32."""
+    before, later = made(), contents(ROWS, seed=1)
+    specs = {f"wavlm-layer{layer}": replace(SPECS["hubert"], layer=layer) for layer in (3, 6)}
+    specs["egemaps"] = replace(SPECS["vectors"], modality="audio", kind="opensmile", options={"set": "eGeMAPSv02"})
+    named = {
+        "wavlm-layer3": later["hubert"],
+        "wavlm-layer6": [replace(row, identity=4000 + row.identity) for row in before.rows["hubert"]],
+        "egemaps": later["vectors"],
+    }
+    together = ("wavlm-layer3", "wavlm-layer6")
+    return replace(before, rows={**before.rows, **named}, specs={**before.specs, **specs}, together=together)
+
+
+def passes_of(wanted: Wanted) -> list[tuple[str, ...]]:
+    """Features by what fills them."""
+    alone = [(name,) for name in wanted.rows if name not in wanted.together]
+    return [wanted.together, *alone] if wanted.together else alone
+
+
 def fill(
     path: Path, wanted: Wanted, committed: Callable[[str, int], None] = lambda name, row: None, most: int = 99
 ) -> None:
@@ -106,24 +131,36 @@ def fill(
     with writer_for(path) as writer:
         writer.prepare("marketcalls", wanted.tasks, wanted.table, wanted.specs, lengths, overwrite=True)
         complete = wanted.complete_in(writer.store)
-        for name, rows in wanted.rows.items():
-            states = writer.store.states(name)
-            # A row that a kill left half marked missing still has an identity.
-            blank = (states.length == MISSING) & (states.identity == 0)
-            news = [
-                row for row, new in enumerate(rows) if (name, row) not in complete and not (new is None and blank[row])
-            ]
-            for block in sorted({block_of(row) for row in news}):
-                if not most:
-                    return
-                most -= 1
-                writer.commit(name, block, {row: rows[row] for row in news if block_of(row) == block})
-                for row in block_range(block, len(rows)):
-                    if rows[row] is not None:
-                        committed(name, row)
+        for names in passes_of(wanted):
+            news = {name: news_of(name, wanted, complete, writer.store) for name in names}
+            for block in sorted({block_of(row) for rows in news.values() for row in rows}):
+                for name in names:
+                    rows = wanted.rows[name]
+                    in_block = [row for row in news[name] if block_of(row) == block]
+                    if not in_block:
+                        continue
+                    if not most:
+                        return
+                    most -= 1
+                    writer.commit(name, block, {row: rows[row] for row in in_block})
+                    for row in block_range(block, len(rows)):
+                        if rows[row] is not None:
+                            committed(name, row)
         writer.finish()
     if wanted.folds and wanted.folds.family not in families_in(open_store(path).head):
         add_folds(path, wanted.folds)
+
+
+def news_of(name: str, wanted: Wanted, complete: set[tuple[str, int]], store: FeatureStore) -> list[int]:
+    """The rows of a feature that are to be committed."""
+    states = store.states(name)
+    # A row that a kill left half marked missing still has an identity.
+    blank = (states.length == MISSING) & (states.identity == 0)
+    return [
+        row
+        for row, new in enumerate(wanted.rows[name])
+        if (name, row) not in complete and not (new is None and blank[row])
+    ]
 
 
 def can_change(change: Callable, path: str | Path, *others) -> bool:
@@ -191,7 +228,7 @@ def check_rows(path: Path, right: list[Wanted], safe: set[tuple[str, int]]) -> N
     assert verify(store) == []
     for name in store.specs:
         for row in np.flatnonzero(store.lengths(name) != MISSING).tolist():
-            rightful = [wanted.rows[name][row] for wanted in right if row < len(wanted.rows[name])]
+            rightful = [wanted.rows[name][row] for wanted in right if row < len(wanted.rows.get(name, ()))]
             values = store.read(name, row)
             assert any(one is not None and np.array_equal(values, one.values) for one in rightful), (
                 f"{name} {row} is wrong"
@@ -223,6 +260,8 @@ def scratch():
         pytest.param(".h5", None, 0, made, id="hdf5, while it is made"),
         pytest.param(".zarr", made, 99, changed, id="zarr, while it is brought up to date"),
         pytest.param(".h5", made, 99, changed, id="hdf5, while it is brought up to date"),
+        pytest.param(".zarr", made, 99, with_more_kinds, id="zarr, while features of more kinds are added"),
+        pytest.param(".h5", made, 99, with_more_kinds, id="hdf5, while features of more kinds are added"),
         pytest.param(".zarr", made, 99, folded, id="zarr, while folds are added"),
         pytest.param(".h5", made, 99, folded, id="hdf5, while folds are added"),
         pytest.param(".h5", made, 3, changed, id="hdf5, while an unfinished one is brought up to date"),

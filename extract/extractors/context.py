@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ...errors import EncoderError, SettingError
+from ...errors import EncoderError
 from ...features.segments import ORIGINAL
 from .contract import Material
 
@@ -97,8 +97,6 @@ class Windows(Inputs):
         self._known: dict[str, list[int]] = {}
 
     def _given_of(self, table: pd.DataFrame, rows: np.ndarray) -> dict[int, Given]:
-        if self.speakers and len(rows) and not table["speaker"].iloc[rows].any():
-            raise SettingError("speakers: the corpus says of no segment who speaks; leave speakers out")
         candidates = {row: list(self._turns(table, seen)) for row, seen in self._seen(table, rows)}
         self._split({turn for several in candidates.values() for turns in several for turn in turns})
         return {row: self._fitting(several) for row, several in candidates.items()}

@@ -173,6 +173,10 @@ class Extractor(ABC):
         """The same by the definition, each row alone and padded where that is how it is defined; slow."""
         return self.encode([loaded])[0]
 
+    def remarks_on(self, material: Material) -> tuple[str, ...]:
+        """Lines on these segments that a user must not overlook, such as that of none it is known who speaks."""
+        return ()
+
     def cut_rows(self, material: Material) -> np.ndarray:
         """(N,) bool: segments of which more is there than the longest input, as far as known before loading."""
         return np.zeros(len(material.table), bool)

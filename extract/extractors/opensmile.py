@@ -96,7 +96,7 @@ class OpenSmile(Extractor):
             )
         self.spec = FeatureSpec(
             modality="audio",
-            encoder=f"opensmile {options.conf or self.recipe.feature_set}",
+            encoder=options.conf or self.recipe.feature_set,
             encoder_class=f"openSMILE {smile.version()}",
             weights="",
             width=len(self.columns),

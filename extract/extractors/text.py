@@ -195,6 +195,12 @@ class Text(Extractor):
             cut[row] = given.is_cut
         return cut
 
+    def remarks_on(self, material: Material) -> tuple[str, ...]:
+        known = material.table["speaker"].iloc[material.present] != ""
+        if not self.options.speakers or known.any() or not len(known):
+            return ()
+        return (f"{', '.join(self.specs)}: the corpus says of no segment who speaks, so turns have no s1:, s2:, …",)
+
     def _values(self, hidden: Hidden) -> dict[str, torch.Tensor]:
         return {name: self._pooled(chosen.of(hidden)) for name, chosen in self.features.items()}
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from msmt.errors import EncoderError, SettingError
+from msmt.errors import EncoderError
 from msmt.extract.extractors.contract import Material, Setup
 from msmt.extract.extractors.text import Text, TextOptions
 from msmt.features.segments import segment_table
@@ -177,11 +177,13 @@ def test_the_spec_says_how_windows_are_made(folder):
     assert json.loads(json.dumps(specs[2].to_json())) == specs[2].to_json()
 
 
-def test_speakers_of_a_corpus_that_names_none_are_refused(folder):
-    call = material()
-    silent_on_speakers = Material(call.root, call.table.assign(speaker=""), call.digest_of)
-    with pytest.raises(SettingError, match="the corpus says of no segment who speaks; leave speakers out"):
-        identities(text(folder, turns=2, speakers=True), silent_on_speakers)
+def test_speakers_of_a_corpus_that_names_none_are_no_labels_and_that_is_said(folder):
+    call, extractor = material(), text(folder, turns=2, speakers=True)
+    nameless = Material(call.root, call.table.assign(speaker=""), call.digest_of)
+    assert words_of(extractor, nameless, 1) == "[CLS] hello [SEP] yes no [SEP]"
+    [line] = extractor.remarks_on(nameless)
+    assert line == "it: the corpus says of no segment who speaks, so turns have no s1:, s2:, …"
+    assert extractor.remarks_on(call) == () == text(folder, turns=2).remarks_on(nameless)
 
 
 def test_a_tokenizer_without_a_separator_has_no_context(folder, tmp_path):
