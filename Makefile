@@ -10,7 +10,7 @@ demo: $(INSTALLED)
 	$(VENV)/bin/msmt demo --out demo
 
 test: $(INSTALLED)
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile
 
 $(INSTALLED): setup.cfg pyproject.toml
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
