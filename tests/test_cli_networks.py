@@ -79,11 +79,11 @@ def test_an_option_of_another_network_says_whose_it_is(here, monkeypatch, capsys
 
 
 def test_a_network_that_is_not_there_is_refused(here, monkeypatch, capsys):
-    assert run(monkeypatch, "train", "--model", "lstm") == 2
-    assert "'lstm' is not one of 'msmt-fn', 'linear', 'bigru'" in capsys.readouterr().err
-    (here / "plan.yaml").write_text("variants: {full: {}, base: {model: lstm}}")
+    assert run(monkeypatch, "train", "--model", "nothing") == 2
+    assert "'nothing' is not one of 'msmt-fn', 'linear', 'bigru'" in capsys.readouterr().err
+    (here / "plan.yaml").write_text("variants: {full: {}, base: {model: nothing}}")
     said = refused(monkeypatch, capsys, "ablate", "plan.yaml")
-    assert "plan.yaml: variant base: model must be one of msmt-fn, linear, bigru, but is 'lstm'" in said
+    assert "plan.yaml: variant base: model must be one of msmt-fn, linear, bigru, but is 'nothing'" in said
 
 
 def test_slots_are_named_on_the_command_line_or_in_a_file(here, monkeypatch, capsys):
