@@ -1,10 +1,12 @@
 """A training step on cached features against a step of the published way, on the same machine in the same run.
 
-    python benchmarks/step_speed.py [--repeats 5] [--precisions float32,bfloat16] [--pooling cls] [--device cpu] [--json FILE]
+    python benchmarks/step_speed.py [--repeats 5] [--precisions float32,bfloat16] [--pooling cls] [--device cpu] [--busy 1]
+                                   [--json FILE]
 
 A step is forward, backward and the optimizer's update for one recording of 3 segments of 15 s with 60 tokens each. The
 published way (see published.py) runs both encoders in it, forward and backward, padded, eager, and the same fusion
 network; msmt's step sees the cached features of the valid frames and tokens. Both have the same settings and heads.
+With ``--busy 1`` a process that never rests takes one core meanwhile.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from msmt.train.rows import Rows
 sys.path.insert(0, str(Path(__file__).parent))
 from made import marketcalls_tasks  # noqa: E402
 from published import Published, step_of  # noqa: E402
+from shared_cpu import counting  # noqa: E402
 
 SEGMENTS, SECONDS, TOKENS = 3, 15.0, 60
 FRAMES = 374  # of 15 s at 8,000 Hz
@@ -39,8 +42,15 @@ def main() -> None:
     parser.add_argument("--precisions", default="float32,bfloat16")
     parser.add_argument("--pooling", default="cls")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--busy", type=int, choices=(0, 1), default=0, help="processes that count on a core meanwhile")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    with counting(bool(options.busy)):
+        measure(options)
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Print the table of medians, and write it where that is asked for."""
     device, result = torch.device(options.device), {}
     tasks = marketcalls_tasks()
     specs = {

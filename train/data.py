@@ -161,8 +161,9 @@ def matching_features(store, features: Mapping[str, str], specs: Mapping[str, Fe
                 f"its {own} has {' and '.join(spec.of_originals.differences(wanted.of_originals))}"
                 for own, spec in named.items()
             )
+            what = "feature" if wanted.modality == "both" else f"{wanted.modality} feature"
             raise StoreError(
-                f"{store.path} has no {wanted.modality} feature that was made as {name} was: "
+                f"{store.path} has no {what} that was made as {name} was: "
                 f"{differences or f'it holds {_listed(store.specs)}'}; extract with the same encoder and options"
             )
         matching[key] = name if name in fitting else fitting[0]
