@@ -62,6 +62,12 @@ def part_path(store: Path, feature: str, block: int) -> Path:
     return parts_folder(store) / f"{feature}-{block:06d}.h5"
 
 
+def blocks_with_parts(store: Path, feature: str) -> frozenset[int]:
+    """The row blocks of a feature whose files are there."""
+    numbers = (path.stem.removeprefix(f"{feature}-") for path in parts_folder(store).glob(f"{feature}-??????.h5"))
+    return frozenset(int(number) for number in numbers if number.isdecimal())
+
+
 def digest_in(path: Path) -> str:
     """The digest of what msmt says of a finished file; empty for one of version 1."""
     seal, _ = seal_of(path)

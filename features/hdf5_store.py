@@ -26,7 +26,7 @@ import pandas as pd
 from ..errors import DamageError
 from . import hdf5_tree
 from .durable import refuse_links
-from .hdf5_parts import Contents, digest_in, name_of_part, part_path, parts_folder
+from .hdf5_parts import Contents, blocks_with_parts, digest_in, name_of_part, part_path, parts_folder
 from .head import TO_MEND, UNREADABLE, StoreHead, reason_of
 from .manifest import Manifest, check_head
 from .rows import BLOCK_ROWS, STATES, Extent, RowStates, block_of, block_range, explained_read
@@ -85,6 +85,12 @@ class Hdf5Store(FeatureStore):
         elif self._parts is None:
             parts = (self.manifest.rows or {}).get("parts")
             self._parts = {name: None if parts is None else frozenset(parts[name]) for name in self.head.features}
+        if None in self._parts.values() and set(self._parts.values()) != {None}:
+            # What plain libraries read of a feature has lost which blocks have a part: those whose file is there.
+            self._parts = {
+                name: blocks_with_parts(self.path, name) if blocks is None else blocks
+                for name, blocks in self._parts.items()
+            }
         return self._parts
 
     @property

@@ -251,6 +251,13 @@ class Hdf5Writer(StoreWriter):
         folder.mkdir(exist_ok=True)
         base = Hdf5Store(folder / "base.h5") if (folder / "base.h5").exists() else None
         base_rows = len(base.segments) if base else 0
+        # Blocks that the base does not have have parts, even where these are lost: their rows are missing then.
+        every, has_base = range(-(-rows // BLOCK_ROWS)), base.head.features if base else ()
+        parts = {
+            name: blocks
+            | {block for block in every if name not in has_base or block_range(block, rows).stop > base_rows}
+            for name, blocks in parts.items()
+        }
         with hdf5_tree.in_memory() as (file, image):
             hdf5_tree.write_head(file, head, table)
             for name, feature in head.features.items():

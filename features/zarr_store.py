@@ -45,7 +45,15 @@ from .zarr_blocks import (
     sizes_fit,
     state_chunks,
 )
-from .zarr_tree import MANIFEST, ONE_STRING, attributes_of, check_path, digest_of_file, explained_tree
+from .zarr_tree import (
+    MANIFEST,
+    ONE_STRING,
+    attributes_of,
+    check_path,
+    digest_of_file,
+    explained_tree,
+    files_below,
+)
 
 
 class ZarrStore(FeatureStore):
@@ -250,7 +258,9 @@ class ZarrStore(FeatureStore):
                 found.append((name, f"cannot be read ({error.strerror})"))
             except StoreError as error:
                 found.append((name, f"cannot be read ({error})"))
-        return found
+        # A column whose cells are all alike has no chunk, and one that appears would be read all the same.
+        added = files_below(self.path / "segments", self.path) - set(sealed) if sealed else ()
+        return [*found, *((name, "is no file of the store") for name in sorted(added))]
 
     @property
     def is_finished(self) -> bool:

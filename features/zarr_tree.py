@@ -142,5 +142,12 @@ def contents(folder: Path) -> dict[str, bytes | None]:
     }
 
 
+def files_below(folder: Path, root: Path) -> set[str]:
+    """Every file below a folder, by its path from ``root``; nothing where the folder is a link."""
+    if folder.is_symlink():
+        return set()
+    return {path.relative_to(root).as_posix() for path in folder.rglob("*") if path.is_file() or path.is_symlink()}
+
+
 def digest_of_file(path: Path) -> str:
     return xxhash.xxh3_128_hexdigest(read_regular(path))

@@ -107,3 +107,8 @@ def known() -> None:
     """Make it one of the networks that are known by name."""
     registry.NETWORKS[NAME] = NAME
     sys.modules[f"{registry.__package__}.{NAME}"] = sys.modules[__name__]
+
+
+def forgotten() -> None:
+    """Make it unknown again, to whatever else the process tests."""
+    del registry.NETWORKS[NAME], sys.modules[f"{registry.__package__}.{NAME}"]

@@ -26,7 +26,12 @@ from msmt.train.rows import Rows
 from msmt.train.runs import resolve
 from safetensors.torch import load_file
 
-fake_network.known()
+
+@pytest.fixture(autouse=True, scope="module")
+def with_a_fake():
+    fake_network.known()
+    yield
+    fake_network.forgotten()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -276,8 +281,10 @@ PROGRAM = """
 import dataclasses, sys
 from msmt.tests.train.made import TRAIN, score
 from msmt.tests.train.test_binding import with_vectors
+from msmt.tests.train import fake_network
 from msmt.tests.train.test_networks import NAMED, another_slot, settings
 from msmt.train.loop import train
+fake_network.known()
 case = NAMED[sys.argv[2]]
 config = dataclasses.replace(TRAIN, batch_recordings=2, accumulation=3, learning_rate=1e-3, slot=another_slot(case))
 trained = train(with_vectors(), settings(case), config, sys.argv[1], score, say=lambda line: print(line))
