@@ -24,12 +24,13 @@ import json
 import logging
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -62,13 +63,20 @@ def main() -> None:
         cases = drawn(options.stores, options.inputs, options.seed, kinds)
     if unknown := {case.kind for case in cases} - {*stores.KINDS, *inputs.KINDS}:
         parser.error(f"there is no kind {', '.join(unknown)}; there are {', '.join((*stores.KINDS, *inputs.KINDS))}")
-    outcomes = campaign(cases, options.jobs, options.minutes, options.patience, for_terminal())
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell has its background processes ignore
+    outcomes = campaign(cases, options.jobs, options.minutes, options.patience, for_terminal(), at_once)
     if options.only:
         print(*(line for outcome in outcomes for line in told(outcome)), sep="\n")
     print("\n".join(summary(outcomes, options.show)))
     if options.json:
         options.json.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1))
     sys.exit(1 if any(outcome.findings for outcome in outcomes) else 0)
+
+
+def at_once(outcome: Outcome) -> None:
+    """Print what was found in a case, so that nothing is lost of a campaign that is cut off."""
+    if outcome.findings:
+        print(*told(outcome), sep="\n", flush=True)
 
 
 def drawn(store_count: int, input_count: int, seed: int, kinds: Sequence[str] = ()) -> list[Case]:
@@ -81,9 +89,14 @@ def drawn(store_count: int, input_count: int, seed: int, kinds: Sequence[str] = 
 
 
 def campaign(
-    cases: Sequence[Case], jobs: int, minutes: float, patience_seconds: float = PATIENCE_SECONDS, track=silent
+    cases: Sequence[Case],
+    jobs: int,
+    minutes: float,
+    patience_seconds: float = PATIENCE_SECONDS,
+    track=silent,
+    tell: Callable[[Outcome], None] = lambda outcome: None,
 ) -> list[Outcome]:
-    """What comes of each case; those that are left when time is up are not tried."""
+    """What comes of each case, which ``tell`` is told at once; those that are left when time is up are not tried."""
     import_all()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     until = time.monotonic() + minutes * 60
@@ -101,6 +114,7 @@ def campaign(
                 try:
                     for outcome in workers.tried(batches, check, Path(name), jobs, patience_seconds, until):
                         outcomes.append(outcome)
+                        tell(outcome)
                         advance(1)
                 except KeyboardInterrupt:  # what was tried counts
                     return outcomes
