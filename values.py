@@ -111,14 +111,19 @@ def check_text(called: str, text: str) -> None:
         )
 
 
-def _text_of(path: Path) -> str:
+def first_bytes(path: Path, most: int) -> bytes:
+    """The bytes of a file, one more than ``most`` where there are more. Raises SettingError."""
     try:
         with open(path, "rb") as file:
-            content = file.read(_MOST_BYTES + 1)
+            return file.read(most + 1)
     except OSError as error:
         raise SettingError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise SettingError(f"{path}: cannot be read ({error})") from error
+
+
+def _text_of(path: Path) -> str:
+    content = first_bytes(path, _MOST_BYTES)
     if len(content) > _MOST_BYTES:
         raise SettingError(f"{path}: has over {_MOST_BYTES:,} bytes, too many for a file of settings")
     try:

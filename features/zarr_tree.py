@@ -135,11 +135,8 @@ def check_path(name: str) -> str:
 
 def contents(folder: Path) -> dict[str, bytes | None]:
     """Every file below a folder; None for a link."""
-    return {
-        path.relative_to(folder).as_posix(): None if path.is_symlink() else path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_symlink() or path.is_file()
-    }
+    paths = {name: folder / name for name in files_below(folder, folder)}
+    return {name: None if path.is_symlink() else path.read_bytes() for name, path in paths.items()}
 
 
 def files_below(folder: Path, root: Path) -> set[str]:

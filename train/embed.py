@@ -113,6 +113,7 @@ def embed(
         return Embedded(name, spec.width, 0, kept, left_out)
     with writer_for(store_path) as writer, explained(Path(store_path)):
         lengths = np.where(wanted != 0, 1, 0)
+        # What may not be overwritten was refused above; other weights alone leave every row stale.
         writer.prepare(store.dataset, store.tasks, store.segments, {name: spec}, {name: lengths}, overwrite=True)
         now = replace(recordings, store=writer.store)
         with track(f"embed {run.name}", total=computed, unit="segments") as advance:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import SettingError
+from ...values import first_bytes
 
 SOURCE = r"\{\cm[source{?}:source include config]}"
 SINK = r"\{\cm[sink{?}:include external sink]}"
@@ -118,13 +119,7 @@ def _check_level(path: Path, line: str) -> None:
 
 
 def _text_of(path: Path) -> str:
-    try:
-        with open(path, "rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise SettingError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise SettingError(f"{path}: cannot be read ({error})") from error
+    content = first_bytes(path, _MOST_BYTES)
     if len(content) > _MOST_BYTES or b"\0" in content:
         raise SettingError(f"{path}: is no configuration file of openSMILE")
     try:
