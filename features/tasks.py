@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from ..errors import SettingError
 
 NO_LABEL = -1  # class index of a segment that has no label for a task
+SENTIMENT, SIMS = "sentiment", "sims"
+SCALES = {SENTIMENT: 3.0, SIMS: 1.0}  # the largest value of each; the smallest is its negative
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,12 @@ class Task:
     members: tuple[tuple[str, ...], ...] = ()
     """For each class, the classes of the finer task it merges; empty unless ``coarsens`` is set."""
 
+    scale: str = ""
+    """What a real value means: ``sentiment``, -3 to 3 as in CMU-MOSI, ``sims``, -1 to 1 as in CH-SIMS; empty for any."""
+
+    follows: str | None = None
+    """Name of the task whose label of the next segment this one's is, as ``next_emotion`` follows ``emotion``."""
+
     def __post_init__(self) -> None:
         texts = (self.name, *self.classes, *(member for members in self.members for member in members))
         if not all(type(text) is str for text in texts) or not isinstance(self.coarsens, str | None):
@@ -40,6 +48,19 @@ class Task:
             raise SettingError(f"task {self.name}: has one class only ({self.classes[0]}), so nothing can be learnt")
         if bool(self.coarsens) != bool(self.members) or len(self.members) not in (0, len(self.classes)):
             raise SettingError(f"task {self.name}: must name the members of each class, and the task they come from")
+        if self.scale not in ("", *SCALES):
+            there = " or ".join(SCALES)
+            raise SettingError(f"task {self.name}: scale must be {there}, or empty, but is {self.scale!r:.80}")
+        if self.scale and self.classes:
+            raise SettingError(
+                f"task {self.name}: has classes, and only real values have a scale, but it is {self.scale}"
+            )
+        if not isinstance(self.follows, str | None) or self.follows in ("", self.name):
+            raise SettingError(f"task {self.name}: follows must name another task, but is {self.follows!r:.80}")
+        if self.follows and self.level != "segment":
+            raise SettingError(
+                f"task {self.name}: follows {self.follows} segment by segment, so its level must be segment"
+            )
 
     @property
     def is_value(self) -> bool:
@@ -64,14 +85,16 @@ class Task:
         return tuple(home[name] for name in fine.classes)
 
     def to_json(self) -> dict:
-        """A plain dictionary that ``from_json`` turns back into this task."""
-        return {
+        """A plain dictionary that ``from_json`` turns back into this task; without what older files do not know."""
+        fields = {
             "name": self.name,
             "classes": list(self.classes),
             "level": self.level,
             "coarsens": self.coarsens,
             "members": [list(members) for members in self.members],
         }
+        # Left out where unset, so that the digests of stores and runs that were made before stay as they are.
+        return fields | {name: value for name in ("scale", "follows") if (value := getattr(self, name))}
 
     @classmethod
     def from_json(cls, fields: dict) -> Task:
@@ -81,6 +104,8 @@ class Task:
             level=fields["level"],
             coarsens=fields["coarsens"],
             members=tuple(tuple(members) for members in fields["members"]),
+            scale=fields.get("scale", ""),
+            follows=fields.get("follows"),
         )
 
 
