@@ -8,7 +8,21 @@ from dataclasses import dataclass
 from ...errors import SettingError, shown
 from ...values import LARGEST_SEED, check_kinds, check_most
 
-DATASETS = ("marketcalls", "generic")
+# Every dataset, with the file of this folder that reads it; a file lists what it reads as ADAPTERS.
+FILES = {
+    "marketcalls": "marketcalls",
+    "generic": "generic",
+    "meld": "meld",
+    "iemocap": "iemocap",
+    "mosi": "label_csv",
+    "mosei": "label_csv",
+    "sims": "label_csv",
+    "simsv2": "label_csv",
+    "emodb": "acted",
+    "ravdess": "acted",
+    "crema-d": "acted",
+}
+DATASETS = tuple(FILES)
 
 BY_RECORDING, BY_SPEAKER = "recording", "speaker"  # what made splits may keep together, besides a column
 ALL = "all"  # columns
@@ -18,6 +32,17 @@ CHOICES = {
     "label_level": ("recording", "segment"),
     "label_kind": ("classes", "value"),
 }
+
+
+@dataclass(frozen=True)
+class CorpusOptions:
+    """What can be chosen of a public corpus; each is for the datasets that know it."""
+
+    classes: str = ""
+    """Emotions that are taken of iemocap: 4 (excited counts as happy), 6, or all."""
+
+    def __post_init__(self) -> None:
+        check_kinds(self)
 
 
 @dataclass(frozen=True)

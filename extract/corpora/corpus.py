@@ -43,6 +43,9 @@ class Corpus:
     facts: Mapping[str, object] = field(default_factory=dict)
     """What the store of this corpus has to keep in mind of it, see StoreHead."""
 
+    known: Mapping[str, str] = field(default_factory=dict)
+    """By segment id what is known to be wrong with an item as everybody has it: no reason to stop an extraction."""
+
 
 def assembled(
     name: str, root: Path, rows: pd.DataFrame, tasks: Sequence[Task], notes: Sequence[str], has_texts: bool = True

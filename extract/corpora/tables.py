@@ -18,6 +18,7 @@ from ...features.segments import EXTRA
 
 _LONGEST_FIELD = 10_000_000  # characters; a lost quote swallows the rest of a file into one field
 _NO_ACCIDENT = 4  # GBK text does not happen to begin with so many characters of three UTF-8 bytes
+_SAID = {"utf-8-sig": "UTF-8 with a byte order mark", "utf-16": "UTF-16", "gb18030": "GB18030"}
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs"}
 
 
@@ -28,7 +29,7 @@ class CsvTable:
     path: Path
 
     encoding: str
-    """``utf-8``, ``utf-8-sig``, ``utf-16`` or ``gb18030``."""
+    """``utf-8``, ``utf-8-sig``, ``utf-16``, ``gb18030``, or what else the corpus's language suggests."""
 
     rows: pd.DataFrame
     """Indexed by the row number a spreadsheet shows: the header is row 1, a record with line breaks is one row."""
@@ -45,23 +46,29 @@ class CsvTable:
     def notes(self) -> list[str]:
         """What a user should know about how the file was read."""
         notes = []
-        if self.encoding == "gb18030":
+        if self.encoding not in ("utf-8", *_SAID):
+            notes.append(f"{self.path.name} is not UTF-8 and was read as {self.encoding}")
+        elif self.encoding == "gb18030":
             notes.append(f"{self.path.name} is not UTF-8 and was read as GB18030 (which includes GBK)")
         elif self.encoding != "utf-8":
-            name = {"utf-8-sig": "UTF-8 with a byte order mark", "utf-16": "UTF-16"}[self.encoding]
-            notes.append(f"{self.path.name} was read as {name}")
+            notes.append(f"{self.path.name} was read as {_SAID[self.encoding]}")
         if self.blank:
             notes.append(f"{self.path.name} has {self.blank} blank rows, which were passed over")
         return notes
 
 
-def read_csv(path: Path, required: Sequence[str]) -> CsvTable:
+def read_csv(
+    path: Path, required: Sequence[str], otherwise: str = "gb18030", header: Sequence[str] | None = None
+) -> CsvTable:
     """Read a csv that must have the columns ``required``; no field is taken for a number or for missing.
+
+    ``otherwise`` is the encoding of what is not UTF-8: that of Chinese text unless the corpus is of another language.
+    ``header`` names the columns of a file whose first row has none of their names, as some releases come.
 
     Raises CorpusError when the file is absent or empty, has no rows, lacks a column, or a row does not fit the header.
     """
     path = Path(path)
-    text, encoding = _decoded(path)
+    text, encoding = _decoded(path, otherwise)
     csv.field_size_limit(_LONGEST_FIELD)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     records: list[list[str]] = []
@@ -78,10 +85,13 @@ def read_csv(path: Path, required: Sequence[str]) -> CsvTable:
     if "\0" in text:
         damaged = next(number for number, record in enumerate(records, start=1) if "\0" in "".join(record))
         raise CorpusError(f"{path} row {damaged}: holds NUL characters, so the file is damaged; save it anew as UTF-8")
+    is_headless = bool(header) and not set(header) & set(records[0])
+    if is_headless:
+        records = [list(header), *records]
     header = records[0]
     _check_header(path, header, required)
     numbers, rows = [], []
-    for number, record in enumerate(records[1:], start=2):
+    for number, record in enumerate(records[1:], start=1 if is_headless else 2):
         if not any(record):
             continue
         if len(record) != len(header):
@@ -115,7 +125,7 @@ def kept_columns(csv: CsvTable, asked: str, names: Sequence[str], used: Collecti
     return kept
 
 
-def _decoded(path: Path) -> tuple[str, str]:
+def _decoded(path: Path, otherwise: str) -> tuple[str, str]:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -129,7 +139,7 @@ def _decoded(path: Path) -> tuple[str, str]:
     elif content.startswith(codecs.BOM_UTF8):
         encodings = ["utf-8-sig"]
     else:
-        encodings = ["utf-8", "gb18030"]
+        encodings = ["utf-8", otherwise]
     for encoding in encodings:
         try:
             return content.decode(encoding), encoding
@@ -139,7 +149,9 @@ def _decoded(path: Path) -> tuple[str, str]:
         if encoding == "utf-8" and _wide_characters(content[: problem.start].decode()) >= _NO_ACCIDENT:
             # GB18030 would turn the whole file into other characters for the sake of one broken byte.
             raise CorpusError(f"{path}: line {line} is damaged: it is not UTF-8, but what stands before it is")
-    raise CorpusError(f"{path}: line {line} is neither UTF-8 nor GB18030; save the file as UTF-8")
+    raise CorpusError(
+        f"{path}: line {line} is neither UTF-8 nor {_SAID.get(otherwise, otherwise)}; save the file as UTF-8"
+    )
 
 
 def _wide_characters(text: str) -> int:

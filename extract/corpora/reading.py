@@ -1,0 +1,86 @@
+"""From what an adapter found of a corpus to what an extraction takes."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections import Counter
+
+import pandas as pd
+
+from ...errors import CorpusError
+from ...features.schemes import FACT
+from .contract import NO_AUDIO, Reading
+from .corpus import Corpus, assembled
+
+_NAMED = 3  # of many items of one kind, in a line
+
+
+def corpus_of(reading: Reading, modalities: str = "both") -> Corpus:
+    """The corpus of a reading, where its audio is needed without the splits of which no file is there.
+
+    An item that lacks its file stays: an extraction lists it with all others that it cannot use. Raises CorpusError where
+    there is nothing to extract, or rows contradict each other.
+    """
+    items, notes = reading.items, [f"{reading.name}: {reading.arrangement}", *reading.notes]
+    if not len(items):
+        raise CorpusError(f"{reading.root}: nothing of {reading.name} that was asked for is there")
+    if modalities != "text":
+        items, lines = _with_audio(reading)
+        notes += lines
+    known = {defect.item: f"{defect.what}; {defect.action}" for defect in reading.defects}
+    notes += _lines_of_defects(reading, items)
+    reasons = Counter(aside.reason for aside in reading.left_out)
+    notes += [f"{count:,} annotated items are left out: {reason}" for reason, count in reasons.items()]
+    notes += _lines_of_orphans(reading)
+    rows = items.drop(columns=[column for column in ("stated",) if column in items]).reset_index(drop=True)
+    corpus = assembled(reading.name, reading.root, rows, reading.tasks, notes, has_texts=modalities != "audio")
+    facts = {FACT: dict(reading.schemes)} if reading.schemes else {}
+    return dataclasses.replace(corpus, facts=facts, known=known)
+
+
+def is_there(reading: Reading) -> pd.Series:
+    """(n,) whether each item's file is there."""
+    exists = {path: os.path.isfile(reading.root / path) for path in set(reading.items["audio"])}
+    return reading.items["audio"].map(exists)
+
+
+def _with_audio(reading: Reading) -> tuple[pd.DataFrame, list[str]]:
+    items, there, lines = reading.items, is_there(reading), []
+    by_split = there.groupby(items["split"], sort=False)
+    absent = [split for split, found in by_split if not found.any()]
+    if len(absent) == items["split"].nunique():
+        raise CorpusError(
+            f"{reading.root}: has none of the {len(items):,} audio or video files of {reading.name}, such as"
+            f" {items['audio'].iloc[0]}; unpack them there, name their folder with --data, or extract --modalities text"
+        )
+    for split in absent:
+        count = int((items["split"] == split).sum())
+        lines.append(f"{split}: {NO_AUDIO} of its {count:,} items is there, so the split is left out as a whole")
+    kept = ~items["split"].isin(absent)
+    lacking = int((kept & ~there).sum())
+    if lacking:
+        lines.append(f"{lacking:,} of {int(kept.sum()):,} items have {NO_AUDIO}: an extraction lists them")
+    return items[kept], lines
+
+
+def _lines_of_defects(reading: Reading, items: pd.DataFrame) -> list[str]:
+    there = {*items["segment_id"], *items["recording_id"]}
+    known = [defect for defect in reading.defects if defect.item in there]
+    if not known:
+        return []
+    named = "; ".join(f"{defect.item}: {defect.what}, {defect.action}" for defect in known)
+    return [f"known defects of {reading.name}, as msmt corpus {reading.name} reports them: {named}"]
+
+
+def _lines_of_orphans(reading: Reading) -> list[str]:
+    by_reason: dict[str, list[str]] = {}
+    for aside in reading.orphans:
+        by_reason.setdefault(aside.reason, []).append(aside.name)
+    lines = []
+    for reason, names in by_reason.items():
+        more = ", …" if len(names) > _NAMED else ""
+        lines.append(
+            f"{len(names):,} audio or video files are passed over, {reason}: {', '.join(names[:_NAMED])}{more}"
+        )
+    return lines
