@@ -37,21 +37,37 @@ def load_segment(
     Raises AudioError when the file is not audio, is cut off, or holds nothing that can be used.
     """
     samples, rate = _decode(Path(path), start, end)
-    if not len(samples):
-        raise AudioError("holds no samples")
-    if not np.isfinite(samples).all():
-        raise AudioError("holds samples that are not finite numbers")
+    _check(samples)
     if channel == MEAN_OF_CHANNELS:
         mono = samples.mean(axis=1)
     elif channel < samples.shape[1]:
         mono = samples[:, channel]
     else:
         raise AudioError(f"has {samples.shape[1]} channels, so no channel {channel}")
-    if mono.min() == mono.max():
-        raise AudioError(f"is silent: all its samples are {'zero' if not mono.any() else 'equal'}")
+    _check_sounding(mono)
     if rate != sample_rate:
         mono = resampled(mono, rate, sample_rate)
     return np.ascontiguousarray(mono, np.float32)
+
+
+def decoded_seconds(path: Path) -> float:
+    """Length of a file in seconds, all of it decoded. Raises AudioError as ``load_segment`` does of the whole file."""
+    samples, rate = _decode(Path(path), np.nan, np.nan)
+    _check(samples)
+    _check_sounding(samples)
+    return len(samples) / rate
+
+
+def _check(samples: np.ndarray) -> None:
+    if not len(samples):
+        raise AudioError("holds no samples")
+    if not np.isfinite(samples).all():
+        raise AudioError("holds samples that are not finite numbers")
+
+
+def _check_sounding(samples: np.ndarray) -> None:
+    if samples.min() == samples.max():
+        raise AudioError(f"is silent: all its samples are {'zero' if not samples.any() else 'equal'}")
 
 
 def normalised(samples: np.ndarray) -> np.ndarray:
@@ -108,12 +124,20 @@ def mel_spectrogram(
 
 
 def seconds_of(path: Path) -> float | None:
-    """Length of a file in seconds by its header alone; None when the header does not tell."""
+    """Length of a file in seconds by its header alone, of a video that of its sound; None when the header does not tell."""
     try:
         information = soundfile.info(str(path))
+        return information.frames / information.samplerate if information.samplerate else None
     except (soundfile.LibsndfileError, RuntimeError):
-        return None
-    return information.frames / information.samplerate if information.samplerate else None
+        import av
+
+    try:
+        with av.open(str(path)) as container:
+            for stream in container.streams.audio:
+                return float(stream.duration * stream.time_base) if stream.duration else None
+    except (av.error.FFmpegError, OSError):
+        pass
+    return None
 
 
 def problem_of(path: Path) -> str | None:
