@@ -17,6 +17,7 @@ from ..features.tasks import NO_LABEL, Task
 from ..shown import as_cell
 from .lettering import Lettering
 from .metrics import Figure, TaskReport, with_coarser
+from .results import tested_figure
 from .uncertainty import CONFIDENCE, has_width
 from .units import counted_units
 
@@ -36,6 +37,18 @@ FIGURE_NAMES = {
     "f1_2_has0": "2-class weighted F1, 0 counts as positive",
     "accuracy_2_non0": "2-class accuracy without 0",
     "f1_2_non0": "2-class weighted F1 without 0",
+}
+_HEADINGS = {
+    "corr": "corr",
+    "accuracy_7": "acc-7",
+    "accuracy_5": "acc-5",
+    "accuracy_3": "acc-3",
+    "accuracy_2": "acc-2",
+    "f1_2": "F1",
+    "accuracy_2_has0": "acc-2 has0",
+    "f1_2_has0": "F1 has0",
+    "accuracy_2_non0": "acc-2 non0",
+    "f1_2_non0": "F1 non0",
 }
 NOT_SHARES = ("mae", "corr")
 CONSTANT_MARK = "‡"
@@ -144,6 +157,11 @@ def bracketed(low: float, high: float, shown: Callable[[float], str]) -> str:
     return f"[{shown(low)}, {shown(high)}]" if has_width(low, high) else NO_WIDTH
 
 
+def heading(figure: str) -> str:
+    """A figure's name above a column of many, as short as papers have it."""
+    return _HEADINGS.get(figure, FIGURE_NAMES[figure])
+
+
 def shown_as(figure: str) -> Callable[[float], str]:
     """How tables show a figure of this name."""
     return plain if figure in NOT_SHARES else percent
@@ -224,6 +242,7 @@ def _write_cell(axes, row: int, column: int, count: int, share: float, support: 
 
 
 def _title(report: TaskReport, task: str, split: str) -> str:
-    accuracy: Figure = report.figures["accuracy"]
-    interval = bracketed(accuracy.low, accuracy.high, percent)
-    return f"{task}, {split}, {counted_items(report)}\naccuracy {percent(accuracy.value)}% {interval}"
+    name = tested_figure(report.task)
+    figure: Figure = report.figures[name]
+    interval = bracketed(figure.low, figure.high, percent)
+    return f"{task}, {split}, {counted_items(report)}\n{FIGURE_NAMES[name]} {percent(figure.value)}% {interval}"

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from ...features.tasks import Task
 from ...shown import aligned, as_line
 from ..metrics import TaskReport
-from ..report import FIGURE_NAMES, NOT_SHARES, for_a_file, percent, shown_as
+from ..report import FIGURE_NAMES, NOT_SHARES, for_a_file, heading, percent, shown_as
 from ..results import figures_of
 from ..tables.markdown import in_markdown, markdown_table
 from ..values import names_of_figures
@@ -17,15 +17,6 @@ from .row import PublishedRow
 
 OURS = "this run"
 _NONE = "–"
-_HEADINGS = {
-    "accuracy_2_has0": "acc-2 has0",
-    "f1_2_has0": "F1 has0",
-    "accuracy_2_non0": "acc-2 non0",
-    "f1_2_non0": "F1 non0",
-    "accuracy_7": "acc-7",
-    "accuracy_5": "acc-5",
-    "corr": "corr",
-}
 
 
 def file_for(split: str) -> str:
@@ -51,7 +42,7 @@ def _tables(report: TaskReport, rows: Sequence[PublishedRow], escaped) -> list[l
     """Figures, and F1 of each class where a row has it; ours come first in both."""
     task = report.task
     names = _columns(task, rows)
-    header = [escaped(f"{task.name}, published"), "printed in", *(_HEADINGS.get(n, FIGURE_NAMES[n]) for n in names)]
+    header = [escaped(f"{task.name}, published"), "printed in", *map(heading, names)]
     ours = [OURS, ""]
     ours += [shown_as(name)(report.figures[name].value) if name in report.figures else _NONE for name in names]
     tables = [[header, ours]]

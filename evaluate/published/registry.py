@@ -63,9 +63,9 @@ def caution(dataset: str, split: str, items: int, task: Task | None = None) -> s
     known = None if task is not None and task.follows else corpus.test_items
     if split == "test" and known in (None, items):
         return ""
-    figures = (
-        f"{corpus.whose} figures are for the {f'{known:,} ' if known else ''}test {corpus.items} of {corpus.title}."
-    )
+    are = "are" if known is None or any(row.test_items for row in corpus.rows) else "are taken to be"
+    count = f"{known:,} " if known else ""
+    figures = f"{corpus.whose} figures {are} for the {count}test {corpus.items} of {corpus.title}."
     if split == "test" and abs(items - known) < NEARLY * known:
         return f"{figures} This split has {items:,} with a label, so they are of nearly the same {corpus.items}."
     return f"{figures} This split, {split}, is another set and has {items:,}, so the figures cannot be compared."

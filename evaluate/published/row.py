@@ -50,11 +50,6 @@ class PublishedRow:
         """``MSMT-FN, table 2``."""
         return f"{self.paper}, {self.table}"
 
-    @property
-    def described(self) -> str:
-        """``the paper's MSMT-FN, no multi-task learning, table 6``; of another paper than MSMT-FN, which."""
-        return f"the paper's {self.name}, {self.table}" if self.paper == MSMT_FN else f"{self.name} of {self.source}"
-
     def fits(self, task: Task) -> bool:
         """Whether it is of this task, with as many classes."""
         return task.name in self.figures and self.classes in (None, len(task.classes))
@@ -80,10 +75,15 @@ class PublishedCorpus:
     """What these are: ``segments`` or ``recordings``."""
 
     whose: str = "The published"
-    """How sentences on its figures begin."""
+    """How sentences on its figures begin: ``The paper's`` where there is a single one, which need not be named."""
 
     in_columns: bool = False
     """Whether accuracies are all that is printed, of several tasks, so that each row is a column beside ours."""
+
+    @property
+    def is_of_the_paper(self) -> bool:
+        """Whether it goes without saying which paper has printed its rows."""
+        return self.whose == "The paper's"
 
     @property
     def shown(self) -> tuple[PublishedRow, ...]:

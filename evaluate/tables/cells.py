@@ -9,7 +9,7 @@ from ...features.tasks import Task
 from ...shown import as_line
 from ..chance import chance_name
 from ..folds import OverFolds
-from ..report import CONSTANT_MARK, FIGURE_NAMES, NOT_SHARES, bracketed, shown_as
+from ..report import CONSTANT_MARK, FIGURE_NAMES, NOT_SHARES, bracketed, heading, shown_as
 from ..results import Comparison, Measured, Row, figures_of, tested_figure
 from ..uncertainty import CONFIDENCE
 from .rows import figure_beside, has_mcnemar, is_marked, over, paper_figure
@@ -151,7 +151,9 @@ def difference_table(comparison: Comparison, task: Task, style: type[Screen]) ->
         "p",
         "p (Holm)",
     ]
-    header += (["McNemar p"] if with_test else []) + [FIGURE_NAMES[name] for name in others]
+    header += (["McNemar p"] if with_test else []) + [
+        heading(name) if task.scale else FIGURE_NAMES[name] for name in others
+    ]
     table, shown = [header], shown_as(tested)
     for row in comparison.rows:
         cell = row.cells.get(task.name)

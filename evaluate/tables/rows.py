@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ...features.tasks import Task
 from ..chance import shown_answer
-from ..published.registry import published_figure, rows_named
+from ..published.registry import CORPORA, dataset_with, published_figure, rows_named
 from ..results import SEEDS_FOR_A_MARK, Comparison, Difference, Row, figures_of
 from ..uncertainty import has_width
 
@@ -35,6 +35,17 @@ def has_mcnemar(comparison: Comparison, task: Task) -> bool:
 def paper_figure(row: Row, task: Task, figure: str) -> float | None:
     """A figure of the published row that stands beside a row, in percent where it is a share."""
     return published_figure(row.paper, row.dataset, task, figure) if row.paper else None
+
+
+def published_beside(row: Row) -> list[str]:
+    """``the paper's MSMT-FN, table 6,``, or where there are several, ``the published MSMT-FN (paper, table 3)``."""
+    published = [each for each in rows_named(row.paper, row.dataset) if each.figures.keys() & row.cells.keys()]
+    if not published:
+        return []
+    corpus = CORPORA[dataset_with(row.paper, row.dataset)]
+    if corpus.is_of_the_paper:
+        return [f"the paper's {each.name}, {each.table}," for each in published]
+    return [f"the published {each.name} ({each.source})" for each in published]
 
 
 def figure_beside(comparison: Comparison, task: Task) -> str:
@@ -71,6 +82,5 @@ def about(row: Row, escape: Callable[[str], str]) -> str:
     stores = "; ".join(f"store {escape(store)}" for store in row.stores)
     fingerprints = ", ".join(row.fingerprints)
     often = "once" if row.times_scored == 1 else f"{row.times_scored} times"
-    published = rows_named(row.paper, row.dataset)
-    beside = "".join(f"; {escape(each.described)}, stands beside" for each in published)
+    beside = "".join(f"; {escape(each)} stands beside" for each in published_beside(row))
     return f"{stores}, fingerprint {fingerprints}, scored {often}{beside}"
