@@ -89,9 +89,9 @@ def score_run(
         "times_scored": run.count_scoring(split),
     }
     called = split if scheme == STANDARD else f"{split} of {scheme}"
-    published = beside.published_markdown(called, reports, store.dataset)
-    if published:
-        about["published"] = beside.published_json(reports, store.dataset)
+    if published := beside.published_json(reports, store.dataset):
+        about["published"] = published
+    page = beside.published_markdown(called, reports, store.dataset)
     if grouped:
         about["by"] = groups.groups_json(grouped)
     _forget_groups(run, split)
@@ -109,9 +109,9 @@ def score_run(
     if grouped:
         files.append(run.path / groups.file_for(column, split))
         write_whole(files[-1], [groups.groups_csv(grouped).encode()])
-    if published:
+    if page:
         files.append(run.path / beside.file_for(split))
-        write_whole(files[-1], [published.encode()])
+        write_whole(files[-1], [page.encode()])
     answers = scored.scored_from(
         variant=run.name,
         seed=run.settings.train.seed,
@@ -210,7 +210,10 @@ def scores_of(
         if not changes:
             times = run.times_scored.get(split, kept.times_scored)
             scheme = run.settings.train.scheme
-            return dataclasses.replace(kept, times_scored=times, scheme=scheme, network=network_of(run))
+            dataset = kept.dataset or (open_store(store_path).dataset if store_path.exists() else "")
+            return dataclasses.replace(
+                kept, times_scored=times, scheme=scheme, network=network_of(run), dataset=dataset
+            )
         say(f"{run.name} is scored on {split} again, where since then has changed: {'; '.join(changes)}")
     made = score_run(run, store_path, split, track=track)
     for note in made.notes:

@@ -75,7 +75,10 @@ def _printed(name: str, number: float | None) -> str:
 
 
 def published_markdown(split: str, reports: Mapping[str, TaskReport], dataset: str) -> str:
-    """All that is published of the tasks of an evaluation, beside its figures; empty where nothing is."""
+    """All that is published of the tasks of an evaluation, beside its figures; empty where nothing is, or the table
+    on the screen has it in columns."""
+    if dataset not in CORPORA or CORPORA[dataset].in_columns:
+        return ""
     blocks = []
     for report in reports.values():
         rows = rows_of(report.task, dataset)
