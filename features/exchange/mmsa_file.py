@@ -85,10 +85,6 @@ def read_mmsa(path: Path) -> MmsaFile:
         there = ", ".join(shown(name) for name in list(content)[:8]) or "nothing"
         raise ExchangeError(f"{path}: has no split {absent[0]}, only {there}; MMSA's files have train, valid and test")
     splits = tuple(_Reader(path, name, named[name]).split(own) for own, name in SPLITS.items())
-    for key in splits[0].rows:
-        sizes = [split.rows[key].shape[2] if key in split.rows else None for split in splits]
-        if len(set(sizes)) > 1:
-            raise ExchangeError(f"{path}: {key} is {sizes[0]} values wide in train, and {sizes[1:]} in valid and test")
     for what in ("rows", "values"):
         kinds = [set(getattr(split, what)) for split in splits]
         for split, other in zip(splits, kinds, strict=True):
@@ -96,6 +92,10 @@ def read_mmsa(path: Path) -> MmsaFile:
                 odd = min(other ^ kinds[0])
                 key = odd if what == "rows" else f"{LABELS}{odd and '_' + odd}"
                 raise ExchangeError(f"{path}: {key} is in one of train and {SPLITS[split.name]}, and not in the other")
+    for key in splits[0].rows:
+        sizes = [split.rows[key].shape[2] for split in splits]
+        if len(set(sizes)) > 1:
+            raise ExchangeError(f"{path}: {key} is {sizes[0]} values wide in train, and {sizes[1:]} in valid and test")
     _check_ids(path, splits)
     with open(path, "rb") as file:
         return MmsaFile(path, hashlib.file_digest(file, "sha256").hexdigest(), splits)

@@ -46,6 +46,8 @@ def read_pickle(path: Path) -> object:
         raise ExchangeError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise ExchangeError(f"{path}: is empty") from error
+    if content[:4] == b"PK\x03\x04":
+        raise ExchangeError(f"{path}: is a zip archive, as files of numpy and torch are, and no pickle")
     machine = _Machine(content)
     problem = value = None
     try:
