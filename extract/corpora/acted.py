@@ -32,6 +32,7 @@ _SPLITS = (TRAIN, VALIDATION, TEST)
 _POINTER = b"version https://git-lfs"  # what a repository has in place of a large file that was not fetched
 _LARGEST_POINTER = 1024  # bytes
 _NAMED = 3  # of many folders, in a line
+_MOST_NAMED = 12  # speakers that are absent, in a line
 
 
 def read(corpus: ActedCorpus, data_dir: Path, options: CorpusOptions) -> Reading:
@@ -119,21 +120,21 @@ def _reason_against(corpus: ActedCorpus, codes: Mapping[str, str]) -> str:
 
 
 def _one_each(named: Mapping[str, Sequence[str]], listing: Listing) -> tuple[dict[str, str], list[Aside], list[Aside]]:
-    """The file of each item that is heard, the copies of it, and the same clip in other forms, such as video."""
+    """The file of each item that is heard, others that claim to be it, and its copies, in other forms such as video too."""
     chosen: dict[str, str] = {}
-    copies, other_forms = [], []
+    rivals, copies = [], []
     for name, paths in sorted(named.items()):
         form = PurePosixPath(preferred(paths)).suffix.lower()
         alike = [path for path in paths if PurePosixPath(path).suffix.lower() == form]
         chosen[name] = min(alike, key=lambda path: (path.count("/"), path))
         for path in paths:
             if path not in alike:
-                other_forms.append(Aside(path, f"the same is there as {form}", origin=path))
+                copies.append(Aside(path, f"the same is there as {form}", origin=path))
+            elif path != chosen[name] and _size(listing, path) == _size(listing, chosen[name]):
+                copies.append(Aside(path, "a file of the same name and size is taken", origin=path))
             elif path != chosen[name]:
-                is_other = _size(listing, path) != _size(listing, chosen[name])
-                differs = ", though it has another size" if is_other else ""
-                copies.append(Aside(path, f"for one of the same name is taken{differs}"))
-    return chosen, copies, other_forms
+                rivals.append(Aside(path, "for one of the same name and another size is taken"))
+    return chosen, rivals, copies
 
 
 def _size(listing: Listing, path: str) -> int:
@@ -203,7 +204,8 @@ def _lines_of_absent(corpus: ActedCorpus, task: Task, items: pd.DataFrame) -> li
         if not names:
             continue
         remedy = "; msmt split --by speaker makes others" if kind == "split" else ""
-        lines.append(f"no file of {kind} {', '.join(names)} is there{remedy}")
+        named = ", ".join(names) if len(names) <= _MOST_NAMED else f"{_listed(names)} of {len(corpus.sexes)}"
+        lines.append(f"no file of {kind} {named} is there{remedy}")
     if len(found) == 1:
         lines.append(f"all files are of emotion {next(iter(found))}: with one class only nothing can be learnt")
     return lines

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .contract import DUPLICATE, MISCUT, SILENT, UNREADABLE, KnownDefect
+from .contract import DUPLICATE, MISCUT, UNREADABLE, KnownDefect
 
 FEMALE, MALE = "female", "male"
 
@@ -218,7 +218,7 @@ CREMA_D = ActedCorpus(
     intensities={"LO": "low", "MD": "medium", "HI": "high", "XX": "unspecified"},
     misspelt={"1040_ITH_SAD_X": "1040_ITH_SAD_XX"},
     defects=(
-        KnownDefect("1076_MTI_SAD_XX", SILENT, "nothing is to be heard", "it is taken as it is"),
+        KnownDefect("1076_MTI_SAD_XX", UNREADABLE, "it is silent", "its audio is left out"),
         *(
             KnownDefect(later, DUPLICATE, f"its wav is that of {earlier}", "both are taken, each with its own label")
             for later, earlier in _SAME_WAV
@@ -226,8 +226,8 @@ CREMA_D = ActedCorpus(
     ),
     defects_unless_wav=(
         KnownDefect("1064_IEO_DIS_MD", MISCUT, "it has a minute with all emotions", "the beginning is heard"),
-        KnownDefect("1064_TIE_SAD_XX", UNREADABLE, "it has no length", "its audio is left out if it cannot be decoded"),
-        KnownDefect("1076_MTI_NEU_XX", SILENT, "it is very short, without sound", "it is taken as it is"),
+        KnownDefect("1064_TIE_SAD_XX", UNREADABLE, "it has no length", "its audio is left out"),
+        KnownDefect("1076_MTI_NEU_XX", UNREADABLE, "it is short and silent", "its audio is left out"),
     ),
 )
 

@@ -20,7 +20,6 @@ from .config import CorpusOptions
 # What can be wrong with an item: these words stand in the report's csv.
 NO_AUDIO = "no audio file"
 UNREADABLE = "audio cannot be read"
-SILENT = "nothing but silence"
 MISCUT = "too long for one utterance"
 NO_LENGTH = "no length by its time stamps"
 LONGER = "longer than its time stamps say"

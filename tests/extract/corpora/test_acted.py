@@ -7,7 +7,7 @@ from msmt.errors import CorpusError
 from msmt.extract.corpora.acted import item_name, read
 from msmt.extract.corpora.acted_names import CORPORA, CREMA_D, EMODB, RAVDESS
 from msmt.extract.corpora.config import CorpusOptions
-from msmt.extract.corpora.contract import DUPLICATE, MISCUT, SILENT
+from msmt.extract.corpora.contract import DUPLICATE, MISCUT, UNREADABLE
 from msmt.extract.corpora.reading import corpus_of
 from msmt.extract.corpora.registry import adapter_of, load_corpus
 from msmt.extract.corpora.speaker_folds import standard_splits
@@ -180,7 +180,7 @@ def test_half_a_corpus_has_the_folds_of_its_speakers_and_says_which_are_not_ther
     assert set(reading.items["scheme_fold3"]) == {"train", "val", "test"}
     assert reading.arrangement.startswith("found 360 of 1,440 files, by 6 of 24 speakers")
     said = "\n".join(reading.notes)
-    assert "no file of speaker 07, 08, 09, 10" in said
+    assert "no file of speaker 07, 08, 09 and 15 more of 24 is there" in said
     assert "no file of split val, test is there; msmt split --by speaker makes others" in said
     assert "there is no fold4, fold5" in said
 
@@ -234,8 +234,9 @@ def test_the_second_copy_of_an_archive_is_passed_over_and_said(tmp_path):
         (folder / "audio_speech_actors_01-24" / name).write_bytes((folder / name).read_bytes())
     reading = found(folder)
     assert set(reading.items["audio"]) == set(names)
-    assert {aside.reason for aside in reading.orphans} == {"for one of the same name is taken"}
-    assert any(note.startswith("180 audio or video files are passed over") for note in corpus_of(reading).notes)
+    assert {aside.reason for aside in reading.left_out} == {"a file of the same name and size is taken"}
+    assert len(reading.left_out) == 180 and not reading.orphans
+    assert any(note.startswith("180 ") and "are left out" in note for note in corpus_of(reading).notes)
 
 
 def test_a_file_of_the_same_name_with_other_content_is_told_from_a_copy(tmp_path):
@@ -244,7 +245,7 @@ def test_a_file_of_the_same_name_with_other_content_is_told_from_a_copy(tmp_path
     (orphan,) = found(folder, "emodb").orphans
     assert (orphan.name, orphan.reason) == (
         "denoised/wav/03a01Fa.wav",
-        "for one of the same name is taken, though it has another size",
+        "for one of the same name and another size is taken",
     )
 
 
@@ -331,7 +332,7 @@ def test_crema_d_has_the_defects_of_the_form_that_is_taken(tmp_path):
     wav = found(touched(tmp_path / "a", "AudioWAV/1064_IEO_DIS_MD.wav"), "crema-d")
     mp3 = found(touched(tmp_path / "b", "AudioMP3/1064_IEO_DIS_MD.mp3"), "crema-d")
     assert {(one.item, one.problem) for one in wav.defects} == {
-        ("1076_MTI_SAD_XX", SILENT),
+        ("1076_MTI_SAD_XX", UNREADABLE),
         ("1006_TIE_NEU_XX", DUPLICATE),
         ("1013_WSI_SAD_XX", DUPLICATE),
         ("1017_IWW_FEA_XX", DUPLICATE),
