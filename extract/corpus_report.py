@@ -45,12 +45,16 @@ def _lines_of_actions(found: Reconciled) -> list[str]:
 
 
 def _table(found: Reconciled) -> list[str]:
-    """A row for each kind, a column for each split, or one for all: annotated, in brackets with audio."""
+    """A row for each kind, a column for each split, or one for all: annotated, in brackets with audio.
+
+    Of single speakers, who can be a hundred, those that are off.
+    """
     if not found.counts:
         return []
+    shown = [each for each in found.counts if each.is_off or set(each.count.where) != {"speaker"}]
     columns: dict[str, None] = {}
     cells: dict[str, dict[str, str]] = {}
-    for each in found.counts:
+    for each in shown:
         place, kind = _placed(each.count)
         columns.setdefault(place)
         cells.setdefault(kind, {})[place] = _cell(each)
@@ -61,6 +65,8 @@ def _table(found: Reconciled) -> list[str]:
         "annotated (with audio that can be used); ≠ stands before what is expected",
         *aligned(rows).split("\n"),
     ]
+    if len(shown) < len(found.counts):
+        lines.append(f"{len(found.counts) - len(shown)} speakers have the items that they should, each")
     disputed = [
         f"{_placed(each.count)[1]}: {each.count.expected:,} according to {each.count.source},"
         f" {each.annotated - each.count.expected:+,} here"

@@ -109,8 +109,9 @@ def _shown_task(made: Mapping, tasks: Sequence[Task]) -> Task | None:
 
 
 def _how(made: Mapping) -> str:
-    """``by recording, stratified by five, seed 0, validation by the next fold``"""
+    """``by recording, stratified by five, seed 0, validation by the next fold``; no seed where a rule made them."""
     stratified = f", stratified by {as_line(made['stratify'])}" if made.get("stratify") else ""
+    seed = f", seed {as_line(made['seed'])}" if made.get("seed") is not None else ""
     share = as_line(made.get("validation"))
     validation = "the next fold" if share == "next" else f"{share} of the rest"
-    return f"by {as_line(made.get('by'))}{stratified}, seed {as_line(made.get('seed'))}, validation by {validation}"
+    return f"by {as_line(made.get('by'))}{stratified}{seed}, validation by {validation}"

@@ -255,9 +255,16 @@ def _extended(store: FeatureStore, specs: Mapping[str, FeatureSpec]) -> dict[str
 
 
 def _kept_facts(store: FeatureStore, facts: Mapping[str, object] | None) -> dict[str, object]:
-    """Those that replace a store's, with its schemes."""
+    """Those that replace a store's, with its schemes beside those that its corpus brings."""
     own = store.head.facts
-    return dict(own) if facts is None else {**{name: own[name] for name in (FACT,) if name in own}, **facts}
+    if facts is None:
+        return dict(own)
+    families = {**_dict(own.get(FACT)), **_dict(facts.get(FACT))}
+    return {**facts, **({FACT: families} if families else {})}
+
+
+def _dict(value: object) -> dict:
+    return dict(value) if isinstance(value, dict) else {}
 
 
 def _new_head(
