@@ -21,6 +21,7 @@ from .common import PATH, Console, corpus_options, echo, output_options, threads
 @options_of(extract_config.ExtractConfig, extract_config.CHOICES)
 @options_of(extract_views.ViewOptions, extract_views.CHOICES)
 @options_of(extract_silence.SilenceOptions, extract_silence.CHOICES)
+@options_of(corpora_config.CorpusOptions)
 @options_of(corpora_config.GenericOptions, corpora_config.CHOICES)
 @click.option("--devices", metavar="LIST", help="Share the work among several GPUs, such as 0,1,2; Zarr only.")
 @click.option("--plan", is_flag=True, help="Compute nothing: say what would be done, and how long it would take.")
@@ -68,7 +69,8 @@ def _corpus_and_store(console: Console, dataset: str, data: Path | None, store: 
     from ..extract.corpora.registry import load_corpus
     from ..features.opening import SUFFIXES
 
-    corpus = load_corpus(dataset, data or Path("data") / dataset, generic, config.made_from)
+    of_corpus = taken(corpora_config.CorpusOptions, values)
+    corpus = load_corpus(dataset, data or Path("data") / dataset, generic, config.made_from, of_corpus)
     for note in corpus.notes:
         console.say(as_line(note))
     return corpus, store or Path("cache") / (dataset + SUFFIXES[config.format]), config
@@ -78,6 +80,7 @@ def _corpus_and_store(console: Console, dataset: str, data: Path | None, store: 
 @corpus_options
 @options_of(extract_config.ExtractConfig, extract_config.CHOICES)
 @options_of(extract_silence.SilenceOptions, extract_silence.CHOICES)
+@options_of(corpora_config.CorpusOptions)
 @options_of(corpora_config.GenericOptions, corpora_config.CHOICES)
 @click.option(
     "--segments",

@@ -76,7 +76,7 @@ class StoreWriter(ABC):
         A feature may be given further views. Raises SpecMismatchError when it exists with another spec, or with another
         recipe for a view, unless ``overwrite``; then its rows, or those of the view, are dropped.
         ``expected_lengths`` (N,) decides the chunk size of a new feature. ``facts`` replace those of the store's head,
-        unless None; schemes stay, of which a corpus knows nothing.
+        unless None; schemes stay that the corpus does not bring itself.
         """
         path = self.path
         if not path.exists():
@@ -255,9 +255,13 @@ def _extended(store: FeatureStore, specs: Mapping[str, FeatureSpec]) -> dict[str
 
 
 def _kept_facts(store: FeatureStore, facts: Mapping[str, object] | None) -> dict[str, object]:
-    """Those that replace a store's, with its schemes."""
+    """Those that replace a store's, with its families of schemes; one that the corpus brings is as the corpus has it."""
     own = store.head.facts
-    return dict(own) if facts is None else {**{name: own[name] for name in (FACT,) if name in own}, **facts}
+    if facts is None:
+        return dict(own)
+    families = [each[FACT] for each in (own, facts) if isinstance(each.get(FACT), Mapping)]
+    kept = {name: own[name] for name in (FACT,) if name in own}
+    return {**kept, **facts, **({FACT: {**families[0], **families[-1]}} if families else {})}
 
 
 def _new_head(
