@@ -18,7 +18,7 @@ from ..errors import StoreError
 from .durable import explained, writer_lock
 from .head import FeatureHead, StoreHead
 from .rows import MISSING, Row, block_of, block_range, check_rows, chunk_rows_for
-from .schemes import FACT
+from .schemes import FACT, families_of
 from .segments import merged_table, segment_table, table_digest
 from .spec import FeatureSpec
 from .store import Damage, FeatureStore
@@ -255,13 +255,17 @@ def _extended(store: FeatureStore, specs: Mapping[str, FeatureSpec]) -> dict[str
 
 
 def _kept_facts(store: FeatureStore, facts: Mapping[str, object] | None) -> dict[str, object]:
-    """Those that replace a store's, with its families of schemes; one that the corpus brings is as the corpus has it."""
+    """Those that replace a store's, with its families of schemes except those whose schemes the corpus brings itself."""
     own = store.head.facts
-    if facts is None:
-        return dict(own)
-    families = [each[FACT] for each in (own, facts) if isinstance(each.get(FACT), Mapping)]
-    kept = {name: own[name] for name in (FACT,) if name in own}
-    return {**kept, **facts, **({FACT: {**families[0], **families[-1]}} if families else {})}
+    if facts is None or FACT not in own:
+        return dict(own if facts is None else facts)
+    brought = facts.get(FACT)
+    if not (isinstance(brought, Mapping) and isinstance(own[FACT], Mapping)):
+        return {FACT: own[FACT], **facts}
+    schemes = {name for names in families_of(facts).values() for name in names}
+    replaced = {family for family, names in families_of(own).items() if schemes & set(names)}
+    kept = {family: made for family, made in own[FACT].items() if family not in replaced}
+    return {**facts, FACT: {**kept, **brought}}
 
 
 def _new_head(

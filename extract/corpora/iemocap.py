@@ -32,7 +32,7 @@ SESSIONS = tuple(SPLITS)
 VALUES = tuple(Task(name, (), "segment") for name in ("valence", "activation", "dominance"))
 DISAGREED = "xxx"  # annotators, so that the utterance has no category
 
-_CATEGORIES = {
+CATEGORIES = {
     "neu": "neutral",
     "fru": "frustrated",
     "ang": "angry",
@@ -47,7 +47,7 @@ _CATEGORIES = {
 _CLASSES = {
     "4": ("neutral", "angry", "sad", "happy"),
     "6": ("neutral", "frustrated", "angry", "sad", "excited", "happy"),
-    "all": tuple(_CATEGORIES.values()),
+    "all": tuple(CATEGORIES.values()),
 }
 _DEFAULT = "4"
 _NAMED = 3  # of many of one kind, in a line
@@ -143,7 +143,7 @@ def _utterances(root: Path, sessions: Sequence[Session], notes: list[str]) -> tu
                     reason = f"it lies in {session.home} but is of session {each.session}"
                 elif each.name in found:
                     reason = "it is annotated twice, and the first is taken"
-                elif each.category != DISAGREED and each.category not in _CATEGORIES:
+                elif each.category != DISAGREED and each.category not in CATEGORIES:
                     reason = f"its category {shown(each.category)} is none of IEMOCAP"
                 if reason:
                     asides.append(Aside(each.name, reason, each.origin, split))
@@ -220,18 +220,18 @@ def _items(utterances: Sequence[Utterance], sessions: Mapping[str, Session], tex
 def _asked_for(items: pd.DataFrame, emotion: Task, keep_context: bool) -> tuple[pd.DataFrame, list[Aside]]:
     """The items with their classes, without those of others unless they are kept without a label."""
     merged = {"excited": "happy"} if "excited" not in emotion.classes else {}
-    names = [_CATEGORIES.get(category, "") for category in items[f"{EXTRA}category"]]
+    names = [CATEGORIES.get(category, "") for category in items[f"{EXTRA}category"]]
     labels = [
         emotion.classes.index(name) if (name := merged.get(each, each)) in emotion.classes else NO_LABEL
         for each in names
     ]
     items = items.assign(**{emotion.column: labels})
-    if keep_context or len(emotion.classes) == len(_CATEGORIES):
+    if keep_context or len(emotion.classes) == len(CATEGORIES):
         return items, []
     asides = []
     for row in items[items[emotion.column] == NO_LABEL].itertuples():
         category = getattr(row, f"{EXTRA}category")
-        reason = f"{_CATEGORIES[category]}, none of the {len(emotion.classes)} classes" if category != DISAGREED else ""
+        reason = f"{CATEGORIES[category]}, none of the {len(emotion.classes)} classes" if category != DISAGREED else ""
         reason = reason or f"annotators did not agree ({DISAGREED})"
         asides.append(Aside(row.segment_id, reason, row.origin, row.split))
     return items[items[emotion.column] != NO_LABEL].reset_index(drop=True), asides
@@ -309,7 +309,7 @@ def _counts(options: CorpusOptions) -> tuple[Count, ...]:
     classes = options.classes or _DEFAULT
     has_all = classes == "all" or options.keep_context
     expected = Counter(
-        {_CATEGORIES[category]: count for category, count in _BY_CATEGORY.items() if category != DISAGREED}
+        {CATEGORIES[category]: count for category, count in _BY_CATEGORY.items() if category != DISAGREED}
     )
     if classes == "4":
         expected["happy"] += expected.pop("excited")
