@@ -289,6 +289,16 @@ class TestHalfACorpus:
         assert "session 2 in the folder itself, no audio" in reading.arrangement
         assert "14 of 28 items have no audio file: an extraction lists them" in load_corpus("iemocap", tmp_path).notes
 
+    def test_the_last_session_without_audio_takes_the_schemes_with_it_that_would_test_it(self, tmp_path):
+        for number in range(1, 6):
+            write_session(tmp_path, number, audio="sentences" if number < 5 else "none")
+        corpus = load_corpus("iemocap", tmp_path)
+        assert set(corpus.table["split"]) == {"train", "val"} and not corpus.facts
+        assert not [name for name in corpus.table if name.startswith("scheme_")]
+        assert "the schemes sessions are left out, for session4 would have no val" in corpus.notes
+        texts = load_corpus("iemocap", tmp_path, modalities="text")
+        assert set(families_of(texts.facts)) == {"sessions", "speakers"} and set(texts.table["split"]) >= {"test"}
+
     def test_transcripts_that_are_not_there_leave_empty_texts(self, release):
         (release / "Session1" / "dialog" / "transcriptions" / "Ses01F_impro01.txt").unlink()
         for path in (release / "Session2" / "dialog" / "transcriptions").glob("*.txt"):
