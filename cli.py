@@ -27,6 +27,7 @@ COMMANDS = {
     "split": Place("stores", "split", "Add folds to a store: each recording is tested once, groups are never parted."),
     "compact": Place("stores", "compact", "Drop the rows of segments that have left the corpus, and their features."),
     "features": Place("extraction", "features", "List the kinds of features, their options, and what each would cost."),
+    "corpus": Place("corpora", "corpus", "Hold a public corpus, as it was unpacked, against what it should be."),
     "doctor": Place("extraction", "doctor", "Show how far computed and stored features lie from their definition."),
     "listen": Place("extraction", "listen", "Hear and see what an encoder was given of a segment."),
     "demo": Place("demonstration", "demo", "Make a small synthetic corpus and random encoders, and run all on them."),

@@ -11,7 +11,7 @@ from ..extract import config as extract_config
 from ..extract.corpora import config as corpora_config
 from ..extract.sound import silence as extract_silence
 from ..extract.sound import views as extract_views
-from ..options import config_option, options_of, taken
+from ..options import config_option, given, options_of, taken
 from ..shown import as_line
 from .common import PATH, Console, corpus_options, echo, output_options, threads_option
 
@@ -21,8 +21,8 @@ from .common import PATH, Console, corpus_options, echo, output_options, threads
 @options_of(extract_config.ExtractConfig, extract_config.CHOICES)
 @options_of(extract_views.ViewOptions, extract_views.CHOICES)
 @options_of(extract_silence.SilenceOptions, extract_silence.CHOICES)
-@options_of(corpora_config.CorpusOptions)
 @options_of(corpora_config.GenericOptions, corpora_config.CHOICES)
+@options_of(corpora_config.CorpusOptions)
 @click.option("--devices", metavar="LIST", help="Share the work among several GPUs, such as 0,1,2; Zarr only.")
 @click.option("--plan", is_flag=True, help="Compute nothing: say what would be done, and how long it would take.")
 @threads_option
@@ -59,17 +59,22 @@ def extract(
     if summary.failures:
         if console.quiet:
             echo(f"{summary.failed()}, see {summary.failures_file}", err=True)
-        click.get_current_context().exit(1)
+        if summary.unknown_failures:
+            click.get_current_context().exit(1)
 
 
 def _corpus_and_store(console: Console, dataset: str, data: Path | None, store: Path | None, values: dict):
     """What the options of a corpus, an extraction and a store mean: a Corpus, a path, an ExtractConfig."""
     generic = taken(corpora_config.GenericOptions, values)
-    config = taken(extract_config.ExtractConfig, values)
-    from ..extract.corpora.registry import load_corpus
+    of_corpus = taken(corpora_config.CorpusOptions, values)
+    from ..extract.corpora.registry import lengths_of, load_corpus
     from ..features.opening import SUFFIXES
 
-    of_corpus = taken(corpora_config.CorpusOptions, values)
+    for name, longest in lengths_of(dataset).items():
+        if not given(click.get_current_context(), name):
+            values[name] = longest
+    config = taken(extract_config.ExtractConfig, values)
+
     corpus = load_corpus(dataset, data or Path("data") / dataset, generic, config.made_from, of_corpus)
     for note in corpus.notes:
         console.say(as_line(note))
@@ -80,8 +85,8 @@ def _corpus_and_store(console: Console, dataset: str, data: Path | None, store: 
 @corpus_options
 @options_of(extract_config.ExtractConfig, extract_config.CHOICES)
 @options_of(extract_silence.SilenceOptions, extract_silence.CHOICES)
-@options_of(corpora_config.CorpusOptions)
 @options_of(corpora_config.GenericOptions, corpora_config.CHOICES)
+@options_of(corpora_config.CorpusOptions)
 @click.option(
     "--segments",
     type=click.IntRange(1, 1000),

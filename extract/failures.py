@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -18,9 +19,17 @@ from .unusable import Failure, failure_of
 class Failures:
     """The segments that an extraction could not use, each named once for each reason, not for each of its views."""
 
-    def __init__(self, origins: Mapping[str, str], audio_features: Iterable[str]) -> None:
-        """``origins`` are the places in the corpus that name the segments; the features are those made of audio."""
-        self._origins, self._audio_features = origins, frozenset(audio_features)
+    def __init__(
+        self,
+        origins: Mapping[str, str],
+        audio_features: Iterable[str],
+        known: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """``origins`` are the places in the corpus that name the segments; the features are those made of audio.
+
+        ``known`` says by segment what is wrong with it wherever the corpus is.
+        """
+        self._origins, self._audio_features, self._known = origins, frozenset(audio_features), known
         self._first: dict[tuple[str, str], Failure] = {}
         self._features: dict[tuple[str, str], dict[str, None]] = {}
 
@@ -28,13 +37,13 @@ class Failures:
         """Note that these features of a row of the segment table could not be made."""
         key = segment["segment_id"], reason
         if key not in self._first:
-            self._first[key] = failure_of(segment, self._origins, reason)
+            self._first[key] = failure_of(segment, self._origins, reason, self._known)
         self._features.setdefault(key, {}).update(dict.fromkeys(features))
 
     @property
     def segments(self) -> int:
-        """How many segments failed."""
-        return len({segment_id for segment_id, _ in self._first})
+        """How many segments failed that nothing was known to be wrong with."""
+        return len({segment_id for segment_id, _ in self._first if segment_id not in self._known})
 
     def listed(self) -> list[Failure]:
         """All of them; those that lost every feature of their audio name none."""

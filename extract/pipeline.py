@@ -80,7 +80,7 @@ def extract(
         identities = {name: each for one in extractors for name, each in one.identities(material).items()}
         summary = summary_before(corpus, writer.store, extractors, wanted, asked, identities, config)
         works = {work.feature: work for work in summary.works}
-        failures = Failures(corpus.origins, extractors.of_audio)
+        failures = Failures(corpus.origins, extractors.of_audio, corpus.known)
         run = _Run(material, config, writer, identities, summary, failures, are_sealed)
         try:
             for extractor in extractors:

@@ -135,7 +135,7 @@ def make_plan(
     present = (table["split"] != REMOVED).to_numpy()
     originals = (table["view"] == ORIGINAL).to_numpy() & present
     material = material_of(corpus.root, table, track)
-    failures = unusable(corpus.root, table[originals], corpus.origins) if extractors.need_audio else ()
+    failures = unusable(corpus.root, table[originals], corpus.origins, corpus.known) if extractors.need_audio else ()
     usable = present & ~table["segment_id"].isin([failure.segment_id for failure in failures]).to_numpy()
     lengths = _lengths(extractors, material, present, usable)
     to_do = _to_do(corpus, store, extractors, material, config)

@@ -115,16 +115,23 @@ class Summary:
             lines.append(f"  time of the encoding thread: {shares}")
         return lines + self._lines_of_failures()
 
+    @property
+    def unknown_failures(self) -> list[Failure]:
+        """The failures of segments that nothing was known to be wrong with."""
+        return [failure for failure in self.failures if not failure.known]
+
     def failed(self) -> str:
         """How many segments failed, in one line."""
         count = len({failure.segment_id for failure in self.failures})
+        known = len({failure.segment_id for failure in self.failures if failure.known})
         lack = "lack features" if any(failure.feature for failure in self.failures) else "have no audio feature"
-        return f"{count} segments {lack}"
+        of_which = f" ({'all' if known == count else known} of them known defects of the corpus)" if known else ""
+        return f"{count} segments {lack}{of_which}"
 
     def _lines_of_failures(self) -> list[str]:
         lines = []
         if self.failures:
-            first = self.failures[0]
+            first = (self.unknown_failures or self.failures)[0]
             lines.append(f"  {self.failed()}, listed in {self.failures_file}; the first:")
             of_which = f"{first.feature}: " if first.feature else ""
             lines.append("    " + as_line(f"{first.origin}: {first.audio}: {of_which}{first.reason}"))

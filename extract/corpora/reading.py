@@ -10,9 +10,9 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ...errors import CorpusError
-from ...features.schemes import FACT
+from ...features import defects, schemes
 from ...features.segments import SCHEME
-from .contract import NO_AUDIO, Reading
+from .contract import NO_AUDIO, WITHOUT_AUDIO, Reading
 from .corpus import Corpus, assembled
 
 _NAMED = 3  # of many items of one kind, in a line
@@ -39,13 +39,18 @@ def corpus_of(reading: Reading, modalities: str = "both") -> Corpus:
     notes += _lines_of_orphans(reading)
     rows = items.drop(columns=[column for column in ("stated",) if column in items]).reset_index(drop=True)
     corpus = assembled(reading.name, reading.root, rows, reading.tasks, notes, has_texts=modalities != "audio")
-    facts = {FACT: families} if families else {}
+    facts: dict[str, object] = {schemes.FACT: families} if families else {}
+    there = set(corpus.table["segment_id"])
+    without_audio = {defect.item for defect in reading.defects if defect.problem in WITHOUT_AUDIO}
+    if lacking := {item: known[item] for item in known if item in without_audio & there}:
+        facts[defects.FACT] = lacking
     return dataclasses.replace(corpus, facts=facts, known=known)
 
 
 def _whole_families(reading: Reading, items: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Mapping], list[str]]:
-    """The families of schemes of which each still has all of its splits, the items without the columns of others, and
-    a line on each of those."""
+    """The items without the schemes of which a split is gone with its audio, the families that stay, and a line on each
+    that does not.
+    """
     kept, dropped, lines = {}, [], []
     for family, made in reading.schemes.items():
         columns = [SCHEME + name for name in made["schemes"]]

@@ -28,6 +28,13 @@ def adapter_of(dataset: str) -> Adapter | None:
     return import_module(f".{FILES[dataset]}", __package__).ADAPTERS[dataset]
 
 
+def lengths_of(dataset: str) -> dict[str, float]:
+    """The longest inputs that papers on a dataset take, by the option's name; none where what holds for all does."""
+    adapter = adapter_of(dataset)
+    lengths = {"max_seconds": adapter.max_seconds, "max_tokens": adapter.max_tokens} if adapter else {}
+    return {name: longest for name, longest in lengths.items() if longest}
+
+
 def load_corpus(
     dataset: str,
     data_dir: Path,

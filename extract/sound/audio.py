@@ -22,6 +22,9 @@ _STRETCH_OVERLAP = 8  # windows that hear the same sample
 
 # libsndfile's codes for "not a format I know" and "a codec of that format I do not know".
 _UNKNOWN_TO_LIBSNDFILE = (1, 4)
+# Beginnings of containers, mostly of video: libsndfile takes some of their bytes for those of an MP3.
+_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # MP4, M4A and QuickTime, at byte 4
+_CONTAINERS = (b"\x1aE\xdf\xa3", b"FLV\x01", b"\x00\x00\x01\xba", b"0&\xb2u")  # Matroska and WebM, FLV, MPEG-PS, ASF
 # Programs that stream a WAV cannot know its size and write a value close to the largest; that is no damage.
 _STREAMED_SIZE = 0x7FFF0000
 # Containers state durations with padding and priming samples counted in or not; less than this is no damage.
@@ -37,21 +40,37 @@ def load_segment(
     Raises AudioError when the file is not audio, is cut off, or holds nothing that can be used.
     """
     samples, rate = _decode(Path(path), start, end)
-    if not len(samples):
-        raise AudioError("holds no samples")
-    if not np.isfinite(samples).all():
-        raise AudioError("holds samples that are not finite numbers")
+    _check(samples)
     if channel == MEAN_OF_CHANNELS:
         mono = samples.mean(axis=1)
     elif channel < samples.shape[1]:
         mono = samples[:, channel]
     else:
         raise AudioError(f"has {samples.shape[1]} channels, so no channel {channel}")
-    if mono.min() == mono.max():
-        raise AudioError(f"is silent: all its samples are {'zero' if not mono.any() else 'equal'}")
+    _check_sounding(mono)
     if rate != sample_rate:
         mono = resampled(mono, rate, sample_rate)
     return np.ascontiguousarray(mono, np.float32)
+
+
+def decoded_seconds(path: Path) -> float:
+    """Length of a file in seconds, all of it decoded. Raises AudioError as ``load_segment`` does of the whole file."""
+    samples, rate = _decode(Path(path), np.nan, np.nan)
+    _check(samples)
+    _check_sounding(samples)
+    return len(samples) / rate
+
+
+def _check(samples: np.ndarray) -> None:
+    if not len(samples):
+        raise AudioError("holds no samples")
+    if not np.isfinite(samples).all():
+        raise AudioError("holds samples that are not finite numbers")
+
+
+def _check_sounding(samples: np.ndarray) -> None:
+    if samples.min() == samples.max():
+        raise AudioError(f"is silent: all its samples are {'zero' if not samples.any() else 'equal'}")
 
 
 def normalised(samples: np.ndarray) -> np.ndarray:
@@ -108,12 +127,20 @@ def mel_spectrogram(
 
 
 def seconds_of(path: Path) -> float | None:
-    """Length of a file in seconds by its header alone; None when the header does not tell."""
+    """Length of a file in seconds by its header alone, of a video that of its sound; None when the header does not tell."""
     try:
-        information = soundfile.info(str(path))
-    except (soundfile.LibsndfileError, RuntimeError):
-        return None
-    return information.frames / information.samplerate if information.samplerate else None
+        information = _information_of(path)
+        return information.frames / information.samplerate if information.samplerate else None
+    except (_ForAv, OSError, soundfile.LibsndfileError, RuntimeError):
+        import av
+
+    try:
+        with av.open(str(path)) as container:
+            for stream in container.streams.audio:
+                return float(stream.duration * stream.time_base) if stream.duration else None
+    except (av.error.FFmpegError, OSError):
+        pass
+    return None
 
 
 def problem_of(path: Path) -> str | None:
@@ -121,8 +148,10 @@ def problem_of(path: Path) -> str | None:
     try:
         if path.stat().st_size == 0:
             return "the file is empty"
-        soundfile.info(str(path))
+        _information_of(path)
         return None
+    except _ForAv:
+        pass
     except FileNotFoundError:
         return "there is no such file"
     except OSError as error:
@@ -149,8 +178,8 @@ def wav_of(samples: np.ndarray, rate: int) -> bytes:
 def channels_of(path: Path) -> int | None:
     """How many channels a file has by its header alone; None when the header does not tell."""
     try:
-        return soundfile.info(str(path)).channels
-    except (soundfile.LibsndfileError, RuntimeError):
+        return _information_of(path).channels
+    except (_ForAv, OSError, soundfile.LibsndfileError, RuntimeError):
         import av
 
     try:
@@ -160,12 +189,32 @@ def channels_of(path: Path) -> int | None:
         return None
 
 
+class _ForAv(Exception):
+    """The file is one that libsndfile must not be given."""
+
+
+def _check_for_soundfile(path: Path) -> None:
+    with open(path, "rb") as file:
+        start = file.read(12)
+    is_video = start[4:8] in _BOXES or start.startswith(_CONTAINERS) or (start[:4], start[8:]) == (b"RIFF", b"AVI ")
+    if is_video:
+        raise _ForAv
+
+
+def _information_of(path: Path):
+    _check_for_soundfile(path)
+    return soundfile.info(str(path))
+
+
 def _decode(path: Path, start: float, end: float) -> tuple[np.ndarray, int]:
     """(samples, channels) float32 and the rate in hertz."""
     if path.stat().st_size == 0:
         raise AudioError("the file is empty")
     try:
+        _check_for_soundfile(path)
         return _decode_soundfile(path, start, end)
+    except _ForAv:
+        pass
     except soundfile.LibsndfileError as error:
         if error.code not in _UNKNOWN_TO_LIBSNDFILE:
             raise AudioError(f"cannot be decoded ({error.error_string.strip().rstrip('.')})") from error
