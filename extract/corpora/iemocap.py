@@ -316,7 +316,7 @@ def _counts(options: CorpusOptions) -> tuple[Count, ...]:
     of_classes = {name: expected[name] for name in _CLASSES[classes]}
     counts = [Count({}, _ALL if has_all else sum(of_classes.values()))]
     if classes == "6" and not has_all:
-        source = "as often quoted; the counts of the classes add up to 7,380"
+        source = "many papers (the counts of the classes make 7,380)"
         counts.append(Count({}, _QUOTED_OF_SIX, source=source))
     counts += [Count({}, sum(_DIALOGUES.values()), "recording"), Count({}, _SPEAKERS, "speaker")]
     counts += [Count({f"{EXTRA}session": number}, count, "recording") for number, count in _DIALOGUES.items()]

@@ -27,6 +27,7 @@ _DIALOGUES = {
     "M_script01_1": _EMOTIONS,
 }
 _IN_LATIN_1 = "Ses02F_impro01"
+_WITHOUT_A_WAV = "Ses03F_impro01"  # one who is frustrated in it, so that four classes lack nothing
 _LEAST_OF_EACH = 4  # in a session, so that none lacks in any
 _DISAGREED = 0.15  # probability that annotators do not agree
 _RATE = 16000  # hertz
@@ -143,7 +144,8 @@ def _spoil(release: Path) -> None:
         release / "Session1" / "sentences" / "wav" / "Ses01F_impro01" / "._Ses01F_impro01_F000.wav",
     ):
         path.write_bytes(_OF_A_MAC)
-    wav = "sentences/wav"
-    (release / "Session3" / wav / "Ses03F_impro01" / "Ses03F_impro01_M000.wav").unlink()
-    known = release / "Session4" / wav / "Ses04M_script01_1" / "Ses04M_script01_1_M000.wav"
+    known = release / "Session4" / "sentences" / "wav" / "Ses04M_script01_1" / "Ses04M_script01_1_M000.wav"
     known.with_name("Ses04M_script01_1_M099.wav").write_bytes(known.read_bytes())
+    annotation = (release / "Session3" / "dialog" / "EmoEvaluation" / f"{_WITHOUT_A_WAV}.txt").read_text("ascii")
+    _, name, *_ = next(line for line in annotation.splitlines() if f"\t{_CODES['frustrated']}\t" in line).split("\t")
+    (release / "Session3" / "sentences" / "wav" / _WITHOUT_A_WAV / f"{name}.wav").unlink()

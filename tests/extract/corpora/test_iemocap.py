@@ -12,6 +12,8 @@ from msmt.extract.corpora.contract import Count, Reading
 from msmt.extract.corpora.iemocap import read
 from msmt.extract.corpora.iemocap_files import is_dialogue, read_annotation, read_transcript
 from msmt.extract.corpora.registry import load_corpus
+from msmt.extract.corpus_report import lines_of
+from msmt.extract.reconcile import reconcile
 from msmt.features.schemes import families_of
 
 # In the order of time; the man's utterances are annotated after the woman's.
@@ -442,6 +444,13 @@ class TestCounts:
         first, quoted = [count for count in counts if not count.where and count.unit == "item"]
         assert (first.expected, first.source, quoted.expected) == (7380, "", 7433) and "7,380" in quoted.source
         assert self.of(counts, session="5") == [1622]
+
+    def test_the_report_shows_what_is_expected_and_what_is_quoted(self, release):
+        lines = lines_of(reconcile(found(release, classes="6")))
+        assert any(line.split() == ["items", "80", "≠", "7,380", "(0)"] for line in lines)
+        assert any(line.startswith("recordings of session 1 ") for line in lines)
+        quoted = "7,433 according to many papers (the counts of the classes make 7,380), -7,353 here"
+        assert f"items: {quoted}" in lines
 
     def test_of_everything_are_of_the_release(self, release):
         for options in ({"classes": "all"}, {"keep_context": True}):
