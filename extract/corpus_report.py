@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..features.durable import write_whole
+from ..features.segments import EXTRA
 from ..shown import aligned, as_cell, as_line
 from .config import ExtractConfig
 from .corpora.contract import UNANNOTATED, Count
@@ -57,7 +58,7 @@ def _table(found: Reconciled) -> list[str]:
     for each in shown:
         place, kind = _placed(each.count)
         columns.setdefault(place)
-        cells.setdefault(kind, {})[place] = _cell(each)
+        cells.setdefault(kind, {}).setdefault(place, _cell(each))  # what is disputed stands below
     rows = [("", *map(as_line, columns))]
     rows += [(as_line(kind), *(found_in.get(place, "") for place in columns)) for kind, found_in in cells.items()]
     lines = [
@@ -80,7 +81,7 @@ def _placed(count: Count) -> tuple[str, str]:
     """Column and row of the table."""
     where = dict(count.where)
     place = where.pop("split", "all")
-    what = ", ".join(f"{column} {value}" for column, value in where.items())
+    what = ", ".join(f"{column.removeprefix(EXTRA)} {value}" for column, value in where.items())
     kind = f"{count.unit}s"
     return place, what if what and count.unit == "item" else f"{kind} of {what}" if what else kind
 

@@ -18,7 +18,7 @@ from ..errors import StoreError
 from .durable import explained, writer_lock
 from .head import FeatureHead, StoreHead
 from .rows import MISSING, Row, block_of, block_range, check_rows, chunk_rows_for
-from .schemes import FACT
+from .schemes import FACT, families_of
 from .segments import merged_table, segment_table, table_digest
 from .spec import FeatureSpec
 from .store import Damage, FeatureStore
@@ -76,7 +76,7 @@ class StoreWriter(ABC):
         A feature may be given further views. Raises SpecMismatchError when it exists with another spec, or with another
         recipe for a view, unless ``overwrite``; then its rows, or those of the view, are dropped.
         ``expected_lengths`` (N,) decides the chunk size of a new feature. ``facts`` replace those of the store's head,
-        unless None; schemes stay, of which a corpus knows nothing.
+        unless None; schemes stay that the corpus does not bring itself.
         """
         path = self.path
         if not path.exists():
@@ -255,16 +255,17 @@ def _extended(store: FeatureStore, specs: Mapping[str, FeatureSpec]) -> dict[str
 
 
 def _kept_facts(store: FeatureStore, facts: Mapping[str, object] | None) -> dict[str, object]:
-    """Those that replace a store's, with its schemes beside those that its corpus brings."""
+    """Those that replace a store's, with its families of schemes except those whose schemes the corpus brings itself."""
     own = store.head.facts
-    if facts is None:
-        return dict(own)
-    families = {**_dict(own.get(FACT)), **_dict(facts.get(FACT))}
-    return {**facts, **({FACT: families} if families else {})}
-
-
-def _dict(value: object) -> dict:
-    return dict(value) if isinstance(value, dict) else {}
+    if facts is None or FACT not in own:
+        return dict(own if facts is None else facts)
+    brought = facts.get(FACT)
+    if not (isinstance(brought, Mapping) and isinstance(own[FACT], Mapping)):
+        return {FACT: own[FACT], **facts}
+    schemes = {name for names in families_of(facts).values() for name in names}
+    replaced = {family for family, names in families_of(own).items() if schemes & set(names)}
+    kept = {family: made for family, made in own[FACT].items() if family not in replaced}
+    return {**facts, FACT: {**kept, **brought}}
 
 
 def _new_head(

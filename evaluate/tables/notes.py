@@ -45,7 +45,8 @@ def _on_what(comparison: Comparison) -> str:
     """`` on the split test``, or which folds are pooled."""
     if comparison.folds:
         folds = f"all {len(comparison.folds)} folds (scheme {comparison.scheme})"
-        return f", pooled over the split {comparison.split} of {folds}, each recording tested once"
+        item = "segment" if all(task.level == "segment" for task in comparison.tasks) else "recording"
+        return f", pooled over the split {comparison.split} of {folds}, each {item} tested once"
     of_scheme = f" of {comparison.scheme}" if comparison.scheme != STANDARD else ""
     return f" on the split {comparison.split}{of_scheme}"
 
