@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..features.durable import write_whole
+from ..features.segments import EXTRA
 from ..shown import aligned, as_cell, as_line
 from .corpora.contract import UNANNOTATED, Count
 from .reconcile import ACTIONS, LEFT_OUT, SPLIT_LEFT_OUT, Counted, Reconciled
@@ -67,7 +68,7 @@ def _placed(count: Count) -> tuple[str, str]:
     """Column and row of the table."""
     where = dict(count.where)
     place = where.pop("split", "all")
-    what = ", ".join(f"{column} {value}" for column, value in where.items())
+    what = ", ".join(f"{column.removeprefix(EXTRA)} {value}" for column, value in where.items())
     kind = f"{count.unit}s"
     return place, what if what and count.unit == "item" else f"{kind} of {what}" if what else kind
 
