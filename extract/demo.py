@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 import shutil
 import string
 from dataclasses import dataclass
@@ -19,9 +18,10 @@ import numpy as np
 import soundfile
 
 from ..errors import SettingError
+from .layouts.voices import TELEPHONE, Manner, speech
 from .sound.homophones import common_characters
 
-SAMPLE_RATE = 8000  # hertz
+SAMPLE_RATE = TELEPHONE
 RECORDINGS = {"train": 60, "val": 16, "test": 16}
 MOST_SEGMENTS = 4  # of a recording
 SHORTEST, LONGEST = 2.0, 6.0  # seconds of a segment
@@ -75,26 +75,6 @@ class DemoPaths:
 
     config: Path
     """Options of ``msmt train`` that suit so small a corpus."""
-
-
-@dataclass(frozen=True)
-class Manner:
-    """How somebody speaks; a speaker's own values scatter around these."""
-
-    pitch: float
-    """Hertz, in the middle of an utterance."""
-
-    melody: float
-    """Semitones that the pitch moves up and down."""
-
-    rate: float
-    """Syllables per second."""
-
-    effort: float
-    """0 soft to 1 loud: a strained voice is louder and has more energy at high frequencies."""
-
-    hesitation: float
-    """Probability of a pause after a word."""
 
 
 AGENT = Manner(pitch=150, melody=2.5, rate=5.5, effort=0.5, hesitation=0.03)
@@ -163,17 +143,6 @@ CUSTOMER_LINES = {
 }
 OPENINGS = ("好", "嗯", "喂", "对")  # of an answer, whatever its class
 _OWN_LINE, _SMALL_TALK = 0.88, 0.25  # probabilities of a line of one's own class, and of a segment of small talk
-
-# Resonances of the vocal tract in hertz, by vowel letter (Peterson and Barney's averages for men, rounded).
-_FORMANTS = {
-    "a": (730, 1090, 2440),
-    "e": (530, 1840, 2480),
-    "i": (270, 2290, 3010),
-    "o": (570, 840, 2410),
-    "u": (300, 870, 2240),
-}
-_HESITATING = "呃"  # drawn out
-_BANDWIDTHS = (80, 110, 170)  # hertz
 
 
 def make_demo(folder: Path, seed: int = 0) -> DemoPaths:
@@ -256,57 +225,6 @@ def _person(manner: Manner, random: np.random.Generator) -> Manner:
         effort=float(np.clip(manner.effort + random.normal(0, 0.1), 0, 1)),
         hesitation=float(np.clip(manner.hesitation + random.normal(0, 0.03), 0, 1)),
     )
-
-
-def speech(text: str, manner: Manner, random: np.random.Generator) -> np.ndarray:
-    """Speech-like sound: a voiced syllable for every character of ``text``, (samples,) float64 within -1 and 1."""
-    from pypinyin import lazy_pinyin
-
-    parts = []
-    for place, (character, syllable) in enumerate(zip(text, lazy_pinyin(text), strict=True)):
-        through = place / max(len(text) - 1, 1)  # 0 at the first character, 1 at the last
-        melody = manner.melody * (np.sin(5 * through + random.normal(0, 0.3)) - 0.5 * through)
-        pitch = manner.pitch * 2 ** (melody / 12)
-        seconds = random.uniform(0.8, 1.2) / manner.rate * (2.0 if character == _HESITATING else 1.0)
-        vowel = re.search("[aeiou]", syllable.replace("v", "u"))  # pinyin without marks writes ü as v
-        parts.append(_syllable(vowel[0] if vowel else "e", pitch, seconds, manner.effort, random))
-        if random.random() < manner.hesitation:
-            parts.append(np.zeros(int(SAMPLE_RATE * random.uniform(0.15, 0.4))))
-    return np.concatenate(parts)
-
-
-def _syllable(vowel: str, pitch: float, seconds: float, effort: float, random: np.random.Generator) -> np.ndarray:
-    """A consonant-like burst of noise, then pulses at ``pitch`` that pass through the vowel's resonances."""
-    count = max(int(seconds * SAMPLE_RATE), 2)
-    time = np.arange(count) / SAMPLE_RATE
-    glide = pitch * (1 + 0.03 * random.normal() * time / seconds)
-    phase = np.cumsum(glide) / SAMPLE_RATE + random.random()
-    source = _pulses(phase, harmonics=int(0.45 * SAMPLE_RATE / glide.max()))
-    frequency = np.fft.rfftfreq(count, 1 / SAMPLE_RATE)
-    gain = np.zeros(len(frequency))
-    for order, (center, bandwidth) in enumerate(zip(_FORMANTS[vowel], _BANDWIDTHS, strict=True)):
-        width = bandwidth * (1 + 0.2 * random.random())
-        gain += width / np.hypot(frequency - center, width) / (order + 1)
-    tilt = -12 + 9 * effort  # decibels per octave
-    gain *= (np.maximum(frequency, 100) / 100) ** (tilt / 6.02)
-    voiced = np.fft.irfft(np.fft.rfft(source) * gain, count)
-    voiced *= np.sin(np.pi * np.minimum(time / seconds * 1.15, 1)) ** 0.7
-    burst = np.zeros(count)
-    onset = min(int(0.035 * SAMPLE_RATE), count)
-    burst[:onset] = np.diff(random.standard_normal(onset + 1)) * np.hanning(onset)
-    level = 0.04 * 10 ** (12 * effort / 20)  # 12 dB from soft to loud
-    return level * (voiced / (np.sqrt(np.mean(voiced**2)) + 1e-9) + 0.25 * burst)
-
-
-def _pulses(phase: np.ndarray, harmonics: int) -> np.ndarray:
-    """A train of pulses, one per cycle of ``phase``, of equal harmonics and no others, so that nothing aliases."""
-    half = np.pi * phase
-    bottom = np.sin(half)
-    near = np.abs(bottom) < 1e-6
-    train = np.sin((2 * harmonics + 1) * half) / np.where(
-        near, 1, bottom
-    )  # = 1 + 2 Σ cos(2πk phase), k = 1 … harmonics
-    return np.where(near, 2 * harmonics + 1, train) - 1
 
 
 def _write_encoders(folder: Path, texts: list[str], seed: int) -> None:
