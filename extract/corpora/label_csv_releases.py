@@ -145,4 +145,5 @@ RELEASES = (
         deals_out_videos=True,
     ),
 )
+BY_NAME = {release.name: release for release in RELEASES}
 UNLABELLED_FOLDERS = ("simsv2u", "chsimsv2u")  # of SIMS v2; they hold a meta.csv too
