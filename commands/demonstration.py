@@ -1,17 +1,24 @@
-"""The command that shows all of it on a made corpus."""
+"""The command that makes a corpus, and shows all of it."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 
 from ..values import LARGEST_SEED
-from .common import Console, PATH, output_options
+from .common import PATH, Console, output_options
 
 
 @click.command()
 @click.option("--out", type=PATH, default="demo", show_default=True, help="Folder to make.")
+@click.option(
+    "--layout",
+    default="",
+    help="Make a corpus in the layout of this public one instead, as it comes after download, and print the commands"
+    " that take it: meld, iemocap, mosi, mosei, sims, simsv2, emodb, ravdess or crema-d.",
+)
 @click.option(
     "--seed",
     type=click.IntRange(0, LARGEST_SEED),
@@ -20,20 +27,25 @@ from .common import Console, PATH, output_options
     help="Seed of the corpus and of the encoders' weights.",
 )
 @output_options
-def demo(console: Console, out: Path, seed: int) -> None:
+def demo(console: Console, out: Path, layout: str, seed: int) -> None:
     """Make a small synthetic corpus and random encoders, and run extract, train and eval on them."""
     import contextlib
-    import shlex
 
     from ..extract.demo import make_demo
 
-    paths = make_demo(out, seed)
+    paths = make_demo(out, seed, layout)
     console.say((paths.data / "README.txt").read_text())
-    steps = (
-        ["extract", "--dataset", "marketcalls", "--audio-encoder", "encoders/audio", "--text-encoder", "encoders/text"],
+    encoders = ["--audio-encoder", "encoders/audio", "--text-encoder", "encoders/text"]
+    steps = [
+        ["extract", "--dataset", layout or "marketcalls", *encoders],
         ["train", "--no-mtl", "--config", paths.config.name],
         ["eval", "--split", "test"],
-    )
+    ]
+    if layout:
+        console.say(f"All of it is in {out}. Type next:\n")
+        for step in (["cd", str(out)], ["msmt", "corpus", layout], *(["msmt", *step] for step in steps)):
+            console.say(shlex.join(step))
+        return
     msmt = click.get_current_context().find_root().command
     with contextlib.chdir(out):
         for step in steps:

@@ -1,8 +1,9 @@
-"""A small synthetic corpus in the MarketCalls layout, and small random encoders, to see msmt work without any download.
+"""Small synthetic corpora and small random encoders, to see msmt work without any download.
 
-The corpus can be learnt for a good reason: customers of different classes say different things, and
-say them differently (pitch, melody, rate, effort, hesitation). Each sign overlaps with those of the
-neighbouring classes, and part of every call is small talk, so it is not trivial.
+Those in the layouts of public corpora are in ``layouts``; that in the MarketCalls layout is made here. It can be learnt
+for a good reason: customers of different classes say different things, and say them differently (pitch, melody, rate,
+effort, hesitation). Each sign overlaps with those of the neighbouring classes, and part of every call is small talk, so
+it is not trivial.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-import string
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,15 +18,16 @@ import numpy as np
 import soundfile
 
 from ..errors import SettingError
+from .layouts.encoders import vocabulary_of, write_encoders
+from .layouts.registry import check_layout, write_layout
+from .layouts.sentences import spoken, words
 from .layouts.voices import TELEPHONE, Manner, speech
-from .sound.homophones import common_characters
 
 SAMPLE_RATE = TELEPHONE
 RECORDINGS = {"train": 60, "val": 16, "test": 16}
 MOST_SEGMENTS = 4  # of a recording
 SHORTEST, LONGEST = 2.0, 6.0  # seconds of a segment
 CLASSES = "ABCDE"
-WIDTH = 64  # of both encoders
 
 _MARK = "Made by msmt demo."  # in every folder and file of a demo, so that nothing else is overwritten
 
@@ -41,6 +42,19 @@ on anything.
 
 So scores on this corpus mean nothing, except that the commands work from the audio files to the score table.
 They say nothing about real calls, about real encoders, or about the method.
+"""
+
+LAYOUT_README = f"""{_MARK}
+
+This corpus is synthetic and the encoders are random. It lies as {{layout}} does after download, with some of the defects
+that everybody finds there, and nothing of the real corpus is in it.
+
+The sounds were computed from noise and pulses: nobody speaks in them. The sentences were drawn from short lists, by
+emotion. The encoders, in the folder encoders of the demo, have the architecture of HuBERT and BERT, but are tiny, and
+their weights are random numbers: they were never trained on anything.
+
+So scores on this corpus mean nothing, except that the commands work from the files as downloaded to the score table.
+They say nothing about {{layout}}, about real encoders, or about any network.
 """
 
 TRAINING = f"""# {_MARK} Sizes for a network that learns the demo's small corpus within a minute on two cores.
@@ -145,23 +159,30 @@ OPENINGS = ("好", "嗯", "喂", "对")  # of an answer, whatever its class
 _OWN_LINE, _SMALL_TALK = 0.88, 0.25  # probabilities of a line of one's own class, and of a segment of small talk
 
 
-def make_demo(folder: Path, seed: int = 0) -> DemoPaths:
+def make_demo(folder: Path, seed: int = 0, layout: str = "") -> DemoPaths:
     """Write ``data/marketcalls``, ``encoders`` and ``demo.yaml`` into ``folder``; the same seed gives the same bytes.
 
-    An earlier demo there is replaced. Raises SettingError when something else is in the way.
+    With a ``layout`` the corpus is in that one instead, in ``data/LAYOUT``. An earlier demo there is replaced. Raises
+    SettingError when something else is in the way, and for a layout that there is none of.
     """
+    if layout:
+        check_layout(layout)
     folder = Path(folder)
-    data, encoders, config = folder / "data" / "marketcalls", folder / "encoders", folder / "demo.yaml"
+    data, encoders, config = folder / "data" / (layout or "marketcalls"), folder / "encoders", folder / "demo.yaml"
     for path, marked in ((data, data / "README.txt"), (encoders, encoders / "README.txt"), (config, config)):
         if path.exists() and not (marked.is_file() and _MARK in marked.read_text(errors="replace")):
             raise SettingError(f"{path}: is there already and is not of a demo; choose another folder with --out")
     for path in (data, encoders):
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(parents=True)
-        (path / "README.txt").write_text(README)
+        (path / "README.txt").write_text(LAYOUT_README.format(layout=layout) if layout else README)
     config.write_text(TRAINING)
-    texts = _write_corpus(data, np.random.default_rng(seed))
-    _write_encoders(encoders, texts, seed)
+    if layout:
+        write_layout(layout, data, seed)
+        vocabulary = vocabulary_of(spoken("zh"), words())
+    else:
+        vocabulary = vocabulary_of(_write_corpus(data, np.random.default_rng(seed)))
+    write_encoders(encoders, vocabulary, seed)
     return DemoPaths(data, encoders / "audio", encoders / "text", config)
 
 
@@ -225,35 +246,3 @@ def _person(manner: Manner, random: np.random.Generator) -> Manner:
         effort=float(np.clip(manner.effort + random.normal(0, 0.1), 0, 1)),
         hesitation=float(np.clip(manner.hesitation + random.normal(0, 0.03), 0, 1)),
     )
-
-
-def _write_encoders(folder: Path, texts: list[str], seed: int) -> None:
-    """Save a small HuBERT, a small BERT and its tokenizer, as the Hugging Face libraries save them."""
-    import torch
-    from transformers import BertConfig, BertModel, BertTokenizerFast, HubertConfig, HubertModel
-    from transformers.utils import logging
-
-    sizes = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 2 * WIDTH}
-    letters = string.ascii_lowercase + string.digits  # spell what is not Chinese
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ":", *letters, *(f"##{letter}" for letter in letters)]
-    # All common characters, since homophones may replace those of the corpus by any of them.
-    characters = {character for text in texts for character in text if not character.isspace()}
-    vocabulary += [each for each in sorted(characters | set(common_characters())) if each not in vocabulary]
-    tokenizer = BertTokenizerFast(vocab={token: index for index, token in enumerate(vocabulary)})
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        audio = HubertModel(HubertConfig(conv_dim=(WIDTH,) * 7, **sizes))
-        text = BertModel(BertConfig(vocab_size=len(vocabulary), max_position_embeddings=256, **sizes))
-        with torch.no_grad():
-            # As large as the words', random positions would hide what is said; training would have made them small.
-            text.embeddings.position_embeddings.weight *= 0.1
-            text.embeddings.token_type_embeddings.weight *= 0.1
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        audio.save_pretrained(folder / "audio")
-        text.save_pretrained(folder / "text")
-        tokenizer.save_pretrained(folder / "text")
-    finally:
-        if bars:
-            logging.enable_progress_bar()

@@ -9,7 +9,8 @@ import numpy as np
 
 from ...errors import SettingError, shown
 
-# Every layout, with the file of this folder that writes it: its ``write(layout, folder, random)`` fills an empty folder.
+# Every layout, with the file of this folder that writes it: its ``write(layout, folder, random)`` fills a folder that
+# is empty but for the README.txt of the demo.
 LAYOUTS = {
     "meld": "meld",
     "iemocap": "iemocap",
@@ -30,6 +31,6 @@ def check_layout(layout: str) -> None:
 
 
 def write_layout(layout: str, folder: Path, seed: int) -> None:
-    """Fill an empty folder with a corpus; the same seed gives the same bytes."""
+    """Fill a folder with a corpus; the same seed gives the same bytes."""
     check_layout(layout)
     import_module(f".{LAYOUTS[layout]}", __package__).write(layout, folder, np.random.default_rng(seed))

@@ -205,7 +205,14 @@ LINES = {
 }
 
 
+_SIGNS = (*".,?!'’\"-…", "ß", "##ß")  # what stands between words, and a letter that is not among those of English
+
+
+def spoken(language: str) -> list[str]:
+    """Every text of a language."""
+    return [*OPENINGS[language], *SMALL_TALK[language], *(line for lines in LINES[language].values() for line in lines)]
+
+
 def words() -> list[str]:
-    """Every word of the English sentences once, in small letters and in order, as a tokenizer splits them."""
-    english = [*OPENINGS["en"], *SMALL_TALK["en"], *(line for lines in LINES["en"].values() for line in lines)]
-    return sorted({word for line in english for word in re.findall("[a-z]+", line.lower())})
+    """Every word of the English sentences, in order, as a tokenizer splits them, after the signs between words."""
+    return [*_SIGNS, *sorted({word for line in spoken("en") for word in re.findall("[a-z]+", line.lower())})]
