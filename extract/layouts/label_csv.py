@@ -1,9 +1,9 @@
 """CMU-MOSI, CMU-MOSEI, CH-SIMS and CH-SIMS v2 in small: people who speak their minds, as the real ones come unpacked.
 
-In MOSI and MOSEI one person speaks in a video, and a video is in one split; in SIMS several speak, and each clip is dealt
-to a split by itself. Beside them lies what lies in real downloads too: a file that a Mac has left, a clip that no row
-names, one without sound, a row without a clip; in MOSEI a clip that nobody can decode; in SIMS a row whose annotation
-contradicts its value.
+In MOSI and MOSEI one person speaks in a video, and a video is in one split; in SIMS several speak, and each clip is
+dealt to a split by itself. Beside them lies what lies in real downloads too: a file that a Mac has left, a clip that no
+row names, one without sound, a row without a clip; in MOSEI a clip that nobody can decode; in SIMS a row whose
+annotation contradicts its value.
 """
 
 from __future__ import annotations
