@@ -147,7 +147,7 @@ def _items(table: CsvTable, release: Release) -> tuple[pd.DataFrame, tuple[Aside
                 " take the csv as it was downloaded"
             )
     items["split"] = [_split_of(mode, origin) for mode, origin in zip(items["mode"], items["origin"], strict=True)]
-    items["text"] = rows["text"].tolist()
+    items["text"], items["speaker"] = rows["text"].tolist(), ""
     for task in release.tasks:
         if column := COLUMN_OF.get(task.name):
             items[task.column] = _values(rows[column].tolist(), table, column, release)

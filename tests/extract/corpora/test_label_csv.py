@@ -13,7 +13,7 @@ from msmt.extract.corpora.contract import Reading
 from msmt.extract.corpora.label_csv import ADAPTERS
 from msmt.extract.corpora.label_csv_releases import BY_NAME, COLUMN_OF
 from msmt.extract.corpora.registry import lengths_of, load_corpus
-from msmt.extract.corpus_report import lines_of
+from msmt.extract.corpus_report import lines_of, write_items
 from msmt.extract.reconcile import reconcile
 from msmt.features.sharing import shared_between_splits, sharing_lines
 
@@ -345,3 +345,16 @@ def test_the_doctor_counts_splits_and_classes_of_a_release_and_calls_the_annotat
     report = "\n".join(lines_of(reconcile(read(lay(tmp_path, "sims"), "sims"))))
     assert "annotation Negative" in report and "extra_" not in report
     assert "2 ≠ 1,368" in report and "NOT in order" in report
+
+
+def test_the_list_of_items_has_a_verdict_for_each_clip_and_what_was_passed_over(tmp_path):
+    lay(tmp_path / "sims", "sims", [*rows_of("sims"), rows_of("sims")[0]])
+    put(tmp_path / "sims/Raw/video_0009/0001.mp4")
+    write_items(reconcile(read(tmp_path / "sims", "sims")), tmp_path / "items.csv")
+    with (tmp_path / "items.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 8 and rows[0]["segment_id"] == "video_0001_0001"
+    assert "audio cannot be read" in rows[0]["verdict"]
+    assert [row["detail"] for row in rows[6:]] == [
+        *("for an earlier row says the same of the same clip", "for no row of the csv names them"),
+    ]
