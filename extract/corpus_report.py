@@ -13,8 +13,9 @@ import numpy as np
 from ..features.durable import write_whole
 from ..features.segments import EXTRA
 from ..shown import aligned, as_cell, as_line
+from .config import ExtractConfig
 from .corpora.contract import UNANNOTATED, Count
-from .reconcile import ACTIONS, LEFT_OUT, SPLIT_LEFT_OUT, Counted, Reconciled
+from .reconcile import ACTIONS, FATAL, LEFT_OUT, SPLIT_LEFT_OUT, Counted, Reconciled
 
 _MOST_NAMED = 5  # items of one problem, on the screen
 
@@ -35,7 +36,13 @@ def _lines_of_actions(found: Reconciled) -> list[str]:
     if set(taken) == {SPLIT_LEFT_OUT}:
         return ["msmt extract would refuse it, for none of the audio is there; --modalities text needs none"]
     rows = [(f"  {action}", f"{count:,}") for action, count in taken.most_common()]
-    return ["msmt extract would have its items:", *aligned(rows).split("\n")]
+    lines = ["msmt extract would have its items:", *aligned(rows).split("\n")]
+    allowed = ExtractConfig().failures_allowed(len(found.items))
+    known = {met.defect.item for met in found.defects}
+    listed = ~found.items["segment_id"].isin(known) & found.items["action"].isin([ACTIONS[word] for word in FATAL])
+    if listed.sum() > allowed:
+        lines.append(f"it would stop at so many that are listed: --max-failures {int(listed.sum())} goes on")
+    return lines
 
 
 def _table(found: Reconciled) -> list[str]:
@@ -81,11 +88,11 @@ def _cell(each: Counted) -> str:
 def _lines_of_problems(found: Reconciled) -> list[str]:
     lines = []
     for word, count in found.problems.items():
-        rows = found.items[[word in words for words in found.items["problems"]]]
-        names = [
-            as_line(f"{name} ({detail})" if detail else name)
-            for name, detail in zip(rows["segment_id"][:_MOST_NAMED], rows["detail"][:_MOST_NAMED], strict=True)
-        ]
+        rows = found.items[[word in words for words in found.items["problems"]]][:_MOST_NAMED]
+        names = []
+        for name, words, details in zip(rows["segment_id"], rows["problems"], rows["details"], strict=True):
+            detail = details[words.index(word)]
+            names.append(as_line(f"{name} ({detail})" if detail else name))
         more = ", …" if count > _MOST_NAMED else ""
         lines.append(f"{count:,} × {word} ({ACTIONS[word]}): {', '.join(names)}{more}")
     return lines or ["no item has a problem"]
@@ -125,8 +132,11 @@ def write_items(found: Reconciled, path: Path) -> None:
     columns = ("segment_id", "split", "speaker", "audio", "origin", "stated", "seconds")
     writer.writerow((*columns, "verdict", "detail", "extract"))
     rows = found.items
-    for values in zip(*(rows[name] for name in columns), rows["problems"], rows["detail"], rows["action"], strict=True):
-        *plain, problems, detail, action = values
+    for values in zip(
+        *(rows[name] for name in columns), rows["problems"], rows["details"], rows["action"], strict=True
+    ):
+        *plain, problems, details, action = values
+        detail = "; ".join(filter(None, details))
         cells = [_rounded(value) for value in plain]
         writer.writerow([as_cell(cell) for cell in (*cells, "; ".join(problems) or "in order", detail, action)])
     for aside in found.reading.left_out:

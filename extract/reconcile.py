@@ -34,7 +34,7 @@ _TOLERANCE = 1.0  # seconds that a clip may be longer than its time stamps say,
 _SHARE = 1.5  # or this many times as long: cuts fall on key frames of the video
 _AT_ONCE = 256  # files that are handed to the threads together
 # What keeps the audio of an item from being used.
-_FATAL = (NO_AUDIO, UNREADABLE)
+FATAL = (NO_AUDIO, UNREADABLE)
 
 ACTIONS = {
     NO_AUDIO: "listed, without audio features",
@@ -82,7 +82,7 @@ class Reconciled:
 
     items: pd.DataFrame
     """The items of the reading with ``seconds`` by the header of the file, or as decoded, ``problems`` (a tuple of words
-    of corpora/contract.py), ``detail`` (what the decoder says, or which other file) and ``action`` of an extraction."""
+    of corpora/contract.py), ``details`` (for each what the decoder says, or which other file, or nothing) and ``action`` of an extraction."""
 
     counts: tuple[Counted, ...]
     defects: tuple[Met, ...]
@@ -126,23 +126,21 @@ def reconcile(reading: Reading, track: Track = silent, decode: bool = False, thr
     stated, starts, ends = (rows[name] if name in rows else [np.nan] * len(rows) for name in ("stated", "start", "end"))
     for path, text, claimed, start, end in zip(rows["audio"], rows["text"], stated, starts, ends, strict=True):
         problem, length = of_path[path]
-        words, said = [], []
+        said: dict[str, str] = {}  # by the word for a problem what else there is to say of it
         if problem:
-            words.append(NO_AUDIO if problem == _ABSENT else UNREADABLE)
-            said.append("" if problem == _ABSENT else problem)
+            said |= {NO_AUDIO: ""} if problem == _ABSENT else {UNREADABLE: problem}
         is_stretch = not (np.isnan(start) and np.isnan(end))
         if is_stretch and length is not None:
             length = (length if np.isnan(end) else end) - (0.0 if np.isnan(start) else start)
-        words += _of_lengths(claimed, length, reading.longest)
+        said |= dict.fromkeys(_of_lengths(claimed, length, reading.longest), "")
         if homes[path] != path and not is_stretch:
-            words.append(DUPLICATE)
-            said.append(f"as {first[homes[path]]}")
+            said[DUPLICATE] = f"as {first[homes[path]]}"
         if not text:
-            words.append(NO_TEXT)
-        problems.append(tuple(words))
-        details.append("; ".join(filter(None, said)))
+            said[NO_TEXT] = ""
+        problems.append(tuple(said))
+        details.append(tuple(said.values()))
         seconds.append(np.nan if length is None else length)
-    items = reading.items.assign(problems=problems, detail=details, seconds=seconds)
+    items = reading.items.assign(problems=problems, details=details, seconds=seconds)
     items["action"] = _actions(items)
     counts = tuple(_counted(items, count, reading) for count in reading.counts)
     defects = tuple(Met(defect, _is_met(items, defect)) for defect in reading.defects)
@@ -205,7 +203,7 @@ def _actions(items: pd.DataFrame) -> list[str]:
         if split in absent:
             actions.append(SPLIT_LEFT_OUT)
         else:
-            worst = next((word for word in (*_FATAL, *ACTIONS) if word in words), None)
+            worst = next((word for word in (*FATAL, *ACTIONS) if word in words), None)
             actions.append(ACTIONS[worst] if worst else TAKEN)
     return actions
 
@@ -214,7 +212,7 @@ def _counted(items: pd.DataFrame, count: Count, reading: Reading) -> Counted:
     chosen = np.ones(len(items), bool)
     for column, value in count.where.items():
         chosen &= _is(items, column, value, reading)
-    usable = chosen & np.array([not set(words) & set(_FATAL) for words in items["problems"]], bool)
+    usable = chosen & np.array([not set(words) & set(FATAL) for words in items["problems"]], bool)
     column = {"recording": "recording_id", "speaker": "speaker"}.get(count.unit)
     if column is None:
         return Counted(count, int(chosen.sum()), int(usable.sum()))

@@ -91,7 +91,7 @@ REACTIONS: Mapping[str, Mapping[str, float]] = {
     "boredom": {"frustrated": 3, "neutral": 2, "boredom": 2},
 }
 _PERSISTENCE = 5.0  # how much more often a speaker stays in an emotion than takes another
-_COMMON = {"neutral": 2.5, "other": 0.4}  # how often an emotion comes by itself, beside 1 of any other
+_COMMON = {"neutral": 3.5, "other": 0.4}  # how often an emotion comes by itself, beside 1 of any other
 _NEIGHBOURHOOD = 0.7  # distance of valence and arousal at which emotions are taken for each other
 
 _OWN_WORDS, _SMALL_TALK = 0.62, 0.22  # probabilities; the rest are words of a neighbouring emotion
@@ -172,7 +172,7 @@ def person(random: np.random.Generator, name: str, is_female: bool) -> Person:
         rate=5.0 * np.exp(random.normal(0, 0.1)),
         effort=float(np.clip(random.normal(0.45, 0.08), 0.2, 0.7)),
         hesitation=float(np.clip(random.normal(0.03, 0.02), 0, 0.1)),
-        leaning={emotion: float(np.exp(random.normal(0, 0.7))) for emotion in EXPRESSIONS},
+        leaning={emotion: float(np.exp(random.normal(0, 0.5))) for emotion in EXPRESSIONS},
     )
 
 

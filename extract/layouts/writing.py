@@ -56,12 +56,12 @@ def _write(path: Path, samples: np.ndarray | None, rate: int, seconds: float) ->
             picture.thread_count = 1
             picture.codec_context.flags |= av.codec.context.Flags.bitexact
         if samples is not None:
-            sound = container.add_stream("aac", rate=rate, layout="mono")
+            sound = container.add_stream("aac", rate=rate, layout="mono", options={"aac_coder": "fast"})
             sound.bit_rate = _AAC_BITS
             sound.codec_context.flags |= av.codec.context.Flags.bitexact
         if picture:
             for place in range(max(1, round(seconds * _FRAMES))):
-                frame = av.VideoFrame.from_ndarray(_picture(place), format="gray").reformat(format="yuv420p")
+                frame = av.VideoFrame.from_ndarray(_picture(place), format="yuv420p")
                 frame.pts, frame.time_base = place, Fraction(1, _FRAMES)
                 container.mux(picture.encode(frame))
             container.mux(picture.encode(None))
@@ -74,7 +74,8 @@ def _write(path: Path, samples: np.ndarray | None, rate: int, seconds: float) ->
 
 
 def _picture(place: int) -> np.ndarray:
-    """(height, width) of one frame: a bright bar that moves across a dark field."""
-    picture = np.full((_HEIGHT, _WIDTH), 40, np.uint8)
-    picture[:, 2 * place % _WIDTH : 2 * place % _WIDTH + 8] = 200
-    return picture
+    """One frame as yuv420p has it, rows of brightness above rows of colour: a bright bar that moves across a dark field."""
+    planes = np.full((_HEIGHT * 3 // 2, _WIDTH), 128, np.uint8)
+    planes[:_HEIGHT] = 40
+    planes[:_HEIGHT, 2 * place % _WIDTH : 2 * place % _WIDTH + 8] = 200
+    return planes

@@ -22,6 +22,9 @@ _STRETCH_OVERLAP = 8  # windows that hear the same sample
 
 # libsndfile's codes for "not a format I know" and "a codec of that format I do not know".
 _UNKNOWN_TO_LIBSNDFILE = (1, 4)
+# Beginnings of containers, mostly of video: libsndfile takes some of their bytes for those of an MP3.
+_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # MP4, M4A and QuickTime, at byte 4
+_CONTAINERS = (b"\x1aE\xdf\xa3", b"FLV\x01", b"\x00\x00\x01\xba", b"0&\xb2u")  # Matroska and WebM, FLV, MPEG-PS, ASF
 # Programs that stream a WAV cannot know its size and write a value close to the largest; that is no damage.
 _STREAMED_SIZE = 0x7FFF0000
 # Containers state durations with padding and priming samples counted in or not; less than this is no damage.
@@ -126,9 +129,9 @@ def mel_spectrogram(
 def seconds_of(path: Path) -> float | None:
     """Length of a file in seconds by its header alone, of a video that of its sound; None when the header does not tell."""
     try:
-        information = soundfile.info(str(path))
+        information = _information_of(path)
         return information.frames / information.samplerate if information.samplerate else None
-    except (soundfile.LibsndfileError, RuntimeError):
+    except (_ForAv, OSError, soundfile.LibsndfileError, RuntimeError):
         import av
 
     try:
@@ -145,8 +148,10 @@ def problem_of(path: Path) -> str | None:
     try:
         if path.stat().st_size == 0:
             return "the file is empty"
-        soundfile.info(str(path))
+        _information_of(path)
         return None
+    except _ForAv:
+        pass
     except FileNotFoundError:
         return "there is no such file"
     except OSError as error:
@@ -173,8 +178,8 @@ def wav_of(samples: np.ndarray, rate: int) -> bytes:
 def channels_of(path: Path) -> int | None:
     """How many channels a file has by its header alone; None when the header does not tell."""
     try:
-        return soundfile.info(str(path)).channels
-    except (soundfile.LibsndfileError, RuntimeError):
+        return _information_of(path).channels
+    except (_ForAv, OSError, soundfile.LibsndfileError, RuntimeError):
         import av
 
     try:
@@ -184,12 +189,32 @@ def channels_of(path: Path) -> int | None:
         return None
 
 
+class _ForAv(Exception):
+    """The file is one that libsndfile must not be given."""
+
+
+def _check_for_soundfile(path: Path) -> None:
+    with open(path, "rb") as file:
+        start = file.read(12)
+    is_video = start[4:8] in _BOXES or start.startswith(_CONTAINERS) or (start[:4], start[8:]) == (b"RIFF", b"AVI ")
+    if is_video:
+        raise _ForAv
+
+
+def _information_of(path: Path):
+    _check_for_soundfile(path)
+    return soundfile.info(str(path))
+
+
 def _decode(path: Path, start: float, end: float) -> tuple[np.ndarray, int]:
     """(samples, channels) float32 and the rate in hertz."""
     if path.stat().st_size == 0:
         raise AudioError("the file is empty")
     try:
+        _check_for_soundfile(path)
         return _decode_soundfile(path, start, end)
+    except _ForAv:
+        pass
     except soundfile.LibsndfileError as error:
         if error.code not in _UNKNOWN_TO_LIBSNDFILE:
             raise AudioError(f"cannot be decoded ({error.error_string.strip().rstrip('.')})") from error

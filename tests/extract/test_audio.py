@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 from msmt.errors import AudioError
-from msmt.extract.sound.audio import load_segment, normalised, seconds_of
+from msmt.extract.sound.audio import channels_of, decoded_seconds, load_segment, normalised, problem_of, seconds_of
 from msmt.tests.extract.made import speech_like
 
 SPEECH = speech_like(2.0)
@@ -68,6 +68,26 @@ def test_what_libsndfile_does_not_know_is_decoded_by_ffmpeg(tmp_path, codec, con
     samples = load_segment(write_with_av(tmp_path / f"a{suffix}", codec, container), 8000)
     assert abs(len(samples) - len(SPEECH)) <= 2048
     assert np.abs(samples).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("codec", "container"), [("aac", "mp4"), ("aac", "mov"), ("pcm_s16le", "matroska"), ("aac", "avi")]
+)
+def test_containers_of_video_are_never_given_to_libsndfile_which_may_take_them_for_mp3(
+    tmp_path, monkeypatch, codec, container
+):
+    path = write_with_av(tmp_path / "clip", codec, container)
+    for name in ("info", "SoundFile"):
+        monkeypatch.setattr(soundfile, name, lambda *arguments, **options: pytest.fail("libsndfile was asked"))
+    assert abs(len(load_segment(path, 8000)) - len(SPEECH)) <= 2048
+    assert problem_of(path) is None and channels_of(path) == 1
+    assert container == "matroska" or abs(seconds_of(path) - 2.0) < 0.3
+
+
+def test_the_length_of_all_that_can_be_decoded_is_told_and_silence_refused(tmp_path):
+    assert decoded_seconds(write(tmp_path / "a.wav")) == 2.0
+    with pytest.raises(AudioError, match="silent"):
+        decoded_seconds(write(tmp_path / "b.wav", np.zeros(100)))
 
 
 def test_flac_and_ogg_decode(tmp_path):

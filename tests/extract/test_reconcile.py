@@ -67,7 +67,7 @@ def test_the_same_bytes_twice_and_an_empty_transcript_are_named(meld):  # noqa: 
     write_csv(meld / "dev_sent_emo.csv", rows)
     found = reconcile(read(meld, CorpusOptions()))
     twice = found.items.set_index("segment_id").loc["test_dia1_utt1"]
-    assert (twice["problems"], twice["detail"]) == ((DUPLICATE,), "as train_dia0_utt0")
+    assert (twice["problems"], twice["details"]) == ((DUPLICATE,), ("as train_dia0_utt0",))
     assert problems(meld)["val_dia0_utt0"] == (NO_TEXT,)
 
 
