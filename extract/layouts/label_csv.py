@@ -23,7 +23,7 @@ from .writing import truncate, write_video, write_video_without_audio
 _EMOTIONS = ("anger", "disgust", "sadness", "neutral", "calm", "joy", "excited")
 _VIDEOS = 20
 _CLIPS = (3, 7)  # of a video, the second not included
-_SHARES = {"train": 0.6, "valid": 0.2, "test": 0.2}
+_IN_TURN = ("train", "test", "train", "valid", "train")
 _YOUTUBE = string.ascii_letters + string.digits
 _UNREADABLE = ("3aIQUQgawaI", 12)  # of MOSEI, as everybody has it
 _SIGNS = ("Negative", "Neutral", "Positive")
@@ -49,7 +49,7 @@ def write(layout: str, folder: Path, random: np.random.Generator) -> None:
     release = BY_NAME[layout]
     clips = [clip for video in _videos(release, random) for clip in _clips_of(video, release, random)]
     if not release.deals_out_videos:
-        clips = _with_whole_videos(clips, random)
+        clips = _with_whole_videos(clips)
     if layout == "mosei":
         video = clips[0].video
         last = max(place for place, clip in enumerate(clips) if clip.video == video)
@@ -89,7 +89,7 @@ def _clips_of(video: str, release: Release, random: np.random.Generator) -> list
     for number, each in enumerate(said, start=first):
         seen = float(np.clip(each.valence + random.normal(0, 0.15), -1, 1))  # a face tells it too
         values = [_rated(value, release) for value in (each.valence, each.words_valence, each.voice_valence, seen)]
-        mode = str(random.choice(list(_SHARES), p=list(_SHARES.values())))
+        mode = str(random.choice(_IN_TURN))
         clips.append(_Clip(video, number, each, values[0], tuple(values[1:]) if is_scene else (), mode))
     return clips
 
@@ -100,13 +100,13 @@ def _rated(valence: float, release: Release) -> float:
     return round(valence * release.limit * steps) / steps
 
 
-def _with_whole_videos(clips: list[_Clip], random: np.random.Generator) -> list[_Clip]:
-    """The clips, those of one video all in one split."""
-    videos = random.permutation(list(dict.fromkeys(clip.video for clip in clips))).tolist()
-    modes, start = {}, 0.0
-    for mode, share in _SHARES.items():
-        modes |= dict.fromkeys(videos[round(start * len(videos)) : round((start + share) * len(videos))], mode)
-        start += share
+def _with_whole_videos(clips: list[_Clip]) -> list[_Clip]:
+    """The clips, those of one video all in one split, and each split with videos of all opinions."""
+    labels: dict[str, list[float]] = {}
+    for clip in clips:
+        labels.setdefault(clip.video, []).append(clip.label)
+    videos = sorted(labels, key=lambda video: (np.mean(labels[video]), video))
+    modes = {video: _IN_TURN[place % len(_IN_TURN)] for place, video in enumerate(videos)}
     return [replace(clip, mode=modes[clip.video]) for clip in clips]
 
 
