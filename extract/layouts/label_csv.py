@@ -2,8 +2,8 @@
 
 In MOSI and MOSEI one person speaks in a video, and a video is in one split; in SIMS several speak, and each clip is
 dealt to a split by itself. Beside them lies what lies in real downloads too: a file that a Mac has left, a clip that no
-row names, one without sound, a row without a clip; in MOSEI a clip that nobody can decode; in SIMS a row whose
-annotation contradicts its value.
+row names, a row that stands there twice, one without a value; in MOSEI a clip that nobody can decode; in SIMS a row
+whose annotation contradicts its value. Nothing of it keeps anybody from training.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from ..corpora.label_csv_releases import BY_NAME, Release
 from .scenario import Person, Utterance, dialogue, person
-from .writing import truncate, write_video, write_video_without_audio
+from .writing import truncate, write_video
 
 _EMOTIONS = ("anger", "disgust", "sadness", "neutral", "calm", "joy", "excited")
 _VIDEOS = 20
@@ -61,7 +61,7 @@ def write(layout: str, folder: Path, random: np.random.Generator) -> None:
         if (clip.video, clip.number) == _UNREADABLE:
             truncate(path)
     _write_csv(folder / release.csv[0], clips, release)
-    _spoil(folder, release, clips)
+    _add_strays(folder, release, clips[-1])
 
 
 def _videos(release: Release, random: np.random.Generator) -> list[str]:
@@ -115,33 +115,31 @@ def _path(folder: Path, release: Release, video: str, number: int) -> Path:
 
 
 def _write_csv(path: Path, clips: Sequence[_Clip], release: Release) -> None:
-    contradicted = next(place for place, clip in enumerate(clips) if clip.label > 0)
+    rows = [_row(clip, release) for clip in clips]
+    if release.name == "sims":
+        next(row for row in rows if row["annotation"] == "Positive")["annotation"] = "Negative"
+    stray = clips[-1]
+    rows += [rows[-1], _row(replace(stray, number=stray.number + 2), release) | {"label": "", "annotation": ""}]
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, release.header, restval="", lineterminator="\n")
         writer.writeheader()
-        for place, clip in enumerate(clips):
-            sign = _SIGNS[1 + int(np.sign(clip.label))]
-            values = dict(zip(("label_T", "label_A", "label_V"), clip.of_modalities, strict=False))
-            is_contradicted = release.name == "sims" and place == contradicted
-            writer.writerow(
-                {
-                    "video_id": clip.video,
-                    "clip_id": f"{clip.number:0{release.digits}d}",
-                    "text": clip.said.text,
-                    "label": clip.label,
-                    **values,
-                    "annotation": "Negative" if is_contradicted else sign,
-                    "mode": clip.mode,
-                }
-            )
+        writer.writerows(rows)
 
 
-def _spoil(folder: Path, release: Release, clips: Sequence[_Clip]) -> None:
-    """What real downloads have besides."""
-    training = [clip for clip in clips if clip.mode == "train" and (clip.video, clip.number) != _UNREADABLE]
-    silent, absent, last = training[3], training[7], clips[-1]
-    write_video_without_audio(_path(folder, release, silent.video, silent.number), silent.said.seconds)
-    _path(folder, release, absent.video, absent.number).unlink()
+def _row(clip: _Clip, release: Release) -> dict[str, object]:
+    return {
+        "video_id": clip.video,
+        "clip_id": f"{clip.number:0{release.digits}d}",
+        "text": clip.said.text,
+        "label": clip.label,
+        **dict(zip(("label_T", "label_A", "label_V"), clip.of_modalities, strict=False)),
+        "annotation": _SIGNS[1 + int(np.sign(clip.label))],
+        "mode": clip.mode,
+    }
+
+
+def _add_strays(folder: Path, release: Release, last: _Clip) -> None:
+    """A clip that no row names, and what a Mac leaves beside it."""
     stray = _path(folder, release, last.video, last.number + 1)
     write_video(stray, last.said.samples[: last.said.rate], last.said.rate)
     stray.with_name(f"._{stray.name}").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X        ")
