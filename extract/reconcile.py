@@ -151,8 +151,8 @@ _ABSENT = "there is no such file"  # as audio.problem_of says it
 
 
 def _header(path: Path) -> tuple[str | None, float | None]:
-    problem = audio.problem_of(path)
-    return problem, None if problem else audio.seconds_of(path)
+    header = audio.header_of(path)
+    return header.problem, header.seconds
 
 
 def _decoded(path: Path) -> tuple[str | None, float | None]:
