@@ -624,7 +624,8 @@ def plain_differences(before: Plain, now: Plain, is_finished: bool) -> list[str]
             continue  # sealed at the end only, as verify says; until then a row of another identity is made again
         if f"{group}/length" in before and not is_finished:
             lengths = before[f"{group}/length"], now.get(f"{group}/length")
-            if isinstance(lengths[1], np.ndarray) and len(lengths[1]) == len(lengths[0]) == len(value):
+            # An array that is something else than lengths is named as such, and tells of no row.
+            if isinstance(lengths[1], np.ndarray) and lengths[1].shape == lengths[0].shape == value.shape[:1]:
                 # A commit that was cut off may leave something of rows that are missing.
                 present = (lengths[0] != MISSING) & (lengths[1] != MISSING)
                 value, other = value[present], other[present]
