@@ -106,6 +106,7 @@ def readable_features(path: Path) -> tuple[str, dict[str, FeatureHead], dict[str
         features, parts = {}, {}
         try:
             dataset = str(file.attrs["dataset"])
+            dataset.encode()  # what is no text in UTF-8 was never written
         except UNREADABLE:
             dataset = ""
         for encoded in list(file.id):

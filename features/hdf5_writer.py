@@ -125,7 +125,8 @@ class Hdf5Writer(StoreWriter):
         try:
             return store.head
         except StoreError as error:
-            lost = f"{self.path}: neither what msmt says of it nor what HDF5 reads is whole ({without_remedy(error)})"
+            why = without_remedy(error).removeprefix(f"{self.path}: ")
+            lost = f"{self.path}: neither what msmt says of it nor what HDF5 reads is whole ({why})"
             try:
                 dataset, features = store.believe_features()
             except DamageError:

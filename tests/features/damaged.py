@@ -35,7 +35,7 @@ def assert_holds(path: Path, made, without=()) -> None:
 
 def filled_again(path: Path, made) -> None:
     """What an extraction does: prepare the store and commit what is missing or was made from something else."""
-    for note in recover(path, TASKS, table()):
+    for note in recover(path, TASKS, table(), "marketcalls"):
         assert "\n" not in note
     with writer_for(path) as writer:
         writer.prepare("marketcalls", TASKS, table(), SPECS, lengths_of(made))
