@@ -236,14 +236,17 @@ class Hdf5Store(FeatureStore):
 
     def _files(self) -> list[Path]:
         folder = parts_folder(self.path)
-        return [self.path, *(sorted(folder.iterdir()) if self.in_progress and folder.exists() else [])]
+        return [self.path, *(sorted(folder.iterdir()) if self.in_progress and folder.is_dir() else [])]
 
     def _damage_of_files(self) -> Iterator[Damage]:
         if self._believes_copies:
             return  # named already
-        if self.in_progress and parts_folder(self.path).is_symlink():
-            yield Damage("", -1, f"{parts_folder(self.path)} is a link, which a store has none of")
+        folder = parts_folder(self.path)
+        if self.in_progress and folder.is_symlink():
+            yield Damage("", -1, f"{folder} is a link, which a store has none of")
             return
+        if self.in_progress and folder.exists() and not folder.is_dir():
+            yield Damage("", -1, f"{folder} is no folder")
         for path in self._files():
             if path.suffix != ".h5" and path != self.path:
                 continue  # what a kill left aside

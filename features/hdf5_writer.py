@@ -80,6 +80,8 @@ class Hdf5Writer(StoreWriter):
 
     def recover(self, anew: Anew | None = None) -> list[str]:
         refuse_links(self.path.parent, parts_folder(self.path))
+        if not parts_folder(self.path).is_dir():
+            _remove(parts_folder(self.path))  # what is in its place would keep it from being made
         store = Hdf5Store(self.path)
         try:
             if store.manifest is not None:

@@ -270,6 +270,15 @@ class TestUnfinishedHdf5:
         filled_again(path, made)
         assert_holds(path, made)
 
+    def test_a_file_in_the_place_of_its_parts_makes_room_for_them(self, begun):
+        path, made = begun
+        shutil.rmtree(path.with_name("a.h5.parts"))
+        path.with_name("a.h5.parts").write_text("no folder")
+        assert damages_of(path)
+        repair(path, damages_of(path))
+        filled_again(path, made)
+        assert_holds(path, made)
+
     def test_a_link_in_the_place_of_its_parts_is_not_written_through_where_the_store_is_gone(self, begun, tmp_path):
         path, made = begun
         outside = tmp_path / "outside"
