@@ -124,11 +124,14 @@ def _one_each(named: Mapping[str, Sequence[str]], listing: Listing) -> tuple[dic
     chosen: dict[str, str] = {}
     rivals, copies = [], []
     for name, paths in sorted(named.items()):
-        form = PurePosixPath(preferred(paths)).suffix.lower()
-        alike = [path for path in paths if PurePosixPath(path).suffix.lower() == form]
+        fetched = [path for path in paths if not _is_pointer(listing.root / path)] or paths
+        form = PurePosixPath(preferred(fetched)).suffix.lower()
+        alike = [path for path in fetched if PurePosixPath(path).suffix.lower() == form]
         chosen[name] = min(alike, key=lambda path: (path.count("/"), path))
         for path in paths:
-            if path not in alike:
+            if path not in fetched:
+                copies.append(Aside(path, "they are pointers of git-lfs to what is there in another form", origin=path))
+            elif path not in alike:
                 copies.append(Aside(path, f"the same is there as {form}", origin=path))
             elif path != chosen[name] and _size(listing, path) == _size(listing, chosen[name]):
                 copies.append(Aside(path, "a file of the same name and size is taken", origin=path))
