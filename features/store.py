@@ -126,6 +126,11 @@ class FeatureStore(ABC):
         return self.head.dataset
 
     @property
+    def facts(self) -> Mapping[str, object]:
+        """What else the store has to keep in mind of its corpus, see StoreHead."""
+        return self.head.facts
+
+    @property
     def tasks(self) -> tuple[Task, ...]:
         return self.head.tasks
 

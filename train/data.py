@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import SettingError, StoreError
+from ..features.defects import defects_in
 from ..features.schemes import STANDARD, splits_of
 from ..features.segments import ORIGINAL, REMOVED
 from ..features.spec import FeatureSpec
@@ -228,7 +229,7 @@ def recordings_of(
     are. ``measured_by`` names the feature whose lengths say which recordings are of similar length.
 
     Raises StoreError when the split has no segments, when features of some are missing (unless ``skip_missing``, which
-    leaves those segments out) or of all, and when the labels of one recording differ where they must not.
+    leaves those segments out, as those with a known defect always are) or of all, and when the labels of one recording differ where they must not.
     """
     table = store.segments
     split = split_named(split, split_names(store, scheme)) if split else split
@@ -248,20 +249,22 @@ def recordings_of(
     # Missing features are looked for first in all of the split: one message has to say how much is missing.
     missing = {name: store.lengths(name)[rows] < 0 for name in features.values()}
     absent = np.logical_or.reduce(list(missing.values()))
-    left_out = table.iloc[rows[absent]][["segment_id", "recording_id"]].assign(
-        split=splits[rows[absent]],
-        reason=[
-            "no features: " + ", ".join(name for name in missing if missing[name][i]) for i in np.flatnonzero(absent)
-        ],
-    )
-    if absent.any() and not (skip_missing and not absent.all()):
+    defects = defects_in(store.facts) if absent.any() else {}
+    left_out = table.iloc[rows[absent]][["segment_id", "recording_id"]].assign(split=splits[rows[absent]])
+    is_known = left_out["segment_id"].isin(defects)
+    reasons = []
+    for place, segment in zip(np.flatnonzero(absent), left_out["segment_id"], strict=True):
+        reason = "no features: " + ", ".join(name for name in missing if missing[name][place])
+        reasons.append(f"{reason}; a known defect: {defects[segment]}" if segment in defects else reason)
+    left_out["reason"] = reasons
+    if absent.all() or not (skip_missing or is_known.all()):
         remedy = "" if absent.all() else ", or leave them out with --skip-missing"
         how = "embed" if {store.specs[name].kind for name in missing if missing[name].any()} == {"run"} else "extract"
         raise StoreError(
             f"{absent.sum()} of {len(rows)} segments {f'of split {split} ' if split else ''}in {store.path} have no "
             f"features of "
             f"{_listed(name for name in missing if missing[name].any())} "
-            f"(the first: {left_out['segment_id'].iloc[0]}): run msmt {how} again{remedy}"
+            f"(the first: {left_out['segment_id'][~is_known | absent.all()].iloc[0]}): run msmt {how} again{remedy}"
         )
 
     labels = _labels(store, rows, tasks)

@@ -27,6 +27,8 @@ DUPLICATE = "the same audio as another"
 NO_TEXT = "empty transcript"
 UNANNOTATED = "not in the annotation"
 
+WITHOUT_AUDIO = (NO_AUDIO, UNREADABLE, NO_LENGTH)  # of which there may be nothing to hear
+
 
 @dataclass(frozen=True)
 class Count:

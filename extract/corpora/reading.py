@@ -9,8 +9,8 @@ from collections import Counter
 import pandas as pd
 
 from ...errors import CorpusError
-from ...features.schemes import FACT
-from .contract import NO_AUDIO, Reading
+from ...features import defects, schemes
+from .contract import NO_AUDIO, WITHOUT_AUDIO, Reading
 from .corpus import Corpus, assembled
 
 _NAMED = 3  # of many items of one kind, in a line
@@ -35,7 +35,11 @@ def corpus_of(reading: Reading, modalities: str = "both") -> Corpus:
     notes += _lines_of_orphans(reading)
     rows = items.drop(columns=[column for column in ("stated",) if column in items]).reset_index(drop=True)
     corpus = assembled(reading.name, reading.root, rows, reading.tasks, notes, has_texts=modalities != "audio")
-    facts = {FACT: dict(reading.schemes)} if reading.schemes else {}
+    facts: dict[str, object] = {schemes.FACT: dict(reading.schemes)} if reading.schemes else {}
+    there = set(corpus.table["segment_id"])
+    without_audio = {defect.item for defect in reading.defects if defect.problem in WITHOUT_AUDIO}
+    if lacking := {item: known[item] for item in known if item in without_audio & there}:
+        facts[defects.FACT] = lacking
     return dataclasses.replace(corpus, facts=facts, known=known)
 
 

@@ -94,8 +94,8 @@ _PERSISTENCE = 5.0  # how much more often a speaker stays in an emotion than tak
 _COMMON = {"neutral": 3.5, "other": 0.4}  # how often an emotion comes by itself, beside 1 of any other
 _NEIGHBOURHOOD = 0.7  # distance of valence and arousal at which emotions are taken for each other
 
-_OWN_WORDS, _SMALL_TALK = 0.62, 0.22  # probabilities; the rest are words of a neighbouring emotion
-_OWN_VOICE, _FLAT_VOICE = 0.68, 0.17  # likewise
+_OWN_WORDS, _SMALL_TALK = 0.6, 0.26  # probabilities; the rest are words of a neighbouring emotion
+_OWN_VOICE, _FLAT_VOICE = 0.73, 0.14  # likewise
 _OPENED = 0.3  # probability of an opening
 _TURN_GOES_ON = 0.15  # probability that the same speaker says the next turn too
 _WOMAN, _MAN = 205.0, 120.0  # hertz
@@ -172,7 +172,7 @@ def person(random: np.random.Generator, name: str, is_female: bool) -> Person:
         rate=5.0 * np.exp(random.normal(0, 0.1)),
         effort=float(np.clip(random.normal(0.45, 0.08), 0.2, 0.7)),
         hesitation=float(np.clip(random.normal(0.03, 0.02), 0, 0.1)),
-        leaning={emotion: float(np.exp(random.normal(0, 0.5))) for emotion in EXPRESSIONS},
+        leaning={emotion: float(np.exp(random.normal(0, 0.6))) for emotion in EXPRESSIONS},
     )
 
 

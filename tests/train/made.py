@@ -55,6 +55,7 @@ class MemoryStore:
     def __init__(self, table: pd.DataFrame, tasks: Sequence[Task], specs: dict, features: dict) -> None:
         self.path = Path("memory.zarr")
         self.dataset = "made"
+        self.facts: dict = {}
         self.segments, self.tasks, self.specs, self.features = table, tuple(tasks), specs, features
         self.seen: list[int] = []
         self._folder: tempfile.TemporaryDirectory | None = None

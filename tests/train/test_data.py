@@ -126,6 +126,17 @@ def test_missing_features_can_be_left_out_and_are_listed():
     ]
 
 
+def test_segments_with_a_known_defect_are_left_out_unasked_and_say_so():
+    store = store_of([0, 1, 2], segments=[2, 1, 2])
+    store.facts = {"known_defects": {"s1": "its clip cannot be decoded", "s3": "it has no clip"}}
+    store.features["hubert"][1] = None
+    recordings = recordings_of(store, "train", BOTH)
+    assert [rows.tolist() for rows in recordings.rows] == [[0], [2], [3, 4]]
+    assert recordings.left_out["reason"].tolist() == ["no features: hubert; a known defect: its clip cannot be decoded"]
+    store.features["hubert"][2] = None
+    assert "(the first: s2)" in refused(StoreError, recordings_of, store, "train", BOTH)
+
+
 def test_a_split_without_any_features_cannot_be_skipped():
     store = store_of([0, 1])
     store.features["hubert"] = [None] * len(store.segments)
