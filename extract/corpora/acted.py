@@ -1,7 +1,7 @@
 """The acted corpora whose file names are their annotation: EMO-DB, RAVDESS and CREMA-D.
 
-As downloaded they are wav files in a folder, or in one for each actor; what the names say is in acted_names.py. Each file
-is a recording of one segment. They bring no splits: those of speaker_folds.py follow from the speakers' numbers.
+As downloaded they are wav files in a folder, or in one for each actor; what the names say is in acted_names.py. Each
+file is a recording of one segment. They bring no splits: those of speaker_folds.py follow from the speakers' numbers.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _named(corpus: ActedCorpus, listing: Listing) -> tuple[dict[str, list[str]],
 
 
 def _codes(corpus: ActedCorpus, path: str) -> dict[str, str] | None:
-    """What the name of a file says, by what it is about, spelt as in acted_names.py; None for a name of another kind."""
+    """What the name of a file says, by what it is about, spelt as in acted_names.py; None for any other name."""
     stem = PurePosixPath(path).stem.strip()
     match = corpus.pattern.fullmatch(corpus.misspelt.get(stem.upper(), stem))
     if not match:
@@ -120,15 +120,18 @@ def _reason_against(corpus: ActedCorpus, codes: Mapping[str, str]) -> str:
 
 
 def _one_each(named: Mapping[str, Sequence[str]], listing: Listing) -> tuple[dict[str, str], list[Aside], list[Aside]]:
-    """The file of each item that is heard, others that claim to be it, and its copies, in other forms such as video too."""
+    """The file of each item that is heard, others that claim to be it, and its copies, in any form."""
     chosen: dict[str, str] = {}
     rivals, copies = [], []
     for name, paths in sorted(named.items()):
-        form = PurePosixPath(preferred(paths)).suffix.lower()
-        alike = [path for path in paths if PurePosixPath(path).suffix.lower() == form]
+        fetched = [path for path in paths if not _is_pointer(listing.root / path)] or paths
+        form = PurePosixPath(preferred(fetched)).suffix.lower()
+        alike = [path for path in fetched if PurePosixPath(path).suffix.lower() == form]
         chosen[name] = min(alike, key=lambda path: (path.count("/"), path))
         for path in paths:
-            if path not in alike:
+            if path not in fetched:
+                copies.append(Aside(path, "they are pointers of git-lfs to what is there in another form", origin=path))
+            elif path not in alike:
                 copies.append(Aside(path, f"the same is there as {form}", origin=path))
             elif path != chosen[name] and _size(listing, path) == _size(listing, chosen[name]):
                 copies.append(Aside(path, "a file of the same name and size is taken", origin=path))
@@ -219,8 +222,8 @@ def _lines_of_pointers(root: Path, paths: Iterable[str]) -> list[str]:
         return []
     if len(pointers) == len(paths):
         raise CorpusError(
-            f"{root}: its {len(paths):,} audio files are pointers of git-lfs, such as {pointers[0]}; fetch what they stand"
-            " for with git lfs pull"
+            f"{root}: its {len(paths):,} audio files are pointers of git-lfs, such as {pointers[0]}; fetch what they"
+            " stand for with git lfs pull"
         )
     return [
         f"{len(pointers):,} of {len(paths):,} audio files are pointers of git-lfs, such as {pointers[0]}: git lfs pull"

@@ -2,7 +2,7 @@
 
 EMO-DB: F. Burkhardt et al., A Database of German Emotional Speech, Interspeech 2005.
 RAVDESS: S. Livingstone and F. Russo, The Ryerson Audio-Visual Database of Emotional Speech and Song, PLoS ONE 2018.
-CREMA-D: H. Cao et al., CREMA-D: Crowd-Sourced Emotional Multimodal Actors Dataset, IEEE Trans. Affective Computing 2014.
+CREMA-D: H. Cao et al., CREMA-D: Crowd-Sourced Emotional Multimodal Actors Dataset, IEEE Trans. Affect. Comput. 2014.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class ActedCorpus:
     """Name of one of its files."""
 
     pattern: re.Pattern[str]
-    """What a name without its extension looks like, in any case: groups ``speaker``, ``emotion``, ``sentence``, and where
-    they are said ``intensity``, ``take`` and those of ``not_taken``."""
+    """What a name without its extension looks like, in any case: groups ``speaker``, ``emotion``, ``sentence``, and
+    where they are said ``intensity``, ``take`` and those of ``not_taken``."""
 
     called: str
     """The name of an item, of these groups: ``{speaker}{sentence}{emotion}{take}``."""
@@ -51,7 +51,7 @@ class ActedCorpus:
     """How many files of each speaker and class there should be."""
 
     parts: int
-    """Into how many parts speakers are dealt for ``standard``, of which the last is tested and the one before validates."""
+    """Into how many parts speakers are dealt for ``standard``: the last is tested, the one before validates."""
 
     longest: float
     """Seconds beyond which a file is taken for miscut."""
@@ -168,8 +168,11 @@ RAVDESS = ActedCorpus(
 
 _CREMA_EMOTIONS = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
 _CREMA_ACTORS = tuple(str(number) for number in range(1001, 1092))
-_CREMA_WOMEN = """1002 1003 1004 1006 1007 1008 1009 1010 1012 1013 1018 1020 1021 1024 1025 1028 1029 1030 1037 1043 1046
- 1047 1049 1052 1053 1054 1055 1056 1058 1060 1061 1063 1072 1073 1074 1075 1076 1078 1079 1082 1084 1089 1091""".split()
+_CREMA_WOMEN = (
+    "1002 1003 1004 1006 1007 1008 1009 1010 1012 1013 1018 1020 1021 1024 1025 "
+    "1028 1029 1030 1037 1043 1046 1047 1049 1052 1053 1054 1055 1056 1058 1060 "
+    "1061 1063 1072 1073 1074 1075 1076 1078 1079 1082 1084 1089 1091"
+).split()
 # Every actor says eleven sentences once in each emotion, and one in three levels of each but neutral.
 _CREMA_EACH = {"ANG": 14, "DIS": 14, "FEA": 14, "HAP": 14, "NEU": 12, "SAD": 14}
 _CREMA_NEVER_RECORDED = Counter(

@@ -34,8 +34,8 @@ def standard_splits(sexes: Mapping[str, str], parts: int) -> dict[str, str]:
 def fold_columns(speakers: Sequence[str], part_of: Mapping[str, int], names: Sequence[str]) -> dict[str, list[str]]:
     """For each fold, by its name, the split of each row, whose ``speakers`` are given.
 
-    Fold ``names[i]`` tests part i and validates on the next one that is there. Parts of which no speaker is there have no
-    fold; nor has any where there are too few of them to train, validate and test.
+    Fold ``names[i]`` tests part i and validates on the next one that is there. Parts of which no speaker is there have
+    no fold; nor has any where there are too few of them to train, validate and test.
     """
     parts = [part_of[speaker] for speaker in speakers]
     there = sorted(set(parts))

@@ -1,7 +1,7 @@
 """The layouts of EMO-DB, RAVDESS and CREMA-D: wav files whose names say who acts what, and what lies about beside them.
 
-Everybody says the same sentences in each emotion, so the voice alone tells it. Of the larger corpora there are only some
-speakers, so chosen that each split and each fold has a woman and a man.
+Everybody says the same sentences in each emotion, so the voice alone tells it. Of the larger corpora there are only
+some speakers, so chosen that each split and each fold has a woman and a man.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _write_ravdess(folder: Path, random: np.random.Generator) -> None:
                 spoken_by = dataclasses.replace(who, effort=who.effort + _STRONG) if is_strong else who
                 _say(RAVDESS, home, codes, spoken_by, random, _STUDIO)
     first = sorted((folder / "Actor_01").iterdir())
-    # A second copy, as one of the places has it from which it is downloaded; one file cut off; a song; what a Mac leaves.
+    # A second copy, as one of the places has it that it is downloaded from; a file cut off; a song; what a Mac leaves.
     shutil.copytree(folder / "Actor_01", folder / "audio_speech_actors_01-24" / "Actor_01")
     truncate(sorted((folder / "Actor_05").iterdir())[3])
     songs = folder / "Audio_Song_Actors_01-24" / "Actor_01"

@@ -152,11 +152,13 @@ def test_a_defect_that_only_a_decoder_notices_cannot_be_told_by_headers(meld):  
     assert [reconcile(reading, decode=decode).defects[0].is_met for decode in (False, True)] == [None, True]
 
 
-def test_of_single_speakers_those_are_shown_that_are_off(meld):  # noqa: F811
+def test_of_single_speakers_those_are_shown_of_whom_a_part_is_there(meld):  # noqa: F811
     reading = read(meld, CorpusOptions())
     has = reading.items["speaker"].value_counts()
     counts = [Count({"speaker": name}, int(number)) for name, number in has.items()]
     counts[0] = dataclasses.replace(counts[0], expected=99)
+    counts += [Count({"speaker": "Nobody"}, 7)]
     lines = lines_of(reconcile(dataclasses.replace(reading, counts=tuple(counts))))
     assert [line.split(" ≠ ")[1][:2] for line in lines if line.startswith("speaker ")] == ["99"]
     assert f"{len(has) - 1} speakers have the items that they should, each" in lines
+    assert "1 speakers have none: Nobody" in lines

@@ -322,6 +322,14 @@ def test_pointers_of_git_lfs_are_refused_where_nothing_else_is_there(tmp_path):
         found(folder, "crema-d")
 
 
+def test_another_form_is_taken_where_the_wav_was_not_fetched(tmp_path):
+    folder = touched(tmp_path, *(f"{form}/1001_DFA_ANG_XX.{end}" for form, end in _FORMS))
+    (folder / "AudioWAV/1001_DFA_ANG_XX.wav").write_bytes(POINTER)
+    reading = found(folder, "crema-d")
+    assert reading.items["audio"].tolist() == ["AudioMP3/1001_DFA_ANG_XX.mp3"]
+    assert len(reading.left_out) == 2
+
+
 def test_some_pointers_among_files_are_counted(tmp_path):
     folder = touched(tmp_path, "AudioWAV/1001_DFA_ANG_XX.wav", "AudioWAV/1001_DFA_SAD_XX.wav")
     (folder / "AudioWAV/1001_DFA_ANG_XX.wav").write_bytes(POINTER)

@@ -1,4 +1,4 @@
-"""The made corpora in the layouts of the acted ones are read as those are, and have something of what is wrong with them."""
+"""The made corpora in the layouts of the acted ones are read as those are, and have some of what is wrong with them."""
 
 from __future__ import annotations
 
