@@ -45,6 +45,7 @@ def demo(console: Console, out: Path, layout: str, seed: int) -> None:
         ["eval", "--split", "test"],
     ]
     if layout:
+        steps[1].append("--skip-missing")  # a layout has files that nobody can use, as downloads do
         console.say(f"All of it is in {out}. Type next:\n")
         for step in (["cd", str(out)], ["msmt", "corpus", layout], *(["msmt", *step] for step in steps)):
             console.say(shlex.join(step))

@@ -215,7 +215,7 @@ def test_songs_and_videos_without_sound_are_left_out_and_counted(tmp_path):
         "they are songs": 1,
         "they are videos without sound": 1,
     }
-    assert any("1 annotated items are left out: they are songs" in note for note in corpus_of(reading).notes)
+    assert any("1 annotated item is left out: they are songs" in note for note in corpus_of(reading).notes)
 
 
 def test_the_sound_of_a_video_is_taken_where_there_is_no_wav_of_it(tmp_path):
