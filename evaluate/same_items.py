@@ -9,7 +9,10 @@ import numpy as np
 
 from ..errors import RunError
 from ..features.tasks import Task
+from ..shown import as_line
 from .scored import Scored
+
+_LEAST_COMMON = 0.9  # of all items: where less is common, runs were scored on something else
 
 
 def on_the_same_items(scored: Sequence[Scored], same_store: bool) -> list[Scored]:
@@ -40,6 +43,33 @@ def on_the_same_items(scored: Sequence[Scored], same_store: bool) -> list[Scored
             of, earlier = known.setdefault(task.name, (task, one))
             _check_task(task, of, one, earlier)
     return ordered
+
+
+def on_common_items(scored: Sequence[Scored]) -> tuple[list[Scored], list[str]]:
+    """The runs, each with the items alone that all runs on the same split and scheme have, and a line where some lack any.
+
+    A run on text has answers of segments of which the audio cannot be used, and one on audio does not. Runs that have
+    hardly anything in common stay as they are, for ``on_the_same_items`` to refuse.
+    """
+    groups: dict[tuple, list[int]] = {}
+    for place, one in enumerate(scored):
+        groups.setdefault((one.split, one.scheme, one.segment_ids is None), []).append(place)
+    restricted, lines = list(scored), []
+    for (split, _, are_recordings), members in groups.items():
+        sets = [set(scored[place].items) for place in members]
+        every, common = set.union(*sets), set.intersection(*sets)
+        if len(common) == len(every) or len(common) < _LEAST_COMMON * len(every):
+            continue
+        for place in members:
+            one = scored[place]
+            restricted[place] = _at(one, np.array([row for row, item in enumerate(one.items) if item in common], int))
+        kind = "recordings" if are_recordings else "segments"
+        first = next(item for place in members for item in scored[place].items if item not in common)
+        lines.append(
+            f"{len(every) - len(common)} of {len(every)} {kind} of {as_line(split)} are left out of all rows, for one or more"
+            f" rows have no features of them; the first is {as_line(first)}"
+        )
+    return restricted, lines
 
 
 def _check_same_rows(first: Scored, other: Scored, pair: str) -> None:
@@ -77,12 +107,17 @@ def _reordered(scored: Scored, items: Sequence[str], pair: str) -> Scored:
             f"{pair} were scored on different {kind} of {scored.split} ({len(items)} and {len(scored.items)}; only one"
             f" has {odd}): extract what is missing and score again, or leave one of them out"
         )
-    order = np.array([place[item] for item in items], int)
+    return _at(scored, np.array([place[item] for item in items], int))
+
+
+def _at(scored: Scored, order: np.ndarray) -> Scored:
+    """The items in these places, in this order."""
+    segments = scored.segment_ids
     return replace(
         scored,
         recording_ids=tuple(scored.recording_ids[index] for index in order),
         speakers=None if scored.speakers is None else tuple(scored.speakers[index] for index in order),
-        segment_ids=None if scored.segment_ids is None else tuple(items),
+        segment_ids=None if segments is None else tuple(segments[index] for index in order),
         labels={name: values[order] for name, values in scored.labels.items()},
         predictions={name: values[order] for name, values in scored.predictions.items()},
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from ..errors import RunError, SettingError
 from ..evaluate import comparison, metrics, results, scored, units
 from ..evaluate.published import registry
+from ..evaluate.same_items import on_common_items
 from ..evaluate.tables.files import write_comparison
 from ..evaluate.tables.screen import table_text
 from ..features.durable import explained, write_whole, writer_lock
@@ -166,6 +167,8 @@ def _ablate(
     outcomes, answers = _trained_and_scored(to_train, out, split, together, track, say)
     if any(outcome.status in (INTERRUPTED, ablation.NOT_BEGUN) for outcome in outcomes):
         return Ablated(tuple(outcomes), None, {}, ())
+    common, lines = on_common_items([*answers.values()])
+    answers, notes = dict(zip(answers, common, strict=True)), [*notes, *lines]
     if folded:
         outcomes = [*folded.refused, *outcomes]
         of_rows, failed, further = pooled_answers(folded, outcomes, answers)

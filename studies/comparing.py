@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..errors import SettingError
 from ..evaluate import comparison, disagreements
+from ..evaluate.same_items import on_common_items
 from ..evaluate.tables.files import write_comparison
 from ..evaluate.tables.screen import table_text
 from ..progress import Track, silent
@@ -38,6 +40,10 @@ def compare(
         if not path.exists() and not scored_file(run, split).exists():
             path = store or existing_store(run, runs)
         answers.append(scores_of(run, path, split, track, say))
+    answers, lines = on_common_items(answers)
+    for line in lines:
+        say(line)
     compared = comparison.compare(answers, unit=resample)
+    compared = dataclasses.replace(compared, notes=(*compared.notes, *lines))
     files = write_comparison(out, "comparison", compared, disagreements=disagreements.disagreements(answers))
     return table_text(compared), files

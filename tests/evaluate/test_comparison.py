@@ -8,6 +8,7 @@ from msmt.errors import RunError, SettingError
 from msmt.evaluate.comparison import compare
 from msmt.evaluate.disagreements import disagreements, mcnemar
 from msmt.evaluate.metrics import evaluate, score
+from msmt.evaluate.same_items import on_common_items
 from msmt.evaluate.scored import scored_from
 from msmt.features.tasks import Task, merged
 from msmt.tests.evaluate.made import FIVE, MOOD, TWO, VALUE, ablation, guesses, run_of
@@ -437,3 +438,30 @@ def test_each_seeds_figures_are_those_that_training_watches():
     cell = compare([run]).rows[0].cells["five"]
     watched = score([FIVE], {"five": LABELS}, {"five": np.eye(5)[run.predictions["five"]]})
     assert {f"five/{name}": figure.by_seed[0] for name, figure in cell.figures.items()} == pytest.approx(watched)
+
+
+class TestItemsThatSomeRunsLack:
+    """A run on text has answers of segments of which the audio cannot be used."""
+
+    def test_all_rows_are_of_the_items_that_all_have_and_a_line_says_which_are_left_out(self):
+        labels = np.arange(60) % 5
+        text, audio = run_of("text", labels, labels), run_of("audio", labels[:59], labels[:59])
+        (one, other), lines = on_common_items([text, audio])
+        assert one.items == other.items == audio.items
+        assert lines == [
+            "1 of 60 recordings of test are left out of all rows, for one or more rows have no features of them; the first"
+            " is r59"
+        ]
+        assert compare([one, other]).tasks
+        assert one.labels["five"].tolist() == labels[:59].tolist()
+
+    def test_runs_of_the_same_items_stay_as_they_are(self):
+        runs = ablation(2)
+        same, lines = on_common_items(runs)
+        assert same == runs and lines == []
+
+    def test_what_has_little_in_common_is_left_to_be_refused(self):
+        labels = np.arange(60) % 5
+        runs = [run_of("whole", labels, labels), run_of("half", labels[:30], labels[:30])]
+        same, lines = on_common_items(runs)
+        assert same == runs and lines == []
