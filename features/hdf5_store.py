@@ -134,7 +134,7 @@ class Hdf5Store(FeatureStore):
         """The finished store that an extraction in progress started from, if there was one."""
         path = parts_folder(self.path) / "base.h5"
         if self._base is None:
-            refuse_links(self.path.parent, path)
+            self._refuse_linked(path)
             if not path.exists():
                 return None
             wanted = (self.manifest.rows or {}).get("base") if self.manifest else None
@@ -180,7 +180,7 @@ class Hdf5Store(FeatureStore):
         """None where there is no part yet."""
         path = part_path(self.path, feature, block)
         if block in self.parts[feature]:
-            refuse_links(self.path.parent, path)
+            self._refuse_linked(path)
             return self._of_file(path, feature, rows).states if path.exists() else None
         if self.base is None or feature not in self.base.head.features:
             raise DamageError(f"{parts_folder(self.path) / 'base.h5'}: is missing or damaged; {TO_MEND}")
@@ -189,6 +189,14 @@ class Hdf5Store(FeatureStore):
         if len(states["length"]) != rows:
             raise DamageError(f"{self.base.path}: has fewer rows than it should; {TO_MEND}")
         return RowStates(**states)
+
+    def _refuse_linked(self, path: Path) -> None:
+        """Raise DamageError for a part, or a base, that is a link, so that its rows alone are lost."""
+        refuse_links(self.path.parent, path.parent)
+        if path.is_symlink():
+            raise DamageError(
+                f"{path}: is a link, which a store has none of; put in its place what it leads to, or {TO_MEND}"
+            )
 
     def _of_file(self, path: Path, feature: str, rows: int) -> Contents:
         """What one file holds of a feature: the finished store, or a part."""

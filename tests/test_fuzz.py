@@ -144,6 +144,13 @@ def test_rows_of_an_unfinished_store_may_be_missing_but_not_others(tmp_path):
     assert stores.plain_differences(plain, longer, is_finished=False)
 
 
+def test_features_in_the_place_of_lengths_are_a_difference_like_others(tmp_path):
+    make_store(tmp_path / "calls.zarr")
+    plain = stores.plain_of(tmp_path / "calls.zarr")
+    swapped = {**plain, "hubert/length": plain["hubert/features"], "hubert/features": plain["hubert/length"]}
+    assert stores.plain_differences(plain, swapped, is_finished=False)
+
+
 @pytest.mark.parametrize(
     ("name", "wanted", "got", "is_right"),
     [

@@ -7,7 +7,7 @@ import os
 import random
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,12 +116,10 @@ class Stores:
             attempted = here / f"attempt-{attempt}"
             victim = self._copied(base, attempted)
             kinds = {"undamaged": [], "two-damages": drawn.sample(sorted(damages.ALL), 2)}.get(case.kind, [case.kind])
-            try:
-                about = [damages.ALL[kind](drawn, victim) for kind in kinds]
-            except Exception:  # noqa: BLE001  there was nothing to damage so, or a first damage stands in the way
-                shutil.rmtree(attempted)
-                continue
-            break
+            about = _done(kinds, drawn, victim)
+            if about is not None:
+                break
+            shutil.rmtree(attempted)
         else:
             raise ValueError(f"{case.kind} can be done to no store")
         outcome = Outcome(case, about=f"{base.name}: {'; and '.join(about) or 'as it was'}")
@@ -541,6 +539,35 @@ class _Trial:
             self.outcome.find(
                 "not mended", "extract", f"after repair and extract, verify says: {shown[:500]}", "verify"
             )
+
+
+def _done(kinds: Sequence[str], drawn: random.Random, victim: damages.Victim) -> list[str] | None:
+    """Damage a store in these ways one after another: what was done.
+
+    None where there was nothing to damage so, or an earlier damage stands in the way of a later one.
+    """
+    about: list[str] = []
+    for kind in kinds:
+        if about:  # what is damaged already may lead a library astray that is to damage it again
+            try:
+                said, state = in_child(_tried_damage, kind, drawn, victim, seconds=_PLAIN_SECONDS)
+                drawn.setstate(state)
+            except (TimeoutError, RuntimeError):
+                said = None
+        else:
+            said, _ = _tried_damage(kind, drawn, victim)
+        if said is None:
+            return None
+        about.append(said)
+    return about
+
+
+def _tried_damage(kind: str, drawn: random.Random, victim: damages.Victim) -> tuple[str | None, tuple]:
+    """What was done, None where it could not be, and how chance goes on."""
+    try:
+        return damages.ALL[kind](drawn, victim), drawn.getstate()
+    except Exception:  # noqa: BLE001
+        return None, drawn.getstate()
 
 
 def _owns_up(ending: Ending) -> bool:

@@ -270,6 +270,27 @@ class TestUnfinishedHdf5:
         filled_again(path, made)
         assert_holds(path, made)
 
+    def test_parts_that_are_links_or_no_files_lose_their_rows_alone_and_nothing_is_read_through_them(self, begun):
+        path, made = begun
+        parts, outside = path.with_name("a.h5.parts"), path.with_name("outside.h5")
+        with writer_for(path) as writer:
+            writer.prepare("marketcalls", TASKS, table(), SPECS, lengths_of(made))
+            for block in (1, 2):
+                rows = range(32 * block, min(32 * block + 32, 70))
+                writer.commit("hubert", block, {row: made["hubert"][row] for row in rows})
+        (parts / "hubert-000001.h5").rename(outside)
+        (parts / "hubert-000001.h5").symlink_to(outside)
+        (parts / "hubert-000002.h5").unlink()
+        (parts / "hubert-000002.h5").mkdir()
+        before = outside.read_bytes()
+        with pytest.raises(DamageError, match="is a link, which a store has none of; put in its place what it leads"):
+            open_store(path).states("hubert")
+        repair(path, damages_of(path))
+        assert np.flatnonzero(~is_there(path, "hubert")).tolist() == list(range(32, 70))
+        assert is_there(path, "roberta").all() and outside.read_bytes() == before
+        filled_again(path, made)
+        assert_holds(path, made)
+
     def test_a_file_in_the_place_of_its_parts_makes_room_for_them(self, begun):
         path, made = begun
         shutil.rmtree(path.with_name("a.h5.parts"))
