@@ -25,7 +25,7 @@ from .contract import Adapter, Aside, Count, Reading
 from .dialogues import with_next
 from .held_out import leave_one_out
 from .iemocap_files import Utterance, read_annotation, read_transcript
-from .iemocap_sessions import SPLITS, Session, homes_in, session_in
+from .iemocap_sessions import SPLITS, Session, sessions_in
 
 NAME = "iemocap"
 SESSIONS = tuple(SPLITS)
@@ -74,7 +74,7 @@ def read(data_dir: Path, options: CorpusOptions) -> Reading:
     emotion = emotion_of(options.classes)
     listing = listing_of(data_dir)
     notes = list(listing.notes)
-    sessions = [session_in(listing, number, home, notes) for number, home in homes_in(listing, notes).items()]
+    sessions = sessions_in(listing, notes)
     if not any(session.annotations for session in sessions):
         raise CorpusError(
             f"{data_dir}: holds no Session1 to Session5 with dialog/EmoEvaluation/*.txt; unpack IEMOCAP_full_release, or"
