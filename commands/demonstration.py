@@ -28,7 +28,10 @@ from .common import PATH, Console, output_options
 )
 @output_options
 def demo(console: Console, out: Path, layout: str, seed: int) -> None:
-    """Make a small synthetic corpus and random encoders, and run extract, train and eval on them."""
+    """Make a small synthetic corpus and random encoders, and run extract, train and eval on them.
+
+    With --layout nothing is run: the commands to type are printed.
+    """
     import contextlib
 
     from ..extract.demo import make_demo
@@ -42,6 +45,7 @@ def demo(console: Console, out: Path, layout: str, seed: int) -> None:
         ["eval", "--split", "test"],
     ]
     if layout:
+        steps[1].append("--skip-missing")  # a layout has files that nobody can use, as downloads do
         console.say(f"All of it is in {out}. Type next:\n")
         for step in (["cd", str(out)], ["msmt", "corpus", layout], *(["msmt", *step] for step in steps)):
             console.say(shlex.join(step))

@@ -77,6 +77,7 @@ def table_of(description: Mapping) -> str:
         lines.append(f"with the columns {as_line(', '.join(description['columns']))} of the corpus")
     if description["removed_segments"]:
         lines.append(f"{description['removed_segments']} more rows are of segments that have left the corpus")
+    name_width = max([12, *(len(as_line(task["name"])) for task in description["tasks"])])
     for split, content in description["splits"].items():
         speakers = (
             f", {content['speakers']} speaker{'s' if content['speakers'] != 1 else ''}" if content["speakers"] else ""
@@ -85,10 +86,10 @@ def table_of(description: Mapping) -> str:
         lines += ["", f"{as_line(split)}: {counted}"]
         for task, labels in content["labels"].items():
             shown = "  ".join(f"{as_line(label)} {value:g}" for label, value in labels.items())
-            lines.append(f"  {as_line(task):<12} {shown}")
+            lines.append(f"  {as_line(task):<{name_width}} {shown}")
         if content["views"]:
             shown = "  ".join(f"{as_line(view)} {count}" for view, count in content["views"].items())
-            lines.append(f"  {'copies':<12} {shown}")
+            lines.append(f"  {'copies':<{name_width}} {shown}")
     remarks = [*description["sharing"], *(f"warning: {line}" for line in description["suspicions"])]
     lines += ["", *remarks] if remarks else []
     lines += fold_lines(description["folds"], [Task.from_json(task) for task in description["tasks"]])

@@ -57,6 +57,7 @@ _WHEN_ABSENT = {
 AGENT_CHANNEL = "agent_channel"
 UNKNOWN_CHANNEL = -1
 EXTRA = "extra_"  # begins the name of a column that a corpus has beside those that msmt knows
+VIDEO = EXTRA + "video_id"  # the video that a recording is a part of, where splits may part a video
 SCHEME = "scheme_"  # begins the name of a column of splits besides ``split``, which is the scheme ``standard``
 
 

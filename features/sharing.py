@@ -1,4 +1,4 @@
-"""What splits have in common that should be apart: speakers, recordings, and audio."""
+"""What splits have in common that should be apart: speakers, videos, recordings, and audio."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from ..shown import as_line
-from .segments import ORIGINAL, REMOVED
+from .segments import ORIGINAL, REMOVED, VIDEO
 
 FACT = "shared_audio"  # in the facts of a store's head
 _MOST_NAMES = 3  # that a line names
-_PLURALS = {"speaker": "speakers", "recording": "recordings", "audio": "audio"}
+_PLURALS = {"speaker": "speakers", "video": "videos", "recording": "recordings", "audio": "audio"}
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,13 @@ class Shared:
     """What two splits have in common, of one kind."""
 
     what: str
-    """``speaker``, ``recording`` or ``audio``."""
+    """``speaker``, ``video``, ``recording`` or ``audio``."""
 
     splits: tuple[str, str]
     """In the order of the table."""
 
     names: tuple[str, ...]
-    """Speakers or recordings; of each sound a segment of either split, such as ``a1 = b7``."""
+    """Speakers, videos or recordings; of each sound a segment of either split, such as ``a1 = b7``."""
 
     places: tuple[tuple[int, int], ...]
     """For each name, a row of either split where it occurs."""
@@ -58,6 +58,7 @@ def shared_between_splits(
     """
     columns = {
         "speaker": table["speaker"].to_numpy(),
+        **({"video": table[VIDEO].to_numpy()} if VIDEO in table else {}),
         "recording": table["recording_id"].to_numpy(),
         "audio": table["audio"].to_numpy() if sounds is None else np.asarray(sounds, object),
     }

@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,6 +32,24 @@ class Anew:
     tasks: tuple[Task, ...]
     table: pd.DataFrame
 
+    dataset: str = ""
+    """Its name; empty where a store whose head is lost too is not to be mended."""
+
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+    def head_with(self, features: Mapping[str, FeatureHead]) -> StoreHead:
+        """The head of a store that has lost its own, and that holds these features."""
+        return new_head(self.dataset, self.tasks, features, self.facts)
+
+    def told_to(self, head: StoreHead) -> tuple[StoreHead, pd.DataFrame, str]:
+        """Head and table for a store with another head, and what else is lost with its table, in words.
+
+        Of folds a corpus knows nothing.
+        """
+        facts = {name: value for name, value in head.facts.items() if name != FACT}
+        lost = "" if facts == head.facts else ", without its folds: msmt split makes them again"
+        return replace(head, tasks=self.tasks, facts=facts), segment_table(self.table, self.tasks), lost
+
 
 class StoreWriter(ABC):
     """The right to write one store, held as a context manager by one process.
@@ -49,6 +67,7 @@ class StoreWriter(ABC):
         self.path = Path(path)
         self._shared = shared
         self._held = ExitStack()
+        self._are_identities_proved = True  # False once a store was put together from what has no checksum
 
     def __enter__(self) -> StoreWriter:
         self._held.enter_context(writer_lock(self.path, self._shared))
@@ -84,7 +103,7 @@ class StoreWriter(ABC):
                 name: FeatureHead(spec, chunk_rows_for(spec, expected_lengths[name])) for name, spec in specs.items()
             }
             with explained(path):
-                self._create(_new_head(dataset, tasks, features, facts or {}), table)
+                self._create(new_head(dataset, tasks, features, facts or {}), table)
             self.store = self.kind.open(path)
             return
         self.recover()
@@ -177,6 +196,7 @@ class StoreWriter(ABC):
         self.store = self.kind.open(self.path)
         if self.store.head != source.head or table_digest(self.store.segments) != table_digest(source.segments):
             raise StoreError(f"{self.path}: exists and is no copy of {source.path}; name another, or delete it")
+        self._are_identities_proved = True  # each is compared with the source's
 
     def retell(self, table: pd.DataFrame, facts: Mapping[str, object]) -> None:
         """Give the store another segment table of the same rows, and other facts. No feature is touched."""
@@ -222,7 +242,10 @@ class StoreWriter(ABC):
 
     @abstractmethod
     def finish(self) -> None:
-        """Bring the store into its final form and drop what only an extraction in progress needs."""
+        """Bring the store into its final form and drop what only an extraction in progress needs.
+
+        After ``recover`` from what has no checksum it is not said to be finished: an extraction has yet to go over it.
+        """
 
     @abstractmethod
     def _commit(self, feature: str, block: int, rows: Mapping[int, Row | None]) -> None:
@@ -268,9 +291,10 @@ def _kept_facts(store: FeatureStore, facts: Mapping[str, object] | None) -> dict
     return {**facts, FACT: {**kept, **brought}}
 
 
-def _new_head(
+def new_head(
     dataset: str, tasks: Sequence[Task], features: Mapping[str, FeatureHead], facts: Mapping[str, object]
 ) -> StoreHead:
+    """The head of a store that is made now."""
     # Reproducible builds fix the clock with this variable; two stores made under it can be compared byte by byte.
     fixed = os.environ.get("SOURCE_DATE_EPOCH")
     now = datetime.fromtimestamp(int(fixed), UTC) if fixed else datetime.now(UTC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import sys
@@ -182,6 +183,25 @@ def test_demo_says_that_it_is_one_and_ends_with_scores(tmp_path, monkeypatch, ca
     assert run(monkeypatch, "demo", "--out", tmp_path / "demo") == 0
     shown = capsys.readouterr().out
     assert "synthetic" in shown and "random" in shown and "metrics-test.json" in shown and "\nfive" in shown
+
+
+def test_a_demo_in_a_layout_says_what_to_type_next_and_runs_nothing(tmp_path, monkeypatch, capsys):
+    from msmt.extract.layouts import meld
+
+    one = {
+        name: dataclasses.replace(split, dialogues=(0, 125)[: 1 + (name == "train")])
+        for name, split in meld.SPLITS.items()
+    }
+    monkeypatch.setattr(meld, "SPLITS", one)
+    assert run(monkeypatch, "demo", "--layout", "meld", "--out", tmp_path / "demo") == 0
+    shown = capsys.readouterr().out
+    assert "synthetic" in shown and "random" in shown
+    typed = [line for line in shown.splitlines() if line.startswith(("cd ", "msmt "))]
+    assert [line.split()[1] for line in typed[1:]] == ["corpus", "extract", "train", "eval"]
+    assert "--dataset meld --audio-encoder encoders/audio --text-encoder encoders/text" in typed[2]
+    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == ["data", "demo.yaml", "encoders"]
+    assert run(monkeypatch, "demo", "--layout", "melt", "--out", tmp_path / "other") == 2
+    assert "layout must be meld or" in capsys.readouterr().err
 
 
 class TestBadInput:

@@ -35,7 +35,7 @@ def corpus_of(reading: Reading, modalities: str = "both") -> Corpus:
     known = {defect.item: f"{defect.what}; {defect.action}" for defect in reading.defects}
     notes += _lines_of_defects(reading, items)
     reasons = Counter(aside.reason for aside in reading.left_out)
-    notes += [f"{count:,} annotated items are left out: {reason}" for reason, count in reasons.items()]
+    notes += [f"{count:,} annotated item{'s are' if count != 1 else ' is'} left out: {reason}" for reason, count in reasons.items()]
     notes += _lines_of_orphans(reading)
     rows = items.drop(columns=[column for column in ("stated",) if column in items]).reset_index(drop=True)
     corpus = assembled(reading.name, reading.root, rows, reading.tasks, notes, has_texts=modalities != "audio")
@@ -107,6 +107,6 @@ def _lines_of_orphans(reading: Reading) -> list[str]:
     for reason, names in by_reason.items():
         more = ", …" if len(names) > _NAMED else ""
         lines.append(
-            f"{len(names):,} audio or video files are passed over, {reason}: {', '.join(names[:_NAMED])}{more}"
+            f"{len(names):,} audio or video file{'s are' if len(names) != 1 else ' is'} passed over, {reason}: {', '.join(names[:_NAMED])}{more}"
         )
     return lines

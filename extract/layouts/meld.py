@@ -23,8 +23,8 @@ COLUMNS = (
     *("Sr No.", "Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID"),
     *("Season", "Episode", "StartTime", "EndTime"),
 )
-_MAINS = {"Anna": True, "Ben": False, "Clara": True, "David": False, "Emma": True, "Frank": False}  # is_female
-_GUESTS = {"The Waiter": False, "Mrs. Moore": True, "All": False, "The Doctor": True}
+MAINS = {"Anna": True, "Ben": False, "Clara": True, "David": False, "Emma": True, "Frank": False}  # is_female
+GUESTS = {"The Waiter": False, "Mrs. Moore": True, "All": False, "The Doctor": True}
 _GUEST_SHARE = 0.35  # of the dialogues that somebody else takes part in
 _RATE = 16000  # hertz
 _NEGATIVE = ("anger", "disgust", "fear", "sadness")
@@ -61,8 +61,8 @@ _MISCUT_SECONDS = 33.0
 
 def write(layout: str, folder: Path, random: np.random.Generator) -> None:
     """Write the three splits, with what a Mac and the release have left in the folder of test."""
-    mains = [person(random, name, is_female) for name, is_female in _MAINS.items()]
-    guests = [person(random, name, is_female) for name, is_female in _GUESTS.items()]
+    mains = [person(random, name, is_female) for name, is_female in MAINS.items()]
+    guests = [person(random, name, is_female) for name, is_female in GUESTS.items()]
     for name, split in SPLITS.items():
         (folder / split.folder).mkdir(parents=True)
         rows: list[list[str | int]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,9 @@ _VARIANCE_FLOOR = 1e-7  # added to the variance, as the encoders' own feature ex
 _STRETCH_WINDOW = 0.032  # seconds that a phase vocoder hears at once: a few periods of a voice
 _STRETCH_OVERLAP = 8  # windows that hear the same sample
 
-# libsndfile's codes for "not a format I know" and "a codec of that format I do not know".
-_UNKNOWN_TO_LIBSNDFILE = (1, 4)
+# libsndfile's codes for "not a format I know" and "a codec of that format I do not know", and those for a resource fork of
+# Sound Designer II that makes no sense: for one it takes whatever file ``._NAME`` a Mac has left beside NAME.
+_UNKNOWN_TO_LIBSNDFILE = (1, 4, *range(149, 155))
 # Beginnings of containers, mostly of video: libsndfile takes some of their bytes for those of an MP3.
 _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # MP4, M4A and QuickTime, at byte 4
 _CONTAINERS = (b"\x1aE\xdf\xa3", b"FLV\x01", b"\x00\x00\x01\xba", b"0&\xb2u")  # Matroska and WebM, FLV, MPEG-PS, ASF
@@ -126,46 +128,52 @@ def mel_spectrogram(
     )
 
 
-def seconds_of(path: Path) -> float | None:
-    """Length of a file in seconds by its header alone, of a video that of its sound; None when the header does not tell."""
+@dataclass(frozen=True)
+class Header:
+    """What name, size and header of a file tell."""
+
+    problem: str | None = None
+    """Why it cannot be used; None where they tell nothing."""
+
+    seconds: float | None = None
+    """Its length, of a video that of its sound; None where they do not tell."""
+
+
+def header_of(path: Path) -> Header:
+    """Look at the header of a file; it is opened once."""
     try:
+        if Path(path).stat().st_size == 0:
+            return Header("the file is empty")
         information = _information_of(path)
-        return information.frames / information.samplerate if information.samplerate else None
-    except (_ForAv, OSError, soundfile.LibsndfileError, RuntimeError):
-        import av
-
-    try:
-        with av.open(str(path)) as container:
-            for stream in container.streams.audio:
-                return float(stream.duration * stream.time_base) if stream.duration else None
-    except (av.error.FFmpegError, OSError):
-        pass
-    return None
-
-
-def problem_of(path: Path) -> str | None:
-    """Why a file cannot be used, as far as its name, size and header tell; None where they tell nothing."""
-    try:
-        if path.stat().st_size == 0:
-            return "the file is empty"
-        _information_of(path)
-        return None
+        return Header(seconds=information.frames / information.samplerate if information.samplerate else None)
     except _ForAv:
         pass
     except FileNotFoundError:
-        return "there is no such file"
+        return Header("there is no such file")
     except OSError as error:
-        return f"cannot be read ({error.strerror})"
+        return Header(f"cannot be read ({error.strerror})")
     except soundfile.LibsndfileError as error:
         if error.code not in _UNKNOWN_TO_LIBSNDFILE:
-            return f"cannot be decoded ({error.error_string.strip().rstrip('.')})"
+            return Header(f"cannot be decoded ({error.error_string.strip().rstrip('.')})")
     import av
 
     try:
         with av.open(str(path)) as container:
-            return None if container.streams.audio else "holds no audio stream"
+            for stream in container.streams.audio:
+                return Header(seconds=float(stream.duration * stream.time_base) if stream.duration else None)
+            return Header("holds no audio stream")
     except (av.error.FFmpegError, OSError) as error:
-        return f"is not audio that can be decoded ({error.strerror})"
+        return Header(f"is not audio that can be decoded ({error.strerror})")
+
+
+def seconds_of(path: Path) -> float | None:
+    """Length of a file in seconds by its header alone, of a video that of its sound; None when the header does not tell."""
+    return header_of(path).seconds
+
+
+def problem_of(path: Path) -> str | None:
+    """Why a file cannot be used, as far as its name, size and header tell; None where they tell nothing."""
+    return header_of(path).problem
 
 
 def wav_of(samples: np.ndarray, rate: int) -> bytes:

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 import soundfile
 from msmt.errors import AudioError
-from msmt.extract.sound.audio import channels_of, decoded_seconds, load_segment, normalised, problem_of, seconds_of
+from msmt.extract.sound.audio import (
+    channels_of,
+    decoded_seconds,
+    header_of,
+    load_segment,
+    normalised,
+    problem_of,
+    seconds_of,
+)
 from msmt.tests.extract.made import speech_like
 
 SPEECH = speech_like(2.0)
@@ -90,6 +98,13 @@ def test_the_length_of_all_that_can_be_decoded_is_told_and_silence_refused(tmp_p
         decoded_seconds(write(tmp_path / "b.wav", np.zeros(100)))
 
 
+def test_a_file_that_a_mac_leaves_beside_another_is_not_taken_for_a_part_of_it(tmp_path):
+    path = write_with_av(tmp_path / "a.aac", "aac", "adts")
+    (tmp_path / "._a.aac").write_bytes(bytes(range(256)) * 16)
+    assert abs(len(load_segment(path, 8000)) - len(SPEECH)) <= 2048
+    assert problem_of(path) is None
+
+
 def test_flac_and_ogg_decode(tmp_path):
     for name in ("a.flac", "a.ogg", "a.mp3"):
         assert abs(len(load_segment(write(tmp_path / name), 8000)) - len(SPEECH)) < 100
@@ -104,6 +119,19 @@ def test_a_header_tells_the_length(tmp_path):
     assert seconds_of(write(tmp_path / "a.wav")) == 2.0
     (tmp_path / "b.wav").write_text("no")
     assert seconds_of(tmp_path / "b.wav") is None
+
+
+def test_a_header_is_read_once_for_what_is_wrong_and_for_the_length(tmp_path, monkeypatch):
+    path = write_with_av(tmp_path / "clip", "aac", "mp4")
+    opened = []
+    open_with_av = av.open
+    monkeypatch.setattr(
+        av, "open", lambda *arguments, **options: opened.append(1) or open_with_av(*arguments, **options)
+    )
+    header = header_of(path)
+    assert header.problem is None and abs(header.seconds - 2.0) < 0.3 and len(opened) == 1
+    path.write_bytes(path.read_bytes()[:40])
+    assert "not audio that can be decoded" in header_of(path).problem and header_of(path).seconds is None
 
 
 def test_a_wav_of_unknown_length_from_a_stream_is_not_cut_off(tmp_path):

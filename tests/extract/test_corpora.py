@@ -295,7 +295,7 @@ class TestGeneric(AdapterContract):
 
 def test_a_dataset_that_is_not_known_is_refused(tmp_path):
     with pytest.raises(SettingError, match="marketcalls or generic"):
-        load_corpus("meld", tmp_path)
+        load_corpus("melt", tmp_path)
 
 
 def test_options_of_the_generic_corpus_do_not_go_unheard_with_another(tmp_path):

@@ -12,6 +12,7 @@ from msmt.features.info import describe, table_of
 from msmt.features.opening import open_store, writer_for
 from msmt.features.reader import RowReader
 from msmt.features.rows import MISSING, Row, checksum_of
+from msmt.features.tasks import Task
 from msmt.tests.features.made import TASKS, spec, table
 
 FORMATS = pytest.mark.parametrize("suffix", [".zarr", ".h5"])
@@ -176,3 +177,16 @@ def test_info_says_of_what_type_and_kind_features_are(tmp_path):
     assert description["bytes_valid"] == description["bytes_padded"] == ROWS * WIDTH * 4
     line = next(line for line in table_of(description).splitlines() if line.startswith("compare"))
     assert "40 x 1 x 6373" in line and "float32 vectors" in line and "opensmile: ComParE_2016" in line
+
+
+def test_info_puts_the_labels_of_all_tasks_below_each_other_whatever_they_are_called(tmp_path):
+    description = describe(made_store(tmp_path / "a.zarr"))
+    split = next(iter(description["splits"]))
+    labels = {"five": {"A": 1}, "sentiment_vision": {"count": 1}}
+    description = description | {
+        "tasks": [Task(name, level="segment").to_json() for name in labels],
+        "splits": {split: description["splits"][split] | {"labels": labels}},
+    }
+    lines = [line for line in table_of(description).splitlines() if line.lstrip().startswith(tuple(labels))]
+    assert [line.split()[0] for line in lines] == list(labels)
+    assert lines[0].index("A 1") == lines[1].index("count 1") == 2 + len("sentiment_vision") + 1

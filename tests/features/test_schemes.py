@@ -270,6 +270,29 @@ class TestOfAStore:
             writer.finish()
         assert splits_of(open_store(store.path).segments, "fold1")[:70].tolist() == before.tolist()
 
+    def test_families_that_a_corpus_brings_stand_beside_those_that_were_added(self, store):
+        made = add_folds(store.path, FoldConfig(family="parts", folds=3, stratify="five"))
+        brought = {"speakers": {"schemes": ["speaker1", "speaker2"], "by": "speaker", "validation": "next"}}
+        rows = table(80, scheme_speaker1=["test", "train"] * 40, scheme_speaker2=["train", "test"] * 40)
+        facts = {"schemes": brought}
+        with writer_for(store.path) as writer:
+            writer.prepare("marketcalls", TASKS, rows, SPECS, {}, facts=facts)
+            writer.finish()
+            assert not writer.would_change("marketcalls", TASKS, rows, SPECS, facts)
+        after = open_store(store.path)
+        assert after.head.facts["schemes"] == {**made.head.facts["schemes"], **brought}
+        assert splits_of(after.segments, "part1")[:70].equals(splits_of(made.segments, "part1")[:70])
+
+    def test_folds_by_a_rule_are_described_without_a_seed(self, store):
+        rows = table(80, scheme_a=["test", "train"] * 40, scheme_b=["train", "test"] * 40)
+        rule = {"schemes": ["a", "b"], "by": "speaker", "stratify": "", "seed": None, "validation": "next"}
+        with writer_for(store.path) as writer:
+            writer.prepare("marketcalls", TASKS, rows, SPECS, {}, facts={"schemes": {"halves": rule}})
+            writer.finish()
+        after = open_store(store.path)
+        lines = fold_lines(describe_folds(after), after.tasks)
+        assert "halves: by speaker, validation by the next fold" in lines
+
     def test_families_that_a_corpus_brings_stand_beside_those_that_were_made_and_replace_their_own(self, store):
         def extracted(rows, families):
             lengths = {name: np.ones(len(rows), int) for name in SPECS}

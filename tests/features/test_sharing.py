@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
-from msmt.features.segments import segment_table
+from msmt.features.segments import VIDEO, segment_table
 from msmt.features.sharing import fact_of, recorded_in, remarks_on, shared_between_splits, shared_in, sharing_lines
 from msmt.tests.train.made import calls
 
@@ -85,3 +85,9 @@ def test_facts_of_another_form_are_passed_over():
         [{"splits": "ab", "count": "x", "examples": 2}],
     ):
         assert recorded_in({"shared_audio": fact}) == []
+
+
+def test_a_video_of_which_each_split_has_a_part_is_shared_though_no_recording_is():
+    table = TABLE.assign(speaker="", **{VIDEO: ["v1", "v1", "v1", "v2", "v3", "v3"]})
+    assert [each.line for each in shared_between_splits(table)] == ["train and val share 1 video: v1"]
+    assert remarks_on("val", {}, shared_between_splits(table)) == ["train and val share 1 video: v1."]
