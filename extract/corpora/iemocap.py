@@ -17,7 +17,7 @@ import pandas as pd
 
 from ...errors import CorpusError, SettingError, shown
 from ...features.segments import EXTRA, SCHEME
-from ...features.splits import TEST, VALIDATION
+from ...features.splits import TEST, TRAIN, VALIDATION
 from ...features.tasks import NO_LABEL, Task
 from .arranging import listing_of
 from .config import CorpusOptions
@@ -25,7 +25,7 @@ from .contract import Adapter, Aside, Count, Reading
 from .dialogues import with_next
 from .held_out import leave_one_out
 from .iemocap_files import Utterance, read_annotation, read_transcript
-from .iemocap_sessions import SPLITS, Session, homes_in, session_in
+from .iemocap_sessions import SPLITS, Session, sessions_in
 
 NAME = "iemocap"
 SESSIONS = tuple(SPLITS)
@@ -74,7 +74,7 @@ def read(data_dir: Path, options: CorpusOptions) -> Reading:
     emotion = emotion_of(options.classes)
     listing = listing_of(data_dir)
     notes = list(listing.notes)
-    sessions = [session_in(listing, number, home, notes) for number, home in homes_in(listing, notes).items()]
+    sessions = sessions_in(listing, notes)
     if not any(session.annotations for session in sessions):
         raise CorpusError(
             f"{data_dir}: holds no Session1 to Session5 with dialog/EmoEvaluation/*.txt; unpack IEMOCAP_full_release, or"
@@ -89,7 +89,7 @@ def read(data_dir: Path, options: CorpusOptions) -> Reading:
     items = _items(utterances, by_number, _texts(data_dir, sessions, {each.name for each in utterances}, notes))
     kept, unasked = _asked_for(items, emotion, options.keep_context)
     left_out += unasked
-    notes += _on_sessions(by_number)
+    notes += _on_what_lacks(by_number, set(kept["split"]))
     if unasked:
         notes.append(
             f"of {len(items):,} annotated utterances {len(kept):,} are taken, by --classes {options.classes or _DEFAULT}"
@@ -267,15 +267,15 @@ def _facts(schemes: Mapping[str, str], by: str, validation: str) -> dict:
     return {"schemes": list(schemes), "by": by, "stratify": "", "seed": None, "validation": validation}
 
 
-def _on_sessions(sessions: Mapping[str, Session]) -> list[str]:
-    """What to say of sessions that are not there."""
-    lacking = [number for number in SESSIONS if number not in sessions]
-    if not lacking:
-        return []
-    one = "session" if len(lacking) == 1 else "sessions"
-    without = [split for split in (VALIDATION, TEST) if all(SPLITS[number] != split for number in sessions)]
-    so = f", so the standard split has no {' and no '.join(without)}" if without else ""
-    return [f"{one} {', '.join(lacking)} of 5 {'is' if len(lacking) == 1 else 'are'} not there{so}"]
+def _on_what_lacks(sessions: Mapping[str, Session], splits: set[str]) -> list[str]:
+    """What to say of sessions that are not there, and of splits that have nothing."""
+    lines = []
+    if lacking := [number for number in SESSIONS if number not in sessions]:
+        are = "session {} of 5 is" if len(lacking) == 1 else "sessions {} of 5 are"
+        lines.append(f"{are.format(', '.join(lacking))} not there")
+    if empty := [split for split in (TRAIN, VALIDATION, TEST) if split not in splits]:
+        lines.append(f"the standard split has no {' and no '.join(empty)}: sessions 1 to 3 are train, 4 val, and 5 test")
+    return lines
 
 
 def _arrangement(sessions: Sequence[Session]) -> str:

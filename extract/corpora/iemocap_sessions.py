@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from ...errors import CorpusError
 from ...features.splits import TEST, TRAIN, VALIDATION
 from .arranging import Listing, is_media, preferred
+from .checks import stem
 from .contract import Aside
 from .iemocap_files import Utterance, is_dialogue
 
@@ -32,7 +32,7 @@ class Session:
     sentences: Mapping[str, list[str]]
     """Audio of each utterance by itself."""
 
-    dialogues: Mapping[str, list[str]] = field(default_factory=dict)
+    dialogues: Mapping[str, list[str]]
     """Audio and video of each dialogue as a whole."""
 
     @property
@@ -59,23 +59,36 @@ class Session:
         asides = []
         for name, paths in own.items():
             taken = preferred(paths)
-            asides += [Aside(path, f"for {name} is taken from {taken}", split=split) for path in paths if path != taken]
+            if not self.has_stretches:  # dialogues come as video besides
+                reason_of_others = f"for {name} is taken from {taken}"
+                asides += [Aside(path, reason_of_others, split=split) for path in paths if path != taken]
             if taken not in used:
                 asides.append(Aside(taken, reason, split=split))
         return asides
 
 
-def homes_in(listing: Listing, notes: list[str]) -> dict[str, str]:
-    """The folder of each session by its number, the least deep where there are several."""
-    found: dict[str, dict[str, bool]] = {}
+def sessions_in(listing: Listing, notes: list[str]) -> list[Session]:
+    """The sessions of a listing; what there is to say of them is added to ``notes``.
+
+    Raises CorpusError where two copies of one are there and neither is the nearer.
+    """
+    folders: dict[str, list[str]] = {}  # paths of files by their folder
     for path in listing.files:
-        parts = PurePosixPath(path).parts
-        for depth, part in enumerate(parts[:-1]):
+        folders.setdefault(path.rpartition("/")[0], []).append(path)
+    return [_session(folders, number, home, notes) for number, home in _homes(listing, folders, notes).items()]
+
+
+def _homes(listing: Listing, folders: Iterable[str], notes: list[str]) -> dict[str, str]:
+    """The folder of each session by its number, the least deep where there are several."""
+    found: dict[str, dict[str, bool]] = {}  # of each number the folders, and whether they hold an annotation
+    for folder in folders:
+        parts = folder.split("/")
+        for depth, part in enumerate(parts):
             if match := _FOLDER.fullmatch(part):
-                below = "/".join(parts[depth + 1 :]).lower()
                 homes = found.setdefault(match.group(1), {})
                 home = "/".join(parts[: depth + 1])
-                homes[home] = homes.get(home, False) or below.startswith("dialog/emoevaluation/")
+                below = [each.lower() for each in parts[depth + 1 :]]
+                homes[home] = homes.get(home, False) or below[:2] == ["dialog", "emoevaluation"]
                 break
     chosen = {}
     for number in sorted(found):
@@ -89,29 +102,26 @@ def homes_in(listing: Listing, notes: list[str]) -> dict[str, str]:
     return chosen
 
 
-def session_in(listing: Listing, number: str, home: str, notes: list[str]) -> Session:
+def _session(folders: Mapping[str, Sequence[str]], number: str, home: str, notes: list[str]) -> Session:
     annotations: dict[str, str] = {}
     transcripts: dict[str, str] = {}
     sentences: dict[str, list[str]] = {}
     dialogues: dict[str, list[str]] = {}
-    for path in listing.files:
-        if not path.startswith(f"{home}/"):
+    for folder, paths in folders.items():
+        if not folder.startswith(f"{home}/"):
             continue
-        place = PurePosixPath(path)
-        folders = [part.lower() for part in PurePosixPath(path.removeprefix(f"{home}/")).parts[:-1]]
-        is_of_dialogue = is_dialogue(place.stem)
-        # The folders below EmoEvaluation hold what each annotator said by itself.
-        if folders == ["dialog", "emoevaluation"] and place.suffix.lower() == ".txt" and is_of_dialogue:
-            annotations[place.stem] = path
-        elif folders == ["dialog", "transcriptions"] and place.suffix.lower() == ".txt" and is_of_dialogue:
-            transcripts[place.stem] = path
-        elif folders[:1] == ["sentences"] and is_media(path):
-            sentences.setdefault(place.stem, []).append(path)
-        elif folders[:1] == ["dialog"] and is_media(path) and is_of_dialogue:
-            dialogues.setdefault(place.stem, []).append(path)
-    session = Session(number, home, annotations, transcripts, sentences, dialogues)
+        below = folder.removeprefix(f"{home}/").lower().split("/")
+        if below in (["dialog", "emoevaluation"], ["dialog", "transcriptions"]):
+            # What each annotator said by itself lies in folders below.
+            texts = annotations if below[1] == "emoevaluation" else transcripts
+            texts |= {stem(path): path for path in paths if path.lower().endswith(".txt") and is_dialogue(stem(path))}
+        for path in filter(is_media, paths if below[0] in ("sentences", "dialog") else ()):
+            if below[0] == "sentences":
+                sentences.setdefault(stem(path), []).append(path)
+            elif is_dialogue(stem(path)):
+                dialogues.setdefault(stem(path), []).append(path)
     if not annotations:
         notes.append(f"session {number}: {home} has no dialog/EmoEvaluation, so the session is left out as a whole")
     elif not transcripts:
         notes.append(f"session {number}: {home} has no dialog/transcriptions, so its texts are empty")
-    return session
+    return Session(number, home, annotations, transcripts, sentences, dialogues)

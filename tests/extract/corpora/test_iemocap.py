@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -259,7 +260,8 @@ class TestHalfACorpus:
         for number in (1, 2, 3):
             write_session(tmp_path, number)
         reading = found(tmp_path)
-        assert said(reading, "of 5") == "sessions 4, 5 of 5 are not there, so the standard split has no val and no test"
+        assert said(reading, "of 5") == "sessions 4, 5 of 5 are not there"
+        assert said(reading, "standard").startswith("the standard split has no val and no test: ")
         assert families_of({"schemes": reading.schemes})["sessions"] == ("session1", "session2", "session3")
         assert dict(zip(reading.items["extra_session"], reading.items["scheme_session3"], strict=True)) == {
             "1": "val",
@@ -283,6 +285,14 @@ class TestHalfACorpus:
         assert len(reading.orphans) == 20 and {aside.reason for aside in reading.orphans} == {
             "for session 2 has no annotation"
         }
+
+    def test_nothing_of_the_classes_that_are_asked_for_is_one_line(self, tmp_path):
+        write_session(tmp_path, 1)
+        for path in tmp_path.glob("Session1/dialog/EmoEvaluation/*.txt"):
+            path.write_text(re.sub(r"\t[a-z]{3}\t", "\txxx\t", path.read_text()))
+        with pytest.raises(CorpusError, match="nothing of iemocap that was asked for is there"):
+            load_corpus("iemocap", tmp_path)
+        assert len(load_corpus("iemocap", tmp_path, of_corpus=CorpusOptions(classes="all")).table) == 20
 
     def test_a_session_without_audio_is_read_and_said_to_have_none(self, tmp_path):
         write_session(tmp_path, 1)
