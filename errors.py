@@ -47,6 +47,10 @@ class SpecMismatchError(StoreError):
     """The store holds features made in another way than is asked for now."""
 
 
+class ExchangeError(MsmtError):
+    """A file of another program cannot be read as one of its kind, or cannot be written."""
+
+
 class SettingError(MsmtError):
     """An option has a value that makes no sense."""
 

@@ -23,7 +23,8 @@ from pathlib import Path
 
 import numpy as np
 from msmt.evaluate import uncertainty
-from msmt.evaluate.tally import Tally, figures_of_confusion
+from msmt.evaluate.confusion import figures_of_confusion
+from msmt.evaluate.tally import Tally
 from msmt.features.tasks import Task
 
 sys.path.insert(0, str(Path(__file__).parent))

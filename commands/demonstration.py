@@ -28,7 +28,10 @@ from .common import PATH, Console, output_options
 )
 @output_options
 def demo(console: Console, out: Path, layout: str, seed: int) -> None:
-    """Make a small synthetic corpus and random encoders, and run extract, train and eval on them."""
+    """Make a small synthetic corpus and random encoders, and run extract, train and eval on them.
+
+    With --layout nothing is run: the commands to type are printed.
+    """
     import contextlib
 
     from ..extract.demo import make_demo

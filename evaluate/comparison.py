@@ -128,6 +128,7 @@ def _row(variant: str, runs: Sequence[Scored], cells: Mapping[str, Cell]) -> Row
         times_scored=max(one.times_scored for one in trained),
         paper=next((one.paper for one in runs if one.paper), ""),
         network=next((one.network for one in runs if one.network), ""),
+        dataset=next((one.dataset for one in runs if one.dataset), ""),
     )
 
 

@@ -1,4 +1,7 @@
-"""Folds of one scheme: each recording is tested in one of them, so that their answers together are answers to all.
+"""Folds of one scheme: each item is tested in one of them, so that their answers together are answers to all.
+
+Items are recordings, or segments where these have the labels: then folds may part a recording, as those that leave one
+of its two speakers out do.
 
 Letters in shapes: n recordings or segments.
 
@@ -40,21 +43,22 @@ class OverFolds:
 
 
 def pooled(parts: Sequence[Scored], scheme: str, speakers: Mapping[str, str] | None = None) -> Scored:
-    """The answers of one variant and seed to the recordings of all folds of ``scheme``; a part is those of one fold.
+    """The answers of one variant and seed to the items of all folds of ``scheme``; a part is those of one fold.
 
-    ``speakers`` names who speaks in each recording, over all folds. Raises RunError where a recording is tested in two
-    of them, or they do not answer the same kind of question.
+    ``speakers`` names who speaks in each recording, over all folds. Raises RunError where an item is tested in two of
+    them, or they do not answer the same kind of question.
     """
     first = parts[0]
     home: dict[str, Scored] = {}
     for part in parts:
         if part.split != first.split or (part.segment_ids is None) != (first.segment_ids is None):
             raise RunError(f"runs {first.run} and {part.run} are not folds of one variant: train and score them again")
-        for recording in dict.fromkeys(part.recording_ids):
-            other = home.setdefault(recording, part)
+        for item in dict.fromkeys(part.items):
+            other = home.setdefault(item, part)
             if other is not part:
+                kind = "recording" if part.segment_ids is None else "segment"
                 raise RunError(
-                    f"recording {recording} is in the split {part.split} of {other.scheme} and of {part.scheme}, but to"
+                    f"{kind} {item} is in the split {part.split} of {other.scheme} and of {part.scheme}, but to"
                     f" be pooled each must be tested once: make other folds with msmt split"
                 )
     recording_ids = tuple(recording for part in parts for recording in part.recording_ids)
@@ -90,8 +94,8 @@ def _predictions(part: Scored, task: Task) -> np.ndarray:
 
 def fold_of_items(scored: Scored) -> np.ndarray:
     """(n,) the number of the fold in which each item of a pooled result was tested, in whatever order items are."""
-    number = {recording: index for index, part in enumerate(scored.parts) for recording in part.recording_ids}
-    return np.array([number[recording] for recording in scored.recording_ids], int)
+    number = {item: index for index, part in enumerate(scored.parts) for item in part.items}
+    return np.array([number[item] for item in scored.items], int)
 
 
 def answers_by_fold(scored: Scored, task: Task) -> tuple[float, ...] | None:

@@ -28,7 +28,8 @@ from ..features.tasks import Task
 from ..shown import aligned, as_cell, as_line
 from .chance import chance_name
 from .metrics import TaskReport, evaluate
-from .report import FIGURE_NAMES, NO_WIDTH, bracketed, for_a_file, percent, plain, report_json
+from .report import FIGURE_NAMES, NO_WIDTH, bracketed, for_a_file, report_json, shown_as
+from .results import tested_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -246,13 +247,14 @@ def groups_table(grouped: Grouped) -> str:
 
 def _shown_figures(report: TaskReport) -> tuple[str, ...]:
     """Which figures of a task the screen shows; the first with its interval and its chance."""
-    return ("mae",) if report.task.is_value else ("accuracy", "macro_f1")
+    tested = tested_figure(report.task)
+    return (tested,) if report.task.is_value else (tested, "macro_f1")
 
 
 def _task_table(column: str, reports: Mapping[Group, TaskReport]) -> str:
     first = next(iter(reports.values()))
-    shown = plain if first.task.is_value else percent
     main, *others = _shown_figures(first)
+    shown = shown_as(main)
     counts_recordings = first.task.level != "recording"
     header = [f"{as_line(first.task.name)} by {as_line(column)}", "n"]
     header += ["recordings"] if counts_recordings else []

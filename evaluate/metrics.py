@@ -8,7 +8,7 @@ Definitions, where conventions differ:
   predicted but never labelled is 0.
 - UAR, unweighted average recall, is the mean over the classes that occur among the labels: others have no recall.
 - The precision of a class that is never predicted, and the recall and F1 of one that is never labelled, are 0.
-- A correlation with a constant is 0.
+- A correlation with a constant is 0. What else real values are judged by, ``values`` says for each scale.
 - An interval is a 95 % one over recordings, by leaving each out once with all its segments: ``uncertainty`` says how.
   It lies within the figure's range, and it is the same in ``eval`` and in a comparison. Without a recording the rules
   above hold for the classes that still occur. It has no width, and says so, for a single recording, a correlation with
@@ -31,7 +31,8 @@ from ..errors import RunError
 from ..features.tasks import NO_LABEL, Task
 from . import uncertainty
 from .chance import ChanceLine, constant_answer, shown_answer
-from .tally import SENTIMENT_RANGE, Tally, figures_of_sums, value_terms
+from .tally import Tally
+from .values import figures_of_sums, looks_like_sentiment, names_of_figures, value_terms
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class TaskReport:
     """How many of these there are (G)."""
 
     figures: Mapping[str, Figure]
-    """accuracy, weighted_f1, macro_f1 and uar as shares of 1; for real values mae, corr and what else applies."""
+    """accuracy, weighted_f1, macro_f1 and uar as shares of 1; for real values mae, corr and those of their scale."""
 
     classes: tuple[ClassFigures, ...]
     """In the order of the task's classes; empty for real values."""
@@ -282,9 +283,10 @@ def has_label(task: Task, truth: np.ndarray) -> np.ndarray:
 def figures_of_answers(task: Task, truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     """Each figure of (n,) answers, by its name."""
     if task.is_value:
-        sums = value_terms(truth, predicted).sum(axis=0, keepdims=True)
-        figures = {name: float(values[0]) for name, values in figures_of_sums(sums).items()}
-        return figures if _is_sentiment(truth) else {name: figures[name] for name in ("mae", "corr")}
+        sums = value_terms(task.scale, truth, predicted).sum(axis=0, keepdims=True)
+        figures = {name: float(values[0]) for name, values in figures_of_sums(task.scale, sums).items()}
+        is_known = task.scale or looks_like_sentiment(truth)
+        return figures if is_known else {name: figures[name] for name in names_of_figures(task.scale)}
     from sklearn.metrics import accuracy_score, f1_score, recall_score
 
     return {
@@ -310,8 +312,3 @@ def _confusion(task: Task, truth: np.ndarray, predicted: np.ndarray) -> np.ndarr
     from sklearn.metrics import confusion_matrix
 
     return confusion_matrix(truth, predicted, labels=range(len(task.classes)))
-
-
-def _is_sentiment(truth: np.ndarray) -> bool:
-    """Whether accuracies of the sign and of the rounded value mean something: both signs occur, within -3 to 3."""
-    return bool(truth.min() < 0 < truth.max() and np.abs(truth).max() <= SENTIMENT_RANGE)

@@ -1,4 +1,4 @@
-"""What an evaluation leaves: predictions, metrics and confusion matrices as files, and a table for the screen."""
+"""What an evaluation leaves as files: predictions, metrics and confusion matrices; and how figures are written."""
 
 from __future__ import annotations
 
@@ -14,23 +14,41 @@ import numpy as np
 
 from ..features.durable import write_whole
 from ..features.tasks import NO_LABEL, Task
-from ..shown import aligned, as_cell, as_line
-from .chance import chance_name
+from ..shown import as_cell
 from .lettering import Lettering
 from .metrics import Figure, TaskReport, with_coarser
-from .paper import PaperRow, caution
+from .results import tested_figure
 from .uncertainty import CONFIDENCE, has_width
 from .units import counted_units
 
 FIGURE_NAMES = {
+    "accuracy": "accuracy",
     "weighted_f1": "weighted F1",
     "macro_f1": "macro F1",
     "uar": "UAR",
     "mae": "MAE",
     "corr": "correlation",
     "accuracy_7": "7-class accuracy",
+    "accuracy_5": "5-class accuracy",
+    "accuracy_3": "3-class accuracy",
+    "accuracy_2": "2-class accuracy, 0 counts as negative",
+    "f1_2": "2-class weighted F1, 0 counts as negative",
     "accuracy_2_has0": "2-class accuracy, 0 counts as positive",
+    "f1_2_has0": "2-class weighted F1, 0 counts as positive",
     "accuracy_2_non0": "2-class accuracy without 0",
+    "f1_2_non0": "2-class weighted F1 without 0",
+}
+_HEADINGS = {
+    "corr": "corr",
+    "accuracy_7": "acc-7",
+    "accuracy_5": "acc-5",
+    "accuracy_3": "acc-3",
+    "accuracy_2": "acc-2",
+    "f1_2": "F1",
+    "accuracy_2_has0": "acc-2 has0",
+    "f1_2_has0": "F1 has0",
+    "accuracy_2_non0": "acc-2 non0",
+    "f1_2_non0": "F1 non0",
 }
 NOT_SHARES = ("mae", "corr")
 CONSTANT_MARK = "‡"
@@ -134,87 +152,19 @@ def report_json(report: TaskReport) -> dict:
     return entry
 
 
-def score_table(split: str, reports: Mapping[str, TaskReport], paper: Sequence[PaperRow] = ()) -> str:
-    """The reports as text for the screen, in percent; a column for each row of the paper that is given."""
-    if not reports:
-        return f"{as_line(split)}: no labels, so no scores"
-    reports = list(reports.values())
-    largest = max(reports, key=lambda report: report.recordings)
-    blocks = [f"{as_line(split)}: {_counted(largest)}, {CONFIDENCE:.0%} intervals over {largest.unit}s"]
-    classes = [report for report in reports if report.confusion is not None]
-    if classes:
-        blocks.append(_class_table(classes, paper))
-    blocks += [_value_table(report) for report in reports if report.confusion is None]
-    derived = {}
-    for report in classes:
-        if report.derived_from:
-            derived.setdefault(report.derived_from, []).append(report.task.name)
-    blocks += _warnings(reports)
-    blocks += [
-        f"{as_line(', '.join(names))}: from the prediction of {as_line(fine)}, made coarser"
-        for fine, names in derived.items()
-    ]
-    if classes and any(report.task.name in row.accuracy for report in classes for row in paper):
-        blocks += [warning for warning in [caution(split, largest.recordings)] if warning]
-    return "\n\n".join(blocks)
-
-
-def _warnings(reports: Sequence[TaskReport]) -> list[str]:
-    """What a reader must not overlook, a line each."""
-    lines = [
-        f"{CONSTANT_MARK} {as_line(report.task.name)}: the model answers {as_line(report.constant)} to each of"
-        f" {report.count:,} {report.task.level}s, whatever it is given"
-        for report in reports
-        if report.constant
-    ]
-    if any(not figure.has_width for report in reports for figure in report.figures.values()):
-        lines.append(f"{NO_WIDTH}: without any {reports[0].unit} the figure is the same, so its interval says nothing")
-    return lines
-
-
-def _class_table(reports: Sequence[TaskReport], paper: Sequence[PaperRow]) -> str:
-    names = ("weighted_f1", "macro_f1", "uar")
-    header = ["task", "n", "accuracy", ""] + [FIGURE_NAMES[name] for name in names]
-    header += [f"{row.name} (paper)" for row in paper]
-    rows = [header]
-    for report in reports:
-        accuracy = report.figures["accuracy"]
-        row = [
-            as_line(report.task.name) + (f" {CONSTANT_MARK}" if report.constant else ""),
-            str(report.count),
-            percent(accuracy.value),
-            bracketed(accuracy.low, accuracy.high, percent),
-        ]
-        row += [percent(report.figures[name].value) for name in names]
-        row += [f"{of.accuracy[report.task.name]:.2f}" if report.task.name in of.accuracy else "" for of in paper]
-        rows.append(row)
-        if report.chance:
-            figures = report.chance.figures
-            row = [
-                f"  {chance_name([report.task])} ({as_line(report.chance.answer)})",
-                "",
-                percent(figures["accuracy"]),
-                "",
-            ]
-            rows.append([*row, *(percent(figures[name]) for name in names), *[""] * len(paper)])
-    return aligned(rows)
-
-
-def _value_table(report: TaskReport) -> str:
-    mark = f" {CONSTANT_MARK}" if report.constant else ""
-    rows = [[f"{as_line(report.task.name)} (n = {report.count}){mark}", "", ""]]
-    if report.chance:
-        rows[0].append(f"{chance_name([report.task])} ({as_line(report.chance.answer)})")
-    for name, figure in report.figures.items():
-        shown = plain if name in NOT_SHARES else percent
-        row = [f"  {FIGURE_NAMES[name]}", shown(figure.value), bracketed(figure.low, figure.high, shown)]
-        rows.append(row + ([shown(report.chance.figures[name])] if report.chance else []))
-    return aligned(rows)
-
-
 def bracketed(low: float, high: float, shown: Callable[[float], str]) -> str:
     """An interval as tables show it; one without width says so."""
     return f"[{shown(low)}, {shown(high)}]" if has_width(low, high) else NO_WIDTH
+
+
+def heading(figure: str) -> str:
+    """A figure's name above a column of many, as short as papers have it."""
+    return _HEADINGS.get(figure, FIGURE_NAMES[figure])
+
+
+def shown_as(figure: str) -> Callable[[float], str]:
+    """How tables show a figure of this name."""
+    return plain if figure in NOT_SHARES else percent
 
 
 def percent(share: float) -> str:
@@ -227,7 +177,7 @@ def plain(value: float) -> str:
     return f"{value:.3f}"
 
 
-def _counted(report: TaskReport) -> str:
+def counted_items(report: TaskReport) -> str:
     """``88 recordings``, ``328 segments of 88 recordings``, or ``180 recordings of 12 speakers``."""
     recordings = counted_units("recording", report.recordings)
     if report.unit != "recording":
@@ -292,6 +242,7 @@ def _write_cell(axes, row: int, column: int, count: int, share: float, support: 
 
 
 def _title(report: TaskReport, task: str, split: str) -> str:
-    accuracy: Figure = report.figures["accuracy"]
-    interval = bracketed(accuracy.low, accuracy.high, percent)
-    return f"{task}, {split}, {_counted(report)}\naccuracy {percent(accuracy.value)}% {interval}"
+    name = tested_figure(report.task)
+    figure: Figure = report.figures[name]
+    interval = bracketed(figure.low, figure.high, percent)
+    return f"{task}, {split}, {counted_items(report)}\n{FIGURE_NAMES[name]} {percent(figure.value)}% {interval}"

@@ -9,9 +9,10 @@ from ..features.schemes import STANDARD
 from ..features.tasks import Task
 from .chance import ChanceLine
 from .folds import OverFolds
+from .values import names_of_figures
 
 CLASS_FIGURES = ("accuracy", "weighted_f1", "macro_f1", "uar")
-VALUE_FIGURES = ("mae", "corr")
+FIGURES_OF_WHAT_FOLLOWS = ("uar", "macro_f1", "accuracy", "weighted_f1")
 LEVEL = 0.05  # below which a corrected p-value is marked
 SEEDS_FOR_A_MARK = 3  # of either row
 
@@ -91,7 +92,7 @@ class Cell:
     """One row's results on one task."""
 
     figures: Mapping[str, Measured]
-    """accuracy, weighted_f1, macro_f1 and uar; for real values mae and corr."""
+    """Those of ``figures_of`` the task."""
 
     difference: Difference | None
     """To the reference; None for the reference itself, and where it does not have the task."""
@@ -137,10 +138,13 @@ class Row:
     """How often one of its runs has been scored on this split, at most."""
 
     paper: str
-    """Name of the paper's row to show beside it; empty for none."""
+    """Name of the published row to show beside it; empty for none."""
 
     network: str = ""
     """What was trained, such as ``bigru``; empty where it is not known."""
+
+    dataset: str = ""
+    """Whose published rows ``paper`` is one of; empty where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -192,10 +196,12 @@ class Comparison:
 
 
 def tested_figure(task: Task) -> str:
-    """The figure that rows are tested by."""
-    return "mae" if task.is_value else "accuracy"
+    """The figure that rows are tested by: of what comes next, which is mostly the frequent class, the mean recall."""
+    return "mae" if task.is_value else "uar" if task.follows else "accuracy"
 
 
 def figures_of(task: Task) -> tuple[str, ...]:
-    """All figures of a task, the tested one first."""
-    return VALUE_FIGURES if task.is_value else CLASS_FIGURES
+    """All figures of a task, the tested one first, and the others in the order in which papers print them."""
+    if task.is_value:
+        return ("mae", *(name for name in names_of_figures(task.scale) if name != "mae"))
+    return FIGURES_OF_WHAT_FOLLOWS if task.follows else CLASS_FIGURES

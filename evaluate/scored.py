@@ -17,7 +17,7 @@ from .metrics import check_finite, has_label, with_coarser
 
 _FORMAT = "msmt-scored"
 _FORMAT_VERSION = 1
-_OF_LATER_VERSIONS = ("segments", "values", "scheme", "network")  # files of earlier ones do without
+_OF_LATER_VERSIONS = ("segments", "values", "scheme", "network", "dataset")  # files of earlier ones do without
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class Scored:
     """How often this run has been scored on this split."""
 
     paper: str = ""
-    """Name of the paper's row to show beside it; empty for none."""
+    """Name of the published row to show beside it; empty for none."""
 
     chance: Mapping[str, float] = field(default_factory=dict)
     """The training split's most frequent class, or mean value, of each task; without tasks of which it is not known."""
@@ -83,6 +83,9 @@ class Scored:
 
     network: str = ""
     """Name of the network that answered; empty where it is not known."""
+
+    dataset: str = ""
+    """What the store was made of, such as ``meld``; empty where it is not known."""
 
     parts: tuple[Scored, ...] = ()
     """The answers in each fold that these are pooled of, see folds.py; empty for the answers of one run."""
@@ -114,6 +117,7 @@ def scored_from(
     values: Mapping[str, str] | None = None,
     scheme: str = STANDARD,
     network: str = "",
+    dataset: str = "",
 ) -> Scored:
     """What to keep of a model's outputs; ``tasks``, ``labels``, ``outputs`` and ``chance`` as for ``metrics.evaluate``.
 
@@ -146,6 +150,7 @@ def scored_from(
         values=dict(values or {}),
         scheme=scheme,
         network=network,
+        dataset=dataset,
     )
 
 
@@ -169,6 +174,7 @@ def save(scored: Scored, path: Path) -> None:
         "values": dict(scored.values),
         "scheme": scored.scheme,
         "network": scored.network,
+        "dataset": scored.dataset,
         "tasks": [task.to_json() for task in scored.tasks],
         "recording_ids": list(scored.recording_ids),
         "segment_ids": None if scored.segment_ids is None else list(scored.segment_ids),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,15 +46,21 @@ def _lines_of_actions(found: Reconciled) -> list[str]:
 
 
 def _table(found: Reconciled) -> list[str]:
-    """A row for each kind, a column for each split, or one for all: annotated, in brackets with audio."""
+    """A row for each kind, a column for each split, or one for all: annotated, in brackets with audio.
+
+    Of single speakers, who can be a hundred, those of whom a part is there; of the others how many they are.
+    """
     if not found.counts:
         return []
+    whole = [each for each in found.counts if _is_of_speaker(each) and not each.is_off]
+    absent = [each for each in found.counts if _is_of_speaker(each) and each.is_off and not each.annotated]
+    shown = [each for each in found.counts if each not in (*whole, *absent)]
     columns: dict[str, None] = {}
     cells: dict[str, dict[str, str]] = {}
-    for each in found.counts:
+    for each in shown:
         place, kind = _placed(each.count)
         columns.setdefault(place)
-        cells.setdefault(kind, {})[place] = _cell(each)
+        cells.setdefault(kind, {}).setdefault(place, _cell(each))  # what is disputed stands below
     rows = [("", *map(as_line, columns))]
     rows += [(as_line(kind), *(found_in.get(place, "") for place in columns)) for kind, found_in in cells.items()]
     lines = [
@@ -62,6 +68,10 @@ def _table(found: Reconciled) -> list[str]:
         "annotated (with audio that can be used); ≠ stands before what is expected",
         *aligned(rows).split("\n"),
     ]
+    if whole:
+        lines.append(f"{len(whole)} speakers have the items that they should, each")
+    if absent:
+        lines.append(f"{len(absent)} speakers have none: {_named([each.count.where['speaker'] for each in absent])}")
     disputed = [
         f"{_placed(each.count)[1]}: {each.count.expected:,} according to {each.count.source},"
         f" {each.annotated - each.count.expected:+,} here"
@@ -69,6 +79,14 @@ def _table(found: Reconciled) -> list[str]:
         if each.count.source
     ]
     return [*lines, *disputed]
+
+
+def _is_of_speaker(each: Counted) -> bool:
+    return set(each.count.where) == {"speaker"}
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(map(as_line, names[:_MOST_NAMED])) + (", …" if len(names) > _MOST_NAMED else "")
 
 
 def _placed(count: Count) -> tuple[str, str]:
@@ -118,10 +136,7 @@ def _lines_of_asides(found: Reconciled) -> list[str]:
         for aside in asides:
             by_reason.setdefault(aside.reason, []).append(aside.name)
         for reason, names in by_reason.items():
-            more = ", …" if len(names) > _MOST_NAMED else ""
-            lines.append(
-                f"{len(names):,} {title}, {as_line(reason)}: {', '.join(map(as_line, names[:_MOST_NAMED]))}{more}"
-            )
+            lines.append(f"{len(names):,} {title}, {as_line(reason)}: {_named(names)}")
     return ["", *lines] if lines else []
 
 

@@ -56,7 +56,7 @@ def extract(
     Rows that are complete and unchanged are left alone, and those whose input another row had are copied from there.
     Segments that cannot be used are listed in ``<store>.failures.csv`` and in the summary.
     """
-    for line in recover(store, corpus.tasks, corpus.table):
+    for line in recover(store, corpus.tasks, corpus.table, corpus.name, corpus.facts):
         say(line)
     corpus, line = with_known_splits(corpus, store)
     if line:

@@ -143,7 +143,7 @@ def reconcile(reading: Reading, track: Track = silent, decode: bool = False, thr
     items = reading.items.assign(problems=problems, details=details, seconds=seconds)
     items["action"] = _actions(items)
     counts = tuple(_counted(items, count, reading) for count in reading.counts)
-    defects = tuple(Met(defect, _is_met(items, defect)) for defect in reading.defects)
+    defects = tuple(Met(defect, _is_met(items, defect, decode)) for defect in reading.defects)
     return Reconciled(reading, items, counts, defects, decode)
 
 
@@ -230,7 +230,7 @@ def _is(items: pd.DataFrame, column: str, value: str, reading: Reading) -> np.nd
     return (items[column] == value).to_numpy()
 
 
-def _is_met(items: pd.DataFrame, defect: KnownDefect) -> bool | None:
+def _is_met(items: pd.DataFrame, defect: KnownDefect, are_decoded: bool) -> bool | None:
     rows = items[(items["segment_id"] == defect.item) | (items["recording_id"] == defect.item)]
     if defect.problem == UNANNOTATED:
         return not len(rows)
@@ -239,4 +239,5 @@ def _is_met(items: pd.DataFrame, defect: KnownDefect) -> bool | None:
     lacks = all(NO_AUDIO in words for words in rows["problems"])
     if lacks and (defect.problem == UNREADABLE or (rows["action"] == SPLIT_LEFT_OUT).all()):
         return None
-    return any(defect.problem in words for words in rows["problems"])
+    is_found = any(defect.problem in words for words in rows["problems"])
+    return None if defect.problem == UNREADABLE and not is_found and not are_decoded else is_found

@@ -6,7 +6,6 @@ elsewhere there are two renames, and the next ``compact`` completes one that was
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 from dataclasses import dataclass
@@ -16,14 +15,11 @@ import numpy as np
 
 from ..errors import StoreError
 from ..progress import Track, silent
-from .durable import explained, sync_folder, writer_lock
+from .durable import exchanged, explained, sync_folder, writer_lock
 from .opening import open_store, writer_for
 from .rows import MISSING, STATES, Row, block_of, block_range, checksum_of
 from .segments import REMOVED, table_digest
 from .store import FeatureStore
-
-_RENAME_EXCHANGE = 2  # of Linux's renameat2
-_AT_FDCWD = -100
 
 
 @dataclass(frozen=True)
@@ -127,16 +123,7 @@ def _put_in_place(new: Path, path: Path, old: Path) -> None:
     """The new store goes to ``path``, at one stroke where that can be had; else the one there goes to ``old`` first."""
     if path.is_file():
         os.replace(new, path)
-    elif not _exchanged(new, path):
+    elif not exchanged(new, path):
         os.replace(path, old)
         os.replace(new, path)
     sync_folder(path.parent)
-
-
-def _exchanged(one: Path, other: Path) -> bool:
-    """Let two paths change places. False where the system or the file system does not know how."""
-    try:
-        rename = ctypes.CDLL(None).renameat2
-    except (OSError, AttributeError):
-        return False
-    return rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,8 +57,14 @@ def repair(path: Path, damages: list[Damage]) -> list[str]:
         return writer.mend(damages)
 
 
-def recover(path: Path, tasks: Sequence[Task], table: pd.DataFrame) -> list[str]:
-    """Make a store readable again whose head or table is damaged, if need be with the table of its corpus.
+def recover(
+    path: Path,
+    tasks: Sequence[Task],
+    table: pd.DataFrame,
+    dataset: str = "",
+    facts: Mapping[str, object] | None = None,
+) -> list[str]:
+    """Make a store readable again whose head or table is damaged, if need be with those of its corpus.
 
     Does nothing where there is no store, or where it can be read. Returns what was done, a sentence each.
     """
@@ -69,7 +75,7 @@ def recover(path: Path, tasks: Sequence[Task], table: pd.DataFrame) -> list[str]
         return []
     except DamageError:
         with writer_for(path) as writer:
-            return writer.recover(Anew(tuple(tasks), table))
+            return writer.recover(Anew(tuple(tasks), table, dataset, facts or {}))
 
 
 def _has_states(store: FeatureStore, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -20,6 +21,8 @@ from ..errors import LockedError, StoreError
 _BYTES_A_WRITE = 1 << 16
 _HOLDER = "process"  # first word in a lock
 _LOCK_BYTES = 512
+_RENAME_EXCHANGE = 2  # of Linux's renameat2
+_AT_FDCWD = -100
 ASIDE = ".aside"  # suffix of a file or folder that is still being written
 
 
@@ -72,6 +75,15 @@ def put_in_place(aside: Path, path: Path) -> None:
     with explained(path):
         os.replace(aside, path)
         sync_folder(path.parent)
+
+
+def exchanged(one: Path, other: Path) -> bool:
+    """Let two paths change places. False where the system or the file system does not know how."""
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (OSError, AttributeError):
+        return False
+    return rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0
 
 
 def sync_file(path: Path) -> None:

@@ -109,8 +109,10 @@ def _shown_task(made: Mapping, tasks: Sequence[Task]) -> Task | None:
 
 
 def _how(made: Mapping) -> str:
-    """``by recording, stratified by five, seed 0, validation by the next fold``"""
+    """``by recording, stratified by five, seed 0, validation by the next fold``; a corpus's own folds have no seed."""
     stratified = f", stratified by {as_line(made['stratify'])}" if made.get("stratify") else ""
-    share = as_line(made.get("validation"))
-    validation = "the next fold" if share == "next" else f"{share} of the rest"
-    return f"by {as_line(made.get('by'))}{stratified}, seed {as_line(made.get('seed'))}, validation by {validation}"
+    seed = "" if made.get("seed") is None else f", seed {as_line(made['seed'])}"
+    said = as_line(made.get("validation"))
+    is_share = said.replace(".", "", 1).isdecimal()
+    validation = "the next fold" if said == "next" else f"{said} of the rest" if is_share else said
+    return f"by {as_line(made.get('by'))}{stratified}{seed}, validation by {validation}"

@@ -3,7 +3,8 @@
 A finished store is one plain file with ordinary chunked datasets, sealed as sealed.py says: the manifest behind what HDF5
 wrote holds head and table once more, and for each feature the states of its rows and where they lie, "rows":
 {"features": {name: {"length", "checksum", "identity", "places": base64 of little-endian values}}}. msmt reads nothing else
-of a file but the rows themselves; the tree is for plain h5py.
+of a file but the rows themselves; the tree is for plain h5py. A store whose manifest was lost with the seal of its tree
+says {"unproved": true} besides, until an extraction has come to its end: nothing shows then what its rows were made from.
 
 While an extraction is in progress the file holds the segment table and, for each feature, virtual
 datasets over the files of the folder ``<name>.parts``: one part per row block, and ``base.h5``, the
@@ -16,7 +17,7 @@ parts beside a plain file is therefore a leftover and is deleted by the next wri
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -27,11 +28,13 @@ from ..errors import DamageError
 from . import hdf5_tree
 from .durable import refuse_links
 from .hdf5_parts import Contents, blocks_with_parts, digest_in, name_of_part, part_path, parts_folder
-from .head import TO_MEND, UNREADABLE, StoreHead, reason_of
+from .head import TO_MEND, UNREADABLE, FeatureHead, StoreHead, reason_of
 from .manifest import Manifest, check_head
 from .rows import BLOCK_ROWS, STATES, Extent, RowStates, block_of, block_range, explained_read
 from .sealed import manifest_in, seal_of, tree_is_whole
 from .store import Damage, FeatureStore
+
+UNPROVED = "unproved"  # in what a manifest says of rows: identities that were read from a damaged tree
 
 
 class Hdf5Store(FeatureStore):
@@ -44,6 +47,7 @@ class Hdf5Store(FeatureStore):
         self._contents: dict[tuple[Path, str], Contents] = {}
         self._parts: dict[str, frozenset[int] | None] | None = None
         self._base: Hdf5Store | None = None
+        self._is_safe = False
 
     def _read_manifest(self) -> Manifest | None:
         with explained_read(self.path):
@@ -70,12 +74,35 @@ class Hdf5Store(FeatureStore):
                 f" keep; {TO_MEND}"
             )
 
+    def check_plain(self) -> None:
+        """Raise DamageError where HDF5 would not come to an end with what it wrote."""
+        if self._is_safe:
+            return
+        with explained_read(self.path):
+            seal, _ = seal_of(self.path)
+            if seal is None or not tree_is_whole(self.path, seal):
+                hdf5_tree.check_tree(self.path)
+        self._is_safe = True
+
     def _plain_head(self) -> StoreHead:
+        self.check_plain()
         head, self._parts = hdf5_tree.head_of(self.path)
         return head
 
     def _plain_table(self, tasks: Sequence) -> pd.DataFrame:
+        self.check_plain()
         return hdf5_tree.table_of(self.path, tasks)
+
+    def believe_features(self) -> tuple[str, dict[str, FeatureHead]]:
+        """The dataset and the features of a store that says nothing whole of itself, each as far as it can be read."""
+        dataset, features, self._parts = hdf5_tree.readable_features(self.path)
+        return dataset, features
+
+    def believe(self, head: StoreHead, table: pd.DataFrame, contents: Mapping[str, Contents]) -> None:
+        """Read a finished file as one with this head, this table and these rows."""
+        self._head, self._table, self._parts = head, table, dict.fromkeys(head.features)
+        self._contents = {(self.path, name): content for name, content in contents.items()}
+        self._states = {name: content.states for name, content in contents.items()}
 
     @property
     def parts(self) -> dict[str, frozenset[int] | None]:
@@ -100,7 +127,7 @@ class Hdf5Store(FeatureStore):
 
     @property
     def is_finished(self) -> bool:
-        return not self.in_progress
+        return not self.in_progress and not (self.manifest and (self.manifest.rows or {}).get(UNPROVED))
 
     @property
     def base(self) -> Hdf5Store | None:
@@ -108,11 +135,14 @@ class Hdf5Store(FeatureStore):
         path = parts_folder(self.path) / "base.h5"
         if self._base is None:
             refuse_links(self.path.parent, path)
-            self._base = Hdf5Store(path) if path.exists() else None
+            if not path.exists():
+                return None
             wanted = (self.manifest.rows or {}).get("base") if self.manifest else None
-            if self._base and wanted and digest_in(path) != wanted:
-                self._base = None
+            with explained_read(path):
+                is_other = wanted and digest_in(path) != wanted
+            if is_other:
                 raise DamageError(f"{path}: is not the file that this extraction started from; {TO_MEND}")
+            self._base = Hdf5Store(path)
         return self._base
 
     def _read_states(self, feature: str) -> RowStates:
@@ -206,14 +236,17 @@ class Hdf5Store(FeatureStore):
 
     def _files(self) -> list[Path]:
         folder = parts_folder(self.path)
-        return [self.path, *(sorted(folder.iterdir()) if self.in_progress and folder.exists() else [])]
+        return [self.path, *(sorted(folder.iterdir()) if self.in_progress and folder.is_dir() else [])]
 
     def _damage_of_files(self) -> Iterator[Damage]:
         if self._believes_copies:
             return  # named already
-        if self.in_progress and parts_folder(self.path).is_symlink():
-            yield Damage("", -1, f"{parts_folder(self.path)} is a link, which a store has none of")
+        folder = parts_folder(self.path)
+        if self.in_progress and folder.is_symlink():
+            yield Damage("", -1, f"{folder} is a link, which a store has none of")
             return
+        if self.in_progress and folder.exists() and not folder.is_dir():
+            yield Damage("", -1, f"{folder} is no folder")
         for path in self._files():
             if path.suffix != ".h5" and path != self.path:
                 continue  # what a kill left aside

@@ -32,18 +32,7 @@ _PREFACE_BYTES = 512  # HDF5's user block, which held a digest in version 1
 _PREFACE = "msmt-features, XXH3-128 of all bytes after the first 512: {}\n"
 _QUICKLY_READ = 1 << 28  # bytes: a file up to this size is read whole before HDF5 gets it
 _PATIENCE = 30.0  # seconds that another process may take to go through a tree
-_LOOK = """
-import sys, h5py
-with h5py.File(sys.argv[1], "r") as file:
-    def look(name, thing):
-        if isinstance(thing, h5py.Dataset) and thing.ndim == 1 and not thing.external and not thing.is_virtual:
-            thing[:]
-        elif isinstance(thing, h5py.Dataset):
-            thing.id.get_num_chunks()
-        dict(thing.attrs)
-    look("/", file)
-    file.visititems(look)
-"""
+_LOOK = Path(__file__).with_name("hdf5_look.py")
 
 
 @contextmanager
@@ -63,19 +52,22 @@ def opened(path: Path) -> Iterator[h5py.File]:
 def check_tree(path: Path) -> None:
     """Raise DamageError for a file, sealed by nothing but what version 1 knew, whose tree HDF5 would not come through."""
     status = path.stat()
-    _check_tree(path, (status.st_ino, status.st_mtime_ns, status.st_size))
+    if not _comes_to_an_end(path, (status.st_ino, status.st_mtime_ns, status.st_size)):
+        raise DamageError(
+            f"{path}: is damaged so that HDF5 cannot come to an end with it; delete it and run msmt extract"
+        )
 
 
 @lru_cache(maxsize=64)
-def _check_tree(path: Path, version: tuple) -> None:
+def _comes_to_an_end(path: Path, version: tuple) -> bool:
     if version[-1] <= _QUICKLY_READ and is_as_sealed_in_version_1(path):
-        return
+        return True
     try:
-        subprocess.run([sys.executable, "-c", _LOOK, str(path)], capture_output=True, timeout=_PATIENCE)
-    except subprocess.TimeoutExpired as error:
-        raise DamageError(
-            f"{path}: is damaged so that HDF5 cannot come to an end with it; delete it and run msmt extract"
-        ) from error
+        # -P: what is imported there is never a module of this folder.
+        looked = subprocess.run([sys.executable, "-P", str(_LOOK), str(path)], capture_output=True, timeout=_PATIENCE)
+    except subprocess.TimeoutExpired:
+        return False
+    return looked.returncode >= 0  # a signal ends a process that HDF5 led astray in memory
 
 
 def is_as_sealed_in_version_1(path: Path) -> bool:
@@ -96,17 +88,45 @@ def head_of(path: Path) -> tuple[StoreHead, dict[str, frozenset[int] | None]]:
         for name in file:
             if name == "segments":
                 continue
-            group = _own(file, check_name(name), h5py.Group)
-            spec, chunk_rows = json.loads(group.attrs["spec"]), int(group.attrs["chunk_rows"])
-            features[name] = {"spec": spec, "chunk_rows": chunk_rows, "fingerprint": group.attrs["fingerprint"]}
-            blocks = group.attrs.get(IN_PROGRESS)
-            parts[name] = None if blocks is None else frozenset(np.asarray(blocks).tolist())
+            features[name], parts[name] = _feature_in(file, check_name(name))
         says = {name: file.attrs[name] for name in ("dataset", "created", "msmt_version")}
         for name, otherwise in (("tasks", None), ("facts", "{}")):
             says[name] = json.loads(file.attrs.get(name, otherwise))
         if "digest" in file.attrs:
             says["digest"] = file.attrs["digest"]
         return StoreHead.from_json({**says, "features": features}), parts
+
+
+def readable_features(path: Path) -> tuple[str, dict[str, FeatureHead], dict[str, frozenset[int] | None]]:
+    """The dataset, and each feature whose own attributes are whole, with its parts as ``head_of`` has them.
+
+    Whatever else cannot be read: the dataset is then empty.
+    """
+    with opened(path) as file:
+        features, parts = {}, {}
+        try:
+            dataset = str(file.attrs["dataset"])
+            dataset.encode()  # what is no text in UTF-8 was never written
+        except UNREADABLE:
+            dataset = ""
+        for encoded in list(file.id):
+            try:
+                name = check_name(encoded.decode())
+                says, blocks = _feature_in(file, name)
+                features[name] = FeatureHead.from_json(says)
+                parts[name] = blocks
+            except UNREADABLE:
+                continue
+    return dataset, features, parts
+
+
+def _feature_in(file: h5py.File, name: str) -> tuple[dict, frozenset[int] | None]:
+    """What a feature says of itself, and the blocks that have a part; None where the store is finished."""
+    group = _own(file, name, h5py.Group)
+    spec, chunk_rows = json.loads(group.attrs["spec"]), int(group.attrs["chunk_rows"])
+    says = {"spec": spec, "chunk_rows": chunk_rows, "fingerprint": group.attrs["fingerprint"]}
+    blocks = group.attrs.get(IN_PROGRESS)
+    return says, None if blocks is None else frozenset(np.asarray(blocks, np.int64).ravel().tolist())
 
 
 def table_of(path: Path, tasks: Sequence) -> pd.DataFrame:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -17,12 +16,12 @@ from ..errors import DamageError, StoreError
 from . import hdf5_tree
 from .durable import ASIDE, explained, put_in_place, refuse_links, sync_file, sync_folder, write_whole
 from .hdf5_parts import Contents, digest_in, name_of_part, part_path, parts_folder, states_of_so_many
-from .hdf5_store import Hdf5Store
+from .hdf5_salvage import salvage
+from .hdf5_store import UNPROVED, Hdf5Store
 from .head import FeatureHead, StoreHead, without_remedy
 from .manifest import Manifest
 from .rows import BLOCK_ROWS, MISSING, STATES, Row, RowStates, block_range, checksum_of, explained_read
 from .sealed import SEAL_BYTES, seal_of, sealed, tree_is_whole, write_seal
-from .segments import segment_table
 from .writer import Anew, StoreWriter
 
 _SPARE_BYTES = 4 << 20  # that a part may take beyond its values: the rest of each row's last chunk, and metadata
@@ -81,6 +80,8 @@ class Hdf5Writer(StoreWriter):
 
     def recover(self, anew: Anew | None = None) -> list[str]:
         refuse_links(self.path.parent, parts_folder(self.path))
+        if not parts_folder(self.path).is_dir():
+            _remove(parts_folder(self.path))  # what is in its place would keep it from being made
         store = Hdf5Store(self.path)
         try:
             if store.manifest is not None:
@@ -90,62 +91,75 @@ class Hdf5Writer(StoreWriter):
         except DamageError as error:
             notes = [f"{without_remedy(error)}: it is written anew from what plain HDF5 reads"]
         store.believe_copies()
-        with explained_read(self.path):
-            seal, _ = seal_of(self.path)
-            is_whole = seal is not None and tree_is_whole(self.path, seal)
-            if not is_whole:
-                hdf5_tree.check_tree(self.path)
-        end = seal.start if is_whole else None
-        try:
-            head = store.head
-        except StoreError as error:
-            raise DamageError(
-                f"{self.path}: neither what msmt says of it nor what HDF5 reads is whole ({without_remedy(error)});"
-                " delete it and run msmt extract"
-            ) from error
+        store.check_plain()
+        head = self._head_from_copies(store, anew, notes)
         try:
             table = store._plain_table(head.tasks)
         except DamageError as error:
             if anew is None:
-                raise
-            notes = [f"{without_remedy(error)}: it is written anew from the corpus"]
-            head, table = replace(head, tasks=anew.tasks), segment_table(anew.table, anew.tasks)
-        self._tell_anew(store, head, table, end)
-        return notes
-
-    def _tell_anew(self, store: Hdf5Store, head: StoreHead, table: pd.DataFrame, end: int | None) -> None:
-        """Give a file another manifest, whose table may have another number of rows than the one that is lost.
-
-        ``end`` is the byte behind what HDF5 wrote, where that is known.
-        """
+                raise DamageError(f"{without_remedy(error)}; run msmt extract, which writes it anew") from error
+            head, table, lost = anew.told_to(head)
+            notes.append(f"{without_remedy(error)}: it is written anew from the corpus{lost}")
         if store.in_progress:
-            self._write_virtual(head, table, {name: parts or frozenset() for name, parts in store.parts.items()})
-            return
+            parts = {name: store.parts[name] or frozenset() for name in head.features}
+            self._write_virtual(head, table, parts, _believed_base(store))
+            return notes
+        with explained_read(self.path):
+            seal, _ = seal_of(self.path)
+            is_whole = seal is not None and tree_is_whole(self.path, seal)
         aside = self.path.with_name(self.path.name + ASIDE)
         with explained(self.path):
-            shutil.copyfile(self.path, aside)
-            if end is not None:
-                os.truncate(aside, end)
-            features = {}
-            for name, feature in head.features.items():
-                try:
-                    states, places = hdf5_tree.rows_of(aside, name, feature)
-                except DamageError as error:
-                    aside.unlink()
-                    raise DamageError(
-                        f"{self.path}: neither what msmt says of it nor what HDF5 reads is whole; delete it and run msmt"
-                        " extract"
-                    ) from error
-                features[name] = Contents(
-                    states_of_so_many(states, len(table), feature.spec.max_rows), places
-                ).to_json()
-            write_seal(aside, Manifest(head, table, {"features": features}).to_bytes())
+            if is_whole:
+                shutil.copyfile(self.path, aside)
+                os.truncate(aside, seal.start)
+                write_seal(aside, Manifest(head, table, self._rows_in(aside, head, len(table))).to_bytes())
+            else:
+                self._are_identities_proved = False
+                lost_rows = salvage(store, head, table)
+                notes += [f"{self.path}: {lost_rows} rows cannot be read and are missing now"] if lost_rows else []
+                _check_space(self.path, self.path.stat().st_size)
+                self._write_plain(aside, head, table, store)
             put_in_place(aside, self.path)
+        return notes
+
+    def _head_from_copies(self, store: Hdf5Store, anew: Anew | None, notes: list[str]) -> StoreHead:
+        """The head that plain HDF5 reads, or one that the corpus tells of those features that can be read."""
+        try:
+            return store.head
+        except StoreError as error:
+            why = without_remedy(error).removeprefix(f"{self.path}: ")
+            lost = f"{self.path}: neither what msmt says of it nor what HDF5 reads is whole ({why})"
+            try:
+                dataset, features = store.believe_features()
+            except DamageError:
+                features = {}
+            if not features:
+                raise DamageError(f"{lost}; delete it and run msmt extract") from error
+            if anew is None or not anew.dataset:
+                raise DamageError(f"{lost}; run msmt extract, which keeps what can be read") from error
+            if dataset not in ("", anew.dataset):
+                raise DamageError(
+                    f"{lost}; it seems to hold dataset {dataset!r:.80}: delete it, or name another"
+                ) from error
+            notes.append(
+                f"{self.path}: what it says of itself is written anew from the corpus, with its readable features"
+            )
+            return anew.head_with(features)
+
+    def _rows_in(self, path: Path, head: StoreHead, rows: int) -> dict:
+        """What the manifest of a finished file says of its rows."""
+        features = {}
+        for name, feature in head.features.items():
+            states, places = hdf5_tree.rows_of(path, name, feature)
+            features[name] = Contents(states_of_so_many(states, rows, feature.spec.max_rows), places).to_json()
+        return {"features": features, **({} if self._are_identities_proved else {UNPROVED: True})}
 
     def finish(self) -> None:
         """Merge parts and base into one plain file, if there are any."""
         if not self.store.in_progress:
             shutil.rmtree(parts_folder(self.path), ignore_errors=True)
+            if self._are_identities_proved and not self.store.is_finished:
+                self._prove()
             return
         _check_space(self.path, sum(path.stat().st_size for path in self.store._files()))
         with explained(self.path):
@@ -155,11 +169,25 @@ class Hdf5Writer(StoreWriter):
             shutil.rmtree(parts_folder(self.path), ignore_errors=True)
         self.store._forget()
 
+    def _prove(self) -> None:
+        """Say that rows were made from what they say, of a plain file that said otherwise."""
+        store, aside = self.store, self.path.with_name(self.path.name + ASIDE)
+        with explained(self.path):
+            seal, _ = seal_of(self.path)
+            if not tree_is_whole(self.path, seal):
+                return  # not to be sealed so; verify names it
+            shutil.copyfile(self.path, aside)
+            os.truncate(aside, seal.start)
+            says = {"features": store.manifest.rows["features"]}
+            write_seal(aside, Manifest(store.head, store.segments, says).to_bytes())
+            put_in_place(aside, self.path)
+        store._forget()
+
     def _create(self, head: StoreHead, table: pd.DataFrame) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(parts_folder(self.path), ignore_errors=True)
+        _remove(parts_folder(self.path))  # also a link, rather than write through it
         every_block = frozenset(range(-(-len(table) // BLOCK_ROWS)))
-        self._write_virtual(head, table, {name: every_block for name in head.features})
+        self._write_virtual(head, table, {name: every_block for name in head.features}, None)
 
     def _replace(self, head: StoreHead, table: pd.DataFrame, emptied: set[str]) -> None:
         store, blocks = self.store, range(-(-len(table) // BLOCK_ROWS))
@@ -213,9 +241,12 @@ class Hdf5Writer(StoreWriter):
                 }
                 if content:
                     self._write_part(name, block, content, feature, len(block_range(block, rows)))
-        if not store.in_progress:
+        if store.in_progress:
+            base = _believed_base(store)
+        else:
             _link(self.path, folder / "base.h5")
-        self._write_virtual(head, store.segments if table is None else table, parts)
+            base = Hdf5Store(folder / "base.h5")
+        self._write_virtual(head, store.segments if table is None else table, parts, base)
         store._forget()
 
     def _write_part(
@@ -245,11 +276,14 @@ class Hdf5Writer(StoreWriter):
             put_in_place(aside, path)
         return states
 
-    def _write_virtual(self, head: StoreHead, table: pd.DataFrame, parts: Mapping[str, frozenset]) -> None:
+    def _write_virtual(
+        self, head: StoreHead, table: pd.DataFrame, parts: Mapping[str, frozenset], base: Hdf5Store | None
+    ) -> None:
         rows = len(table)
         folder = parts_folder(self.path)
         folder.mkdir(exist_ok=True)
-        base = Hdf5Store(folder / "base.h5") if (folder / "base.h5").exists() else None
+        if base is None:
+            _remove(folder / "base.h5")  # whatever is in its place
         base_rows = len(base.segments) if base else 0
         # Blocks that the base does not have have parts, even where these are lost: their rows are missing then.
         every, has_base = range(-(-rows // BLOCK_ROWS)), base.head.features if base else ()
@@ -280,7 +314,7 @@ class Hdf5Writer(StoreWriter):
                             layout[members.start : members.stop] = source[members.start : members.stop]
                     group.create_virtual_dataset(dataset, layout, fillvalue=absent)
         says = {"parts": {name: sorted(blocks) for name, blocks in parts.items()}}
-        says |= {"base": digest_in(folder / "base.h5")} if base else {}
+        says |= {"base": digest_in(base.path)} if base else {}
         write_whole(self.path, sealed(image[0], Manifest(head, table, says).to_bytes()))
 
     def _write_plain(self, path: Path, head: StoreHead, table: pd.DataFrame, source: Hdf5Store) -> None:
@@ -294,11 +328,17 @@ class Hdf5Writer(StoreWriter):
                     hdf5_tree.write_row(dataset, int(row), source.read(name, int(row)), feature.chunk_rows)
                 for state in STATES:
                     group.create_dataset(state, data=getattr(states, state))
-        features = {
-            name: Contents(source.states(name), hdf5_tree.rows_of(path, name, feature)[1]).to_json()
-            for name, feature in head.features.items()
-        }
-        write_seal(path, Manifest(head, table, {"features": features}).to_bytes())
+        write_seal(path, Manifest(head, table, self._rows_in(path, head, len(table))).to_bytes())
+
+
+def _believed_base(store: Hdf5Store) -> Hdf5Store | None:
+    """The file that an unfinished store started from; None where it is lost, and with it the rows that it had."""
+    try:
+        if store.base is not None:
+            store.base.segments  # noqa: B018
+        return store.base
+    except DamageError:
+        return None
 
 
 def _remove(path: Path) -> None:

@@ -9,7 +9,7 @@ facts of the store's head say what they are called and how they were made:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -55,9 +55,14 @@ def folds_of(head: StoreHead, family: str) -> tuple[str, ...]:
 
 def families_in(head: StoreHead) -> dict[str, tuple[str, ...]]:
     """The schemes of each family of folds, by its name. What cannot be read as one is passed over."""
-    facts = head.facts.get(FACT)
+    return families_of(head.facts)
+
+
+def families_of(facts: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
+    """The same of the facts of a head."""
+    known = facts.get(FACT)
     found = {}
-    for family, made in facts.items() if isinstance(facts, dict) else ():
+    for family, made in known.items() if isinstance(known, dict) else ():
         match made:
             case {"schemes": [*names]} if names and all(isinstance(name, str) for name in names):
                 found[family] = tuple(names)

@@ -18,7 +18,7 @@ _MOST_VALUES = 2**31  # of one segment, as a store may claim: four gigabytes
 _UNLESS_EMPTY = ("channel", "silence", "views", "encoder_rate", "options")
 _KINDS = {"audio": "speech", "text": "text"}  # what makes a feature, where its spec does not say
 _UNITS = {"audio": "frame", "text": "token"}  # what its rows are, where its spec does not say
-MODALITIES = ("audio", "text", "both")
+MODALITIES = ("audio", "text", "both", "vision")
 UNITS = ("frame", "token", "vector")
 DTYPES = ("float16", "float32")
 
@@ -42,7 +42,7 @@ class FeatureSpec:
     """How one feature is made. Two stores agree on a feature when its fingerprints are equal."""
 
     modality: str
-    """``audio`` or ``text``, or ``both`` for what a trained network made of both."""
+    """``audio`` or ``text``, or ``both`` for what a trained network made of both; ``vision`` of imported features."""
 
     encoder: str
     """Hub id or folder the encoder was loaded from, as the user gave it; else what made the feature."""

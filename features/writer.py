@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from ..errors import StoreError
 from .durable import explained, writer_lock
 from .head import FeatureHead, StoreHead
 from .rows import MISSING, Row, block_of, block_range, check_rows, chunk_rows_for
-from .schemes import FACT
+from .schemes import FACT, families_of
 from .segments import merged_table, segment_table, table_digest
 from .spec import FeatureSpec
 from .store import Damage, FeatureStore
@@ -31,6 +31,24 @@ class Anew:
 
     tasks: tuple[Task, ...]
     table: pd.DataFrame
+
+    dataset: str = ""
+    """Its name; empty where a store whose head is lost too is not to be mended."""
+
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+    def head_with(self, features: Mapping[str, FeatureHead]) -> StoreHead:
+        """The head of a store that has lost its own, and that holds these features."""
+        return new_head(self.dataset, self.tasks, features, self.facts)
+
+    def told_to(self, head: StoreHead) -> tuple[StoreHead, pd.DataFrame, str]:
+        """Head and table for a store with another head, and what else is lost with its table, in words.
+
+        Of folds a corpus knows nothing.
+        """
+        facts = {name: value for name, value in head.facts.items() if name != FACT}
+        lost = "" if facts == head.facts else ", without its folds: msmt split makes them again"
+        return replace(head, tasks=self.tasks, facts=facts), segment_table(self.table, self.tasks), lost
 
 
 class StoreWriter(ABC):
@@ -49,6 +67,7 @@ class StoreWriter(ABC):
         self.path = Path(path)
         self._shared = shared
         self._held = ExitStack()
+        self._are_identities_proved = True  # False once a store was put together from what has no checksum
 
     def __enter__(self) -> StoreWriter:
         self._held.enter_context(writer_lock(self.path, self._shared))
@@ -76,7 +95,7 @@ class StoreWriter(ABC):
         A feature may be given further views. Raises SpecMismatchError when it exists with another spec, or with another
         recipe for a view, unless ``overwrite``; then its rows, or those of the view, are dropped.
         ``expected_lengths`` (N,) decides the chunk size of a new feature. ``facts`` replace those of the store's head,
-        unless None; schemes stay, of which a corpus knows nothing.
+        unless None; schemes stay that the corpus does not bring itself.
         """
         path = self.path
         if not path.exists():
@@ -84,7 +103,7 @@ class StoreWriter(ABC):
                 name: FeatureHead(spec, chunk_rows_for(spec, expected_lengths[name])) for name, spec in specs.items()
             }
             with explained(path):
-                self._create(_new_head(dataset, tasks, features, facts or {}), table)
+                self._create(new_head(dataset, tasks, features, facts or {}), table)
             self.store = self.kind.open(path)
             return
         self.recover()
@@ -177,6 +196,7 @@ class StoreWriter(ABC):
         self.store = self.kind.open(self.path)
         if self.store.head != source.head or table_digest(self.store.segments) != table_digest(source.segments):
             raise StoreError(f"{self.path}: exists and is no copy of {source.path}; name another, or delete it")
+        self._are_identities_proved = True  # each is compared with the source's
 
     def retell(self, table: pd.DataFrame, facts: Mapping[str, object]) -> None:
         """Give the store another segment table of the same rows, and other facts. No feature is touched."""
@@ -222,7 +242,10 @@ class StoreWriter(ABC):
 
     @abstractmethod
     def finish(self) -> None:
-        """Bring the store into its final form and drop what only an extraction in progress needs."""
+        """Bring the store into its final form and drop what only an extraction in progress needs.
+
+        After ``recover`` from what has no checksum it is not said to be finished: an extraction has yet to go over it.
+        """
 
     @abstractmethod
     def _commit(self, feature: str, block: int, rows: Mapping[int, Row | None]) -> None:
@@ -255,14 +278,23 @@ def _extended(store: FeatureStore, specs: Mapping[str, FeatureSpec]) -> dict[str
 
 
 def _kept_facts(store: FeatureStore, facts: Mapping[str, object] | None) -> dict[str, object]:
-    """Those that replace a store's, with its schemes."""
+    """Those that replace a store's, with its families of schemes except those whose schemes the corpus brings itself."""
     own = store.head.facts
-    return dict(own) if facts is None else {**{name: own[name] for name in (FACT,) if name in own}, **facts}
+    if facts is None or FACT not in own:
+        return dict(own if facts is None else facts)
+    brought = facts.get(FACT)
+    if not (isinstance(brought, Mapping) and isinstance(own[FACT], Mapping)):
+        return {FACT: own[FACT], **facts}
+    schemes = {name for names in families_of(facts).values() for name in names}
+    replaced = {family for family, names in families_of(own).items() if schemes & set(names)}
+    kept = {family: made for family, made in own[FACT].items() if family not in replaced}
+    return {**facts, FACT: {**kept, **brought}}
 
 
-def _new_head(
+def new_head(
     dataset: str, tasks: Sequence[Task], features: Mapping[str, FeatureHead], facts: Mapping[str, object]
 ) -> StoreHead:
+    """The head of a store that is made now."""
     # Reproducible builds fix the clock with this variable; two stores made under it can be compared byte by byte.
     fixed = os.environ.get("SOURCE_DATE_EPOCH")
     now = datetime.fromtimestamp(int(fixed), UTC) if fixed else datetime.now(UTC)

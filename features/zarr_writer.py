@@ -16,7 +16,6 @@ from .durable import ASIDE, put_in_place, refuse_links, sync_tree, write_all_who
 from .head import StoreHead, without_remedy
 from .manifest import Manifest
 from .rows import BLOCK_ROWS, MISSING, STATES, Row, block_range, checksum_of
-from .segments import segment_table
 from .writer import Anew, StoreWriter
 from .zarr_blocks import digest_of_states, shard_path, shard_pieces, state_chunks
 from .zarr_store import ZarrStore
@@ -77,7 +76,7 @@ class ZarrWriter(StoreWriter):
             except LockedError:
                 return  # whoever ends last seals it
         store = ZarrStore.open(self.path)
-        if store.is_finished:
+        if store.is_finished or not self._are_identities_proved:
             return
         for name in store.specs:
             store.states(name)  # raises where they are not what a store can hold
@@ -104,15 +103,19 @@ class ZarrWriter(StoreWriter):
             notes.append(f"{without_remedy(error)}: it is written anew from what plain zarr reads")
         if manifest is None:
             store.believe_copies()
+            self._are_identities_proved = not notes
             head, table = self._from_copies(store, anew, notes)
             manifest = Manifest(head, table, None)
             write_manifest(self.path, manifest)
         damaged = store.damaged_files()
         if damaged:
-            manifest = replace(manifest, rows=None)
+            # What seals lengths, checksums and identities stays: they may be damaged too.
+            manifest = replace(
+                manifest, rows={name: manifest.rows[name] for name in ("states",) if name in manifest.rows}
+            )
             write_manifest(self.path, manifest)
             notes += [f"{self.path / name} {reason}: it is written anew" for name, reason in damaged]
-        if not manifest.rows:
+        if not manifest.rows or "files" not in manifest.rows:
             self._bring_in_line(manifest)
         return notes
 
@@ -128,8 +131,9 @@ class ZarrWriter(StoreWriter):
         except DamageError as error:
             if anew is None:
                 raise DamageError(f"{without_remedy(error)}; run msmt extract, which writes it anew") from error
-            notes.append(f"{without_remedy(error)}: it is written anew from the corpus")
-            return replace(head, tasks=anew.tasks), segment_table(anew.table, anew.tasks)
+            head, table, lost = anew.told_to(head)
+            notes.append(f"{without_remedy(error)}: it is written anew from the corpus{lost}")
+            return head, table
 
     def _bring_in_line(self, manifest: Manifest) -> None:
         """Write what plain zarr reads of head and table where it is not as the manifest says; then seal it."""
@@ -150,7 +154,7 @@ class ZarrWriter(StoreWriter):
                 write_whole(path, [content])
         shutil.rmtree(aside)
         files = sealed_files(self.path, manifest.head)
-        write_manifest(self.path, replace(manifest, rows={"files": files}))
+        write_manifest(self.path, replace(manifest, rows={**(manifest.rows or {}), "files": files}))
 
     def _unseal(self) -> None:
         """Before rows change."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import RunError, SettingError
-from ..evaluate import comparison, metrics, paper, results, scored, units
+from ..evaluate import comparison, metrics, results, scored, units
+from ..evaluate.published import registry
 from ..evaluate.tables.files import write_comparison
 from ..evaluate.tables.screen import table_text
 from ..features.durable import explained, write_whole, writer_lock
@@ -135,8 +136,8 @@ def _check(
 ) -> None:
     """Refuses, before anything is trained, what could not be scored or shown in the end."""
     for variant in plan.variants:
-        if variant.paper and paper.row_named(variant.paper) is None:
-            names = "; ".join(row.name for row in paper.ROWS)
+        if variant.paper and not registry.rows_named(variant.paper):
+            names = "; ".join(registry.names_in(stores[variant.store or plan.store].dataset))
             raise SettingError(f"variant {variant.name}: the paper has no row {variant.paper!r}, it has: {names}")
     units.check_unit(resample)
     for path, store in stores.items():

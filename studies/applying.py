@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import SettingError
 from ..evaluate import groups, metrics, report
+from ..evaluate.score_table import score_table
 from ..features.durable import explained, write_whole
 from ..features.opening import open_store
 from ..features.schemes import STANDARD, schemes_in
@@ -81,7 +82,7 @@ def predict_on(
         path.parent.mkdir(parents=True, exist_ok=True)
         for each, content in contents.items():
             write_whole(each, [content])
-    shown = report.score_table(called, reports) if reports else _answers_counted(prediction, called)
+    shown = score_table(called, reports) if reports else _answers_counted(prediction, called)
     if grouped:
         shown += f"\n\n{groups.groups_table(grouped)}"
     elif column:

@@ -97,7 +97,7 @@ class FoldedPlan:
 
 
 def over_folds(plan: plans.Plan, folds: Sequence[str], stores: Mapping[Path, FeatureStore], split: str) -> FoldedPlan:
-    """Every variant on every fold. Raises SettingError unless ``split`` has each recording in one of them.
+    """Every variant on every fold. Raises SettingError unless ``split`` has each item in one of them.
 
     A variant of which a fold has a class to learn in no recording of its training split is not trained at all. Raises
     StoreError where that leaves no variant.
@@ -129,7 +129,9 @@ def over_folds(plan: plans.Plan, folds: Sequence[str], stores: Mapping[Path, Fea
 
 
 def _check_each_is_once(store: FeatureStore, folds: Sequence[str], split: str) -> None:
-    """Refuses folds that would score a recording twice or never."""
+    """Refuses folds that would score a recording twice or never, or a segment where segments are what has labels."""
+    kind = "segment" if all(task.level == "segment" for task in store.tasks) else "recording"
+    column = f"{kind}_id"
     tested: dict[str, str] = {}
     used: set[str] = set()
     for fold in folds:
@@ -141,18 +143,17 @@ def _check_each_is_once(store: FeatureStore, folds: Sequence[str], split: str) -
                 f"{store.path} has no split {as_line(split)} in {fold}: choose --split from"
                 f" {', '.join(map(as_line, there))}"
             )
-        used |= set(table["recording_id"][table["split"].isin(there)])
-        for recording in table["recording_id"][table["split"] == named].unique():
-            if recording in tested:
+        used |= set(table[column][table["split"].isin(there)])
+        for item in table[column][table["split"] == named].unique():
+            if item in tested:
                 raise SettingError(
-                    f"{store.path}: recording {as_line(recording)} is in the split {as_line(named)} of"
-                    f" {tested[recording]} and of {fold}, but to be pooled each must be there once: make other folds"
-                    " with msmt split"
+                    f"{store.path}: {kind} {as_line(item)} is in the split {as_line(named)} of {tested[item]} and of"
+                    f" {fold}, but to be pooled each must be there once: make other folds with msmt split"
                 )
-            tested[recording] = fold
+            tested[item] = fold
     if never := sorted(used - set(tested)):
         raise SettingError(
-            f"{store.path}: {len(never)} of {len(used)} recordings are in the split {as_line(split)} of no fold,"
+            f"{store.path}: {len(never)} of {len(used)} {kind}s are in the split {as_line(split)} of no fold,"
             f" the first is {as_line(never[0])}: make other folds with msmt split"
         )
 

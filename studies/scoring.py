@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import RunError, StoreError
-from ..evaluate import groups, paper, report, scored, units
+from ..evaluate import groups, report, scored, units
+from ..evaluate.published import beside
+from ..evaluate.score_table import score_table
 from ..features.durable import write_whole
 from ..features.opening import open_store
 from ..features.schemes import STANDARD
@@ -86,6 +88,10 @@ def score_run(
         "store_fingerprint": store.fingerprint(),
         "times_scored": run.count_scoring(split),
     }
+    called = split if scheme == STANDARD else f"{split} of {scheme}"
+    if published := beside.published_json(reports, store.dataset):
+        about["published"] = published
+    page = beside.published_markdown(called, reports, store.dataset)
     if grouped:
         about["by"] = groups.groups_json(grouped)
     _forget_groups(run, split)
@@ -103,6 +109,9 @@ def score_run(
     if grouped:
         files.append(run.path / groups.file_for(column, split))
         write_whole(files[-1], [groups.groups_csv(grouped).encode()])
+    if page:
+        files.append(run.path / beside.file_for(split))
+        write_whole(files[-1], [page.encode()])
     answers = scored.scored_from(
         variant=run.name,
         seed=run.settings.train.seed,
@@ -123,11 +132,11 @@ def score_run(
         values=prediction.rows.of_values,
         scheme=scheme,
         network=network_of(run),
+        dataset=store.dataset,
     )
     run.save_scored_rows(prediction.rows)
     scored.save(answers, scored_file(run, split))
-    called = split if scheme == STANDARD else f"{split} of {scheme}"
-    shown = report.score_table(called, reports, paper.BESIDE if store.dataset == paper.DATASET else ())
+    shown = score_table(called, reports, store.dataset)
     if grouped and grouped.of_tasks():
         shown += f"\n\n{groups.groups_table(grouped)}"
     if ended.remark:
@@ -201,7 +210,10 @@ def scores_of(
         if not changes:
             times = run.times_scored.get(split, kept.times_scored)
             scheme = run.settings.train.scheme
-            return dataclasses.replace(kept, times_scored=times, scheme=scheme, network=network_of(run))
+            dataset = kept.dataset or (open_store(store_path).dataset if store_path.exists() else "")
+            return dataclasses.replace(
+                kept, times_scored=times, scheme=scheme, network=network_of(run), dataset=dataset
+            )
         say(f"{run.name} is scored on {split} again, where since then has changed: {'; '.join(changes)}")
     made = score_run(run, store_path, split, track=track)
     for note in made.notes:

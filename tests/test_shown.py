@@ -17,7 +17,8 @@ from msmt.evaluate.tables.records import comparison_csv
 from msmt.evaluate.tables.screen import table_text
 from msmt.evaluate.lettering import Lettering
 from msmt.evaluate.metrics import evaluate
-from msmt.evaluate.report import metrics_json, predictions_csv, score_table
+from msmt.evaluate.report import metrics_json, predictions_csv
+from msmt.evaluate.score_table import score_table
 from msmt.features.tasks import Task
 from msmt.progress import for_terminal
 from msmt.shown import as_cell, as_line, as_lines

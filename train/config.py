@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from ..errors import SettingError, shown
 from ..values import LARGEST_SEED, check_kinds, check_least, check_most
+from .selecting import FIGURES
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "modalities": ("auto", "both", "text", "audio"),
@@ -21,7 +22,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "segment_vector": ("mean", "text", "complementary"),
     "schedule": ("cosine", "linear", "constant"),
     "class_weights": ("none", "balanced"),
-    "select": ("auto", "accuracy", "weighted_f1", "macro_f1", "uar", "mae", "corr", "loss"),
+    "select": ("auto", *FIGURES, "loss"),
     "precision": ("auto", "float32", "bfloat16"),
     "device": ("auto", "cpu", "cuda"),
     "cache_in": ("auto", "none", "ram", "gpu"),

@@ -228,7 +228,15 @@ def task_differences(task: Task, other: Task | None) -> list[str]:
         return [f"task {task.name} has {theirs}, not {mine}"]
     if task.level != other.level:
         return [f"task {task.name} has a label per {other.level}, not per {task.level}"]
+    if task.scale != other.scale:
+        return [f"values of task {task.name} have {_scale_of(other)}, not {_scale_of(task)}"]
+    if task.follows != other.follows:
+        return [f"task {task.name} follows {other.follows or 'nothing'}, not {task.follows or 'nothing'}"]
     return [f"classes of task {task.name} merge others of {other.coarsens or 'nothing'}"]
+
+
+def _scale_of(task: Task) -> str:
+    return f"the scale {task.scale}" if task.scale else "no scale"
 
 
 class _Names:

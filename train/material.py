@@ -24,8 +24,7 @@ from .data import (
 )
 from .dependence import RowsRead, rows_read, task_differences
 from .objective import Objective, balanced_weights
-
-_OF_VALUES = ("mae", "corr")  # figures of tasks with real values; all others but loss are of tasks with classes
+from .selecting import figure_to_select, tasks_with
 
 
 @dataclass(frozen=True)
@@ -72,14 +71,14 @@ def material_for(store, settings: runs.Settings, task_names: Sequence[str] = (),
         if phrases:
             raise RunError(f"{store.path}: {phrases[0]}: start a new run")
     answered = answered_tasks(there, tasks)
-    select = _figure_to_select(config.select, tasks)
+    select = figure_to_select(config.select, tasks)
     views = views or views_of(store, config.train_split, config.view_names, config.scheme)
     features, skip = {name: name for name in settings.features}, config.skip_missing
     learning = recordings_of(store, config.train_split, features, skip, views, scheme=config.scheme)
     validation = recordings_of(store, config.validation_split, features, skip, scheme=config.scheme)
     check_layers(store, settings.slots, np.concatenate(learning.rows + validation.rows))
     check_learnable(learning, tasks)
-    judged = [task for task in tasks if select == "loss" or task.is_value == (select in _OF_VALUES)]
+    judged = tasks_with(select, tasks)
     if not len(with_labels(validation, judged)):
         raise SettingError(
             f"split {validation.split} of {store.path} has no label to select an epoch by: choose another "
@@ -126,14 +125,3 @@ def material_of(run: runs.Run, store, settings: runs.Settings) -> Material:
         learnt_rows=learnt,
         judged_rows=judged,
     )
-
-
-def _figure_to_select(select: str, tasks: Sequence[Task]) -> str:
-    """The figure behind one choice of ``TrainConfig.select``. Raises SettingError if no task has it."""
-    values = [task for task in tasks if task.is_value]
-    if select == "auto":
-        return "mae" if len(values) == len(tasks) else "accuracy"
-    if select != "loss" and len(values) == (0 if select in _OF_VALUES else len(tasks)):
-        kind = "classes" if select in _OF_VALUES else "real values"
-        raise SettingError(f"select cannot be {select}, for all tasks have {kind}: choose --select auto or loss")
-    return select

@@ -488,9 +488,16 @@ class _Trial:
             judge(self.outcome, "listen", ending)
 
     def repair(self) -> None:
-        with self.operation("repair", ("cache/",)):
-            ending = typed(["verify", str(self.path), "--repair", "--quiet"])
-            judge(self.outcome, "repair", ending, self._names)
+        """Mend what can be mended without the corpus; a lock that is none is removed, as a refusal advises."""
+        for operation in ("repair", "repair without the lock"):
+            with self.operation(operation, ("cache/",)):
+                ending = typed(["verify", str(self.path), "--repair", "--quiet"])
+                judge(self.outcome, operation, ending, self._names)
+            locks = [path for path in Path("cache").glob(".*.lock") if path.is_symlink()]
+            if not (ending.status == 2 and ending.message.endswith("remove it") and locks):
+                break
+            for lock in locks:
+                lock.unlink()
         if ending.trace is None and ending.status in (0, 1) and not _owns_up(ending):
             if not self.verify("verify after repair") and not self.outcome.findings:
                 detail = f"repair says {ending.shown.strip()[-300:]!r}, but verify finds damage again"
@@ -624,7 +631,8 @@ def plain_differences(before: Plain, now: Plain, is_finished: bool) -> list[str]
             continue  # sealed at the end only, as verify says; until then a row of another identity is made again
         if f"{group}/length" in before and not is_finished:
             lengths = before[f"{group}/length"], now.get(f"{group}/length")
-            if isinstance(lengths[1], np.ndarray) and len(lengths[1]) == len(lengths[0]) == len(value):
+            # An array that is something else than lengths is named as such, and tells of no row.
+            if isinstance(lengths[1], np.ndarray) and lengths[1].shape == lengths[0].shape == value.shape[:1]:
                 # A commit that was cut off may leave something of rows that are missing.
                 present = (lengths[0] != MISSING) & (lengths[1] != MISSING)
                 value, other = value[present], other[present]

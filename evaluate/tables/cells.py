@@ -9,10 +9,10 @@ from ...features.tasks import Task
 from ...shown import as_line
 from ..chance import chance_name
 from ..folds import OverFolds
-from ..report import CONSTANT_MARK, FIGURE_NAMES, NOT_SHARES, bracketed, percent, plain
+from ..report import CONSTANT_MARK, FIGURE_NAMES, NOT_SHARES, bracketed, heading, shown_as
 from ..results import Comparison, Measured, Row, figures_of, tested_figure
 from ..uncertainty import CONFIDENCE
-from .rows import has_mcnemar, is_marked, over, paper_figure
+from .rows import figure_beside, has_mcnemar, is_marked, over, paper_figure
 
 MARK = "†"
 BOLD = " The best of each column is bold, unless it is one answer to everything."
@@ -38,16 +38,16 @@ class Screen:
 def main_table(comparison: Comparison, failed: Mapping[str, str], style: type[Screen]) -> list[list[str]]:
     """A header and a row for each variant: the tested figure of each task, and the paper's where there are any.
 
-    Where rows are pooled of folds, the mean over the folds' own figures stands beside each figure.
+    Where papers have another figure only, ours of that stands beside it. Where rows are pooled of folds, the mean over
+    the folds' own figures stands beside each figure.
     """
-    beside = {
-        task.name for task in comparison.tasks if any(paper_figure(row, task) is not None for row in comparison.rows)
-    }
+    beside = {task.name: name for task in comparison.tasks if (name := figure_beside(comparison, task))}
     header = ["variant", *_columns_of_rows(comparison)]
     for task in comparison.tasks:
-        header.append(style.text(f"{task.name} ({FIGURE_NAMES['mae']})" if task.is_value else task.name))
+        tested = tested_figure(task)
+        header.append(style.text(task.name if tested == "accuracy" else f"{task.name} ({FIGURE_NAMES[tested]})"))
         header += [style.text(f"{task.name} over folds")] if comparison.folds else []
-        header += [style.text(f"{task.name} (paper)")] if task.name in beside else []
+        header += map(style.text, _headings_beside(task, beside.get(task.name)))
     best = {task.name: best_rows(comparison, task) for task in comparison.tasks}
     signs = {task.name: _signs(comparison, task, style) for task in comparison.tasks}
     table = [header]
@@ -64,8 +64,7 @@ def main_table(comparison: Comparison, failed: Mapping[str, str], style: type[Sc
             if comparison.folds:
                 line.append(_over_folds(cell and cell.figures[tested_figure(task)].folds, task, style))
             if task.name in beside:
-                published = paper_figure(row, task)
-                line.append(style.none if published is None else f"{published:.2f}")
+                line += _beside(row, task, beside[task.name], style)
         table.append(line)
     if comparison.chance:
         line = [style.text(chance_name(comparison.tasks)), *[style.none] * len(_columns_of_rows(comparison))]
@@ -76,12 +75,30 @@ def main_table(comparison: Comparison, failed: Mapping[str, str], style: type[Sc
             if comparison.folds:
                 of_folds = known.by_fold.get(tested_figure(task)) if known else None
                 line.append(_over_folds(OverFolds(of_folds) if of_folds else None, task, style))
-            line += [style.none] if task.name in beside else []
+            line += [style.none] * len(_headings_beside(task, beside.get(task.name)))
         table.append(line)
     for variant in failed:
         about = {**dict.fromkeys(_columns_of_rows(comparison), style.none), "seeds": "0"}
         table.append([style.text(variant), *about.values(), *[style.none] * (len(header) - len(about) - 1)])
     return table
+
+
+def _headings_beside(task: Task, figure: str | None) -> list[str]:
+    """Of the columns for what is published of a task: the paper's, and before it ours where that is not the tested."""
+    if figure is None:
+        return []
+    if figure == tested_figure(task):
+        return [f"{task.name} (paper)"]
+    return [f"{task.name} ({FIGURE_NAMES[figure]})", f"{task.name} ({FIGURE_NAMES[figure]}, paper)"]
+
+
+def _beside(row: Row, task: Task, figure: str, style: type[Screen]) -> list[str]:
+    published = paper_figure(row, task, figure)
+    shown = style.none if published is None else f"{published:.3f}" if figure in NOT_SHARES else f"{published:.2f}"
+    if figure == tested_figure(task):
+        return [shown]
+    cell = row.cells.get(task.name)
+    return [style.none if cell is None else shown_as(figure)(cell.figures[figure].mean), shown]
 
 
 def _columns_of_rows(comparison: Comparison, row: Row | None = None) -> dict[str, str]:
@@ -134,7 +151,9 @@ def difference_table(comparison: Comparison, task: Task, style: type[Screen]) ->
         "p",
         "p (Holm)",
     ]
-    header += (["McNemar p"] if with_test else []) + [FIGURE_NAMES[name] for name in others]
+    header += (["McNemar p"] if with_test else []) + [
+        heading(name) if task.scale else FIGURE_NAMES[name] for name in others
+    ]
     table, shown = [header], shown_as(tested)
     for row in comparison.rows:
         cell = row.cells.get(task.name)
@@ -172,10 +191,6 @@ def best_rows(comparison: Comparison, task: Task) -> set[str]:
     return {
         variant for variant, cell in judged.items() if shown_as(name)(cell.figures[name].mean) == shown_as(name)(best)
     }
-
-
-def shown_as(figure: str) -> Callable[[float], str]:
-    return plain if figure in NOT_SHARES else percent
 
 
 def _signed(value: float, shown: Callable[[float], str]) -> str:

@@ -19,14 +19,14 @@ def comparison_markdown(comparison: Comparison, failed: Mapping[str, str] | None
     blocks = [
         f"# Comparison on {in_markdown(comparison.split)}",
         f"{in_markdown(caption(comparison))}{BOLD}",
-        _markdown_table(main_table(comparison, failed, Markdown)),
+        markdown_table(main_table(comparison, failed, Markdown)),
         "\n".join(f"- {in_markdown(note)}" for note in notes_on(comparison, failed)),
     ]
     for task in comparison.tasks:
         blocks += [
             f"## Task {in_markdown(task.name)}"
             + (f", and differences to {in_markdown(reference)}" if compared else ""),
-            _markdown_table(difference_table(comparison, task, Markdown)),
+            markdown_table(difference_table(comparison, task, Markdown)),
         ]
     blocks += ["## Rerun", "\n".join(_markdown_rerun(row) for row in comparison.rows)]
     return "\n\n".join(blocks) + "\n"
@@ -44,7 +44,8 @@ class Markdown(Screen):
         return f"**{text}**"
 
 
-def _markdown_table(table: Sequence[Sequence[str]]) -> str:
+def markdown_table(table: Sequence[Sequence[str]]) -> str:
+    """A header and rows of text that is escaped already; all columns but the first are numbers."""
     header, *rows = table
     rule = ["---"] + ["---:"] * (len(header) - 1)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [header, rule, *rows])

@@ -6,20 +6,28 @@ from collections.abc import Mapping
 
 from ...features.schemes import STANDARD
 from ..chance import chance_name
-from ..paper import caution
+from ..published.registry import caution, dataset_with
 from ..report import CONSTANT_MARK
-from ..results import LEVEL, SEEDS_FOR_A_MARK, Comparison
+from ..results import LEVEL, SEEDS_FOR_A_MARK, Comparison, tested_figure
 from ..uncertainty import CONFIDENCE
 from ..units import counted_units
 from .cells import MARK
-from .rows import constant_answers, may_be_marked, paper_figure, without_width
+from .rows import constant_answers, figure_beside, may_be_marked, paper_figure, without_width
+
+
+_PHRASES = {
+    "accuracy": "accuracy in per cent",
+    "uar": "UAR (mean recall of the classes) in per cent of what comes next",
+    "mae": "mean absolute error of real values",
+}
 
 
 def caption(comparison: Comparison) -> str:
     """What the figures of the main table are, and what its mark means."""
-    kinds = {task.is_value for task in comparison.tasks}
-    figure = "Mean absolute error" if kinds == {True} else "Accuracy in per cent"
-    figure += ", mean absolute error of real values," if kinds == {True, False} else ""
+    tested = {tested_figure(task) for task in comparison.tasks}
+    figure = ", ".join(phrase for name, phrase in _PHRASES.items() if name in tested) or _PHRASES["accuracy"]
+    figure = figure.removesuffix(" of real values") if tested == {"mae"} else figure + ("," if "mae" in tested else "")
+    figure = figure[0].upper() + figure[1:]
     spread = ", mean ± standard deviation over seeds" if any(len(row.seeds) > 1 for row in comparison.rows) else ""
     sentences = [f"{figure}{_on_what(comparison)} ({counted(comparison)}){spread}."]
     if comparison.folds:
@@ -37,7 +45,8 @@ def _on_what(comparison: Comparison) -> str:
     """`` on the split test``, or which folds are pooled."""
     if comparison.folds:
         folds = f"all {len(comparison.folds)} folds (scheme {comparison.scheme})"
-        return f", pooled over the split {comparison.split} of {folds}, each recording tested once"
+        item = "segment" if all(task.level == "segment" for task in comparison.tasks) else "recording"
+        return f", pooled over the split {comparison.split} of {folds}, each {item} tested once"
     of_scheme = f" of {comparison.scheme}" if comparison.scheme != STANDARD else ""
     return f" on the split {comparison.split}{of_scheme}"
 
@@ -86,9 +95,20 @@ def notes_on(comparison: Comparison, failed: Mapping[str, str]) -> list[str]:
         )
     else:
         notes.append(f"Each run was scored on {comparison.split} once.")
-    if any(paper_figure(row, task) is not None for row in rows for task in comparison.tasks):
-        notes += [warning for warning in [caution(comparison.split, _most_recordings(comparison))] if warning]
-    return [*notes, *comparison.notes]
+    return [*notes, *_cautions(comparison), *comparison.notes]
+
+
+def _cautions(comparison: Comparison) -> list[str]:
+    """Why published figures cannot be compared with those beside which they stand, a sentence for each reason."""
+    found = []
+    for task in comparison.tasks:
+        figure = figure_beside(comparison, task)
+        for row in comparison.rows:
+            if figure and paper_figure(row, task, figure) is not None:
+                dataset = dataset_with(row.paper, row.dataset)
+                items = comparison.items[task.name] if task.level != "recording" else _most_recordings(comparison)
+                found.append(caution(dataset, comparison.split, items, task))
+    return [sentence for sentence in dict.fromkeys(found) if sentence]
 
 
 def _notes_on_seeds(comparison: Comparison) -> list[str]:

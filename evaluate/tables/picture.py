@@ -8,7 +8,7 @@ from ...features.tasks import Task
 from ...shown import as_line
 from ..chance import chance_name
 from ..lettering import Lettering
-from ..report import NOT_SHARES
+from ..report import FIGURE_NAMES, NOT_SHARES
 from ..results import LEVEL, Comparison, tested_figure
 from ..uncertainty import CONFIDENCE
 from .notes import counted
@@ -100,7 +100,7 @@ def _draw_panel(axes, comparison: Comparison, task: Task, lettering: Lettering) 
                     zorder=3,
                 )
                 legend["single folds"] = rings
-        published = paper_figure(row, task)
+        published = paper_figure(row, task, name)
         if published is not None:
             (diamond,) = axes.plot(
                 published, place, "D", markerfacecolor="white", markeredgecolor="black", markersize=5.5, zorder=3
@@ -110,7 +110,7 @@ def _draw_panel(axes, comparison: Comparison, task: Task, lettering: Lettering) 
         chance = scale * comparison.chance[task.name].figures[name]
         legend[chance_name([task])] = axes.axvline(chance, color="tab:orange", linewidth=1.2, linestyle="--", zorder=1)
     axes.set_title(lettering.shown(task.name, "task"), fontsize=10, fontfamily=lettering.fonts)
-    axes.set_xlabel("mean absolute error" if task.is_value else "accuracy, %", fontsize=9)
+    axes.set_xlabel("mean absolute error" if task.is_value else f"{FIGURE_NAMES[name]}, %", fontsize=9)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=8)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))

@@ -6,9 +6,11 @@ import csv
 import io
 from collections.abc import Mapping
 
+from ...features.tasks import Task
 from ...shown import as_cell
 from ..chance import chance_name
 from ..folds import OverFolds
+from ..report import NOT_SHARES
 from ..results import Comparison, Row, figures_of
 from .rows import has_mcnemar, over, paper_figure, without_width
 
@@ -16,7 +18,8 @@ from .rows import has_mcnemar, over, paper_figure, without_width
 def comparison_csv(comparison: Comparison, failed: Mapping[str, str] | None = None) -> str:
     """A row per variant, and one for the chance line. Accuracies, F1, recalls and their differences are shares of 1.
 
-    The paper's figures are too. ``<task>_p_over`` says whether p and interval are over recordings, or seeds too;
+    The paper's figures are too: ``<task>_paper`` is of the tested one, ``<task>_<figure>_paper`` of any other that is
+    published. ``<task>_p_over`` says whether p and interval are over recordings, or seeds too;
     ``<task>_constant_seeds`` counts the seeds that answer one class, or value, only. Where rows are pooled of folds,
     ``<task>_<figure>_over_folds_mean`` and ``_std`` are of the folds' own figures, which have a column for each fold.
     """
@@ -59,8 +62,11 @@ def _record(comparison: Comparison, row: Row) -> dict[str, str | int]:
         record[f"{task.name}_constant_seeds"] = len(cell.constant_answers) if cell else ""
         if has_mcnemar(comparison, task):
             record[f"{task.name}_p_mcnemar"] = _number(cell and cell.mcnemar and cell.mcnemar.p)
-        published = paper_figure(row, task)
-        record[f"{task.name}_paper"] = _number(None if published is None else published / 100)
+        tested, *others = figures_of(task)
+        record[f"{task.name}_paper"] = _published(row, task, tested)
+        for name in others:
+            if any(paper_figure(other, task, name) is not None for other in comparison.rows):
+                record[f"{task.name}_{name}_paper"] = _published(row, task, name)
     record[f"{comparison.split}_scored"] = row.times_scored
     record["store"] = "; ".join(row.stores)
     record["fingerprint"] = "; ".join(row.fingerprints)
@@ -68,6 +74,12 @@ def _record(comparison: Comparison, row: Row) -> dict[str, str | int]:
     record["runs"] = "; ".join(row.runs)
     record["without_width"] = "; ".join(without_width(comparison, row))
     return record
+
+
+def _published(row: Row, task: Task, figure: str) -> str:
+    """In the unit of ours."""
+    number = paper_figure(row, task, figure)
+    return _number(number if number is None or figure in NOT_SHARES else number / 100)
 
 
 def _chance_record(comparison: Comparison) -> dict[str, str | int]:

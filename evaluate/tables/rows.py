@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from ...features.tasks import Task
 from ..chance import shown_answer
-from ..paper import row_named
-from ..results import SEEDS_FOR_A_MARK, Comparison, Difference, Row
+from ..published.registry import CORPORA, dataset_with, published_figure, rows_named
+from ..results import SEEDS_FOR_A_MARK, Comparison, Difference, Row, figures_of
 from ..uncertainty import has_width
 
 
@@ -32,10 +32,27 @@ def has_mcnemar(comparison: Comparison, task: Task) -> bool:
     return any(row.cells[task.name].mcnemar for row in comparison.rows if task.name in row.cells)
 
 
-def paper_figure(row: Row, task: Task) -> float | None:
-    """The paper's accuracy in per cent."""
-    published = row_named(row.paper)
-    return published.accuracy.get(task.name) if published else None
+def paper_figure(row: Row, task: Task, figure: str) -> float | None:
+    """A figure of the published row that stands beside a row, in percent where it is a share."""
+    return published_figure(row.paper, row.dataset, task, figure) if row.paper else None
+
+
+def published_beside(row: Row) -> list[str]:
+    """``the paper's MSMT-FN, table 6,``, or where there are several, ``the published MSMT-FN (paper, table 3)``."""
+    published = [each for each in rows_named(row.paper, row.dataset) if each.figures.keys() & row.cells.keys()]
+    if not published:
+        return []
+    corpus = CORPORA[dataset_with(row.paper, row.dataset)]
+    if corpus.is_of_the_paper:
+        return [f"the paper's {each.name}, {each.table}," for each in published]
+    return [f"the published {each.name} ({each.source})" for each in published]
+
+
+def figure_beside(comparison: Comparison, task: Task) -> str:
+    """The first figure of a task that any row's published one has, of the tested one and the others; empty if none."""
+    names = figures_of(task)
+    rows = comparison.rows
+    return next((name for name in names if any(paper_figure(row, task, name) is not None for row in rows)), "")
 
 
 def is_marked(row: Row, task: Task) -> bool:
@@ -61,10 +78,9 @@ def constant_answers(row: Row, tasks: Sequence[Task]) -> str:
 
 
 def about(row: Row, escape: Callable[[str], str]) -> str:
-    """Which stores with which fingerprints, how often the row was scored, and which row of the paper stands beside."""
+    """Which stores with which fingerprints, how often the row was scored, and which published row stands beside."""
     stores = "; ".join(f"store {escape(store)}" for store in row.stores)
     fingerprints = ", ".join(row.fingerprints)
     often = "once" if row.times_scored == 1 else f"{row.times_scored} times"
-    published = row_named(row.paper)
-    beside = f"; the paper's {escape(published.name)}, {published.table}, stands beside" if published else ""
+    beside = "".join(f"; {escape(each)} stands beside" for each in published_beside(row))
     return f"{stores}, fingerprint {fingerprints}, scored {often}{beside}"

@@ -41,6 +41,9 @@ class CorpusOptions:
     classes: str = ""
     """Emotions that are taken of iemocap: 4 (excited counts as happy), 6, or all."""
 
+    keep_context: bool = False
+    """Keep utterances of other emotions without a label, as context of those before and after them."""
+
     def __post_init__(self) -> None:
         check_kinds(self)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections import Counter
+from collections.abc import Mapping
 
 import pandas as pd
 
 from ...errors import CorpusError
 from ...features import defects, schemes
+from ...features.segments import SCHEME
 from .contract import NO_AUDIO, WITHOUT_AUDIO, Reading
 from .corpus import Corpus, assembled
 
@@ -28,6 +30,8 @@ def corpus_of(reading: Reading, modalities: str = "both") -> Corpus:
     if modalities != "text":
         items, lines = _with_audio(reading)
         notes += lines
+    items, families, lines = _whole_families(reading, items)
+    notes += lines
     known = {defect.item: f"{defect.what}; {defect.action}" for defect in reading.defects}
     notes += _lines_of_defects(reading, items)
     reasons = Counter(aside.reason for aside in reading.left_out)
@@ -35,12 +39,30 @@ def corpus_of(reading: Reading, modalities: str = "both") -> Corpus:
     notes += _lines_of_orphans(reading)
     rows = items.drop(columns=[column for column in ("stated",) if column in items]).reset_index(drop=True)
     corpus = assembled(reading.name, reading.root, rows, reading.tasks, notes, has_texts=modalities != "audio")
-    facts: dict[str, object] = {schemes.FACT: dict(reading.schemes)} if reading.schemes else {}
+    facts: dict[str, object] = {schemes.FACT: families} if families else {}
     there = set(corpus.table["segment_id"])
     without_audio = {defect.item for defect in reading.defects if defect.problem in WITHOUT_AUDIO}
     if lacking := {item: known[item] for item in known if item in without_audio & there}:
         facts[defects.FACT] = lacking
     return dataclasses.replace(corpus, facts=facts, known=known)
+
+
+def _whole_families(reading: Reading, items: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Mapping], list[str]]:
+    """The items without the schemes of which a split is gone with its audio, the families that stay, and a line on each
+    that does not.
+    """
+    kept, dropped, lines = {}, [], []
+    for family, made in reading.schemes.items():
+        columns = [SCHEME + name for name in made["schemes"]]
+        halved = [name for name in columns if set(reading.items[name]) - set(items[name])]
+        if halved:
+            dropped += columns
+            name = halved[0].removeprefix(SCHEME)
+            gone = " and no ".join(sorted(set(reading.items[halved[0]]) - set(items[halved[0]])))
+            lines.append(f"the schemes {family} are left out, for {name} would have no {gone}")
+        else:
+            kept[family] = made
+    return items.drop(columns=dropped), kept, lines
 
 
 def is_there(reading: Reading) -> pd.Series:

@@ -22,6 +22,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 # Chinese RoBERTa checkpoints are of the BERT class; the papers and their readers call the feature roberta.
 _FEATURE_NAMES = {"bert": "roberta", "xlm-roberta": "roberta", "xlm-roberta-xl": "roberta"}
 
+_MOST_TOKENS = 512  # that encoders of text take, where a tokenizer does not say
 _PREPROCESSOR = "preprocessor_config.json"
 _HUB_ID = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
 
@@ -141,6 +142,16 @@ def load_tokenizer(source: str, where: dict):
         return AutoTokenizer.from_pretrained(source, trust_remote_code=False, use_fast=True, **where)
     except (OSError, ValueError, KeyError) as error:
         raise EncoderError(f"{source}: has no usable tokenizer ({_first_line(error)})") from error
+
+
+def token_numbers_by(source: str, option: str) -> Callable[[str], list[int]]:
+    """What makes of a text the numbers of its tokens, special ones included, up to what the encoder takes.
+
+    Raises EncoderError.
+    """
+    tokenizer = load_tokenizer(source, _locate(source, option)[1])
+    most = min(tokenizer.model_max_length, _MOST_TOKENS)
+    return lambda text: tokenizer(text, truncation=True, max_length=most)["input_ids"]
 
 
 def _locate(source: str, option: str) -> tuple[str | None, dict]:

@@ -79,7 +79,7 @@ _LINES_OF = {"excited": "joy", "calm": "neutral"}  # whose lines those without l
 
 # How much more often an emotion follows that of the speaker before; 1 where nothing stands.
 REACTIONS: Mapping[str, Mapping[str, float]] = {
-    "anger": {"anger": 4, "frustrated": 4, "fear": 3, "sadness": 3, "joy": 0.2, "excited": 0.2},
+    "anger": {"anger": 4, "frustrated": 4, "fear": 3, "sadness": 3, "joy": 0.3, "excited": 0.3},
     "disgust": {"anger": 3, "disgust": 2, "surprise": 3, "joy": 0.5},
     "fear": {"fear": 3, "surprise": 2, "sadness": 3, "calm": 3},
     "joy": {"joy": 5, "excited": 4, "surprise": 2, "anger": 0.2, "sadness": 0.3},
@@ -91,11 +91,18 @@ REACTIONS: Mapping[str, Mapping[str, float]] = {
     "boredom": {"frustrated": 3, "neutral": 2, "boredom": 2},
 }
 _PERSISTENCE = 5.0  # how much more often a speaker stays in an emotion than takes another
-_COMMON = {"neutral": 3.5, "other": 0.4}  # how often an emotion comes by itself, beside 1 of any other
+_COMMON = {
+    "neutral": 3.0,
+    "joy": 2.0,
+    "anger": 1.2,
+    "surprise": 1.2,
+    "other": 0.4,
+}  # how often an emotion comes by itself, beside 1 of any other
 _NEIGHBOURHOOD = 0.7  # distance of valence and arousal at which emotions are taken for each other
 
 _OWN_WORDS, _SMALL_TALK = 0.6, 0.26  # probabilities; the rest are words of a neighbouring emotion
 _OWN_VOICE, _FLAT_VOICE = 0.73, 0.14  # likewise
+_CLEARER = 0.2  # how much likelier one's own are for each unit of strength
 _OPENED = 0.3  # probability of an opening
 _TURN_GOES_ON = 0.15  # probability that the same speaker says the next turn too
 _WOMAN, _MAN = 205.0, 120.0  # hertz
@@ -172,7 +179,7 @@ def person(random: np.random.Generator, name: str, is_female: bool) -> Person:
         rate=5.0 * np.exp(random.normal(0, 0.1)),
         effort=float(np.clip(random.normal(0.45, 0.08), 0.2, 0.7)),
         hesitation=float(np.clip(random.normal(0.03, 0.02), 0, 0.1)),
-        leaning={emotion: float(np.exp(random.normal(0, 0.6))) for emotion in EXPRESSIONS},
+        leaning={emotion: float(np.exp(random.normal(0, 0.5))) for emotion in EXPRESSIONS},
     )
 
 
@@ -215,14 +222,15 @@ def utterance(
     kind = kind_of(emotion)
     kinds = list(dict.fromkeys(kind_of(each) for each in among)) or list(EXPRESSIONS)
     strength = random.uniform(0.5, 1.3)
-    shown = EXPRESSIONS[kind]
-    words = voice = "neutral"
+    clearer = _CLEARER * (strength - 0.9)
+    by_words = ""
     if text is None:
-        words = _shown(random, kind, kinds, _OWN_WORDS + 0.2 * (strength - 0.9), _SMALL_TALK)
-        text = _line(random, words, language)
-    voice = _shown(random, kind, kinds, _OWN_VOICE + 0.2 * (strength - 0.9), _FLAT_VOICE) or "neutral"
+        by_words = _shown(random, kind, kinds, _OWN_WORDS + clearer, _SMALL_TALK)
+        text = _line(random, by_words, language)
+    by_voice = _shown(random, kind, kinds, _OWN_VOICE + clearer, _FLAT_VOICE)
+    felt, in_words, in_voice = (EXPRESSIONS[each or "neutral"] for each in (kind, by_words, by_voice))
     spoken = re.sub(r"\W", "", text) if language == "zh" else text
-    sound = speech(spoken, _manner(random, person, EXPRESSIONS[voice], strength), random, rate, language)
+    sound = speech(spoken, _manner(random, person, in_voice, strength), random, rate, language)
     edges = [np.zeros(int(rate * random.uniform(0.08, 0.25))) for _ in range(2)]
     sound = np.concatenate([edges[0], sound, edges[1]])
     sound += 10 ** random.uniform(*_QUIET) * random.standard_normal(len(sound))
@@ -234,12 +242,12 @@ def utterance(
         person.name,
         text,
         emotion,
-        scattered(shown.valence),
-        scattered(shown.arousal),
+        scattered(felt.valence),
+        scattered(felt.arousal),
         np.clip(sound, -1, 1).astype(np.float32),
         rate,
-        scattered(EXPRESSIONS[words or "neutral"].valence),
-        scattered(EXPRESSIONS[voice].valence),
+        scattered(in_words.valence),
+        scattered(in_voice.valence),
     )
 
 

@@ -21,8 +21,9 @@ _VARIANCE_FLOOR = 1e-7  # added to the variance, as the encoders' own feature ex
 _STRETCH_WINDOW = 0.032  # seconds that a phase vocoder hears at once: a few periods of a voice
 _STRETCH_OVERLAP = 8  # windows that hear the same sample
 
-# libsndfile's codes for "not a format I know" and "a codec of that format I do not know".
-_UNKNOWN_TO_LIBSNDFILE = (1, 4)
+# libsndfile's codes for "not a format I know" and "a codec of that format I do not know", and those for a resource fork of
+# Sound Designer II that makes no sense: for one it takes whatever file ``._NAME`` a Mac has left beside NAME.
+_UNKNOWN_TO_LIBSNDFILE = (1, 4, *range(149, 155))
 # Beginnings of containers, mostly of video: libsndfile takes some of their bytes for those of an MP3.
 _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # MP4, M4A and QuickTime, at byte 4
 _CONTAINERS = (b"\x1aE\xdf\xa3", b"FLV\x01", b"\x00\x00\x01\xba", b"0&\xb2u")  # Matroska and WebM, FLV, MPEG-PS, ASF

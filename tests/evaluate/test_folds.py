@@ -19,7 +19,7 @@ from msmt.evaluate.tables.markdown import comparison_markdown
 from msmt.evaluate.tables.picture import intervals_png
 from msmt.evaluate.tables.records import comparison_csv
 from msmt.evaluate.tables.screen import table_text
-from msmt.tests.evaluate.made import FIVE, TWO, guesses, run_of
+from msmt.tests.evaluate.made import FIVE, MOOD, TWO, guesses, run_of
 
 A, B, C = 0, 1, 2
 # Three folds of 4, 2 and 4 recordings. By hand: 3 of 4, 0 of 2 and 3 of 4 are right, 6 of 10 together.
@@ -128,6 +128,41 @@ class TestPooling:
         parts = [fold(number) for number in range(3)]
         comparison = compare([pooled(parts, "folds", whose)], unit="speaker")
         assert comparison.units["five"] == 2 and comparison.recordings["five"] == 10
+
+
+class TestFoldsThatPartRecordings:
+    """Two dialogues of anna and ben; the first fold tests what anna says, the second what ben does."""
+
+    @staticmethod
+    def part(fold: int, answers, segments=None):
+        who = "ab"[fold]
+        return run_of(
+            "full",
+            answers,
+            [0, 1, 1],
+            tasks=(MOOD,),
+            recording_ids=["d1", "d1", "d2"],
+            segment_ids=segments or [f"d1-{who}1", f"d1-{who}2", f"d2-{who}1"],
+            scheme=f"speaker-{who}",
+            run=f"full-{who}",
+            chance={"mood": fold},
+        )
+
+    def test_are_pooled_segment_by_segment(self):
+        answers = pooled([self.part(0, [0, 1, 1]), self.part(1, [1, 1, 1])], "speakers")
+        cell = compare([answers]).rows[0].cells["mood"]
+        assert len(answers.items) == 6 and cell.figures["accuracy"].mean == pytest.approx(5 / 6)
+        assert cell.figures["accuracy"].folds.by_fold == pytest.approx((1, 2 / 3))
+        assert "each segment tested once" in table_text(compare([answers]))
+
+    def test_answer_always_what_each_fold_learnt_most(self):
+        chance = compare([pooled([self.part(0, [0, 1, 1]), self.part(1, [1, 1, 1])], "speakers")]).chance["mood"]
+        assert chance.figures["accuracy"] == pytest.approx((1 + 2) / 6)  # low of the first, high of the second
+
+    def test_may_not_test_a_segment_twice(self):
+        again = self.part(1, [1, 1, 1], ["d1-a1", "d1-b2", "d2-b1"])
+        with pytest.raises(RunError, match="segment d1-a1 is in the split test of speaker-a and of speaker-b"):
+            pooled([self.part(0, [0, 1, 1]), again], "speakers")
 
 
 def test_runs_of_different_folds_are_not_compared_with_each_other():

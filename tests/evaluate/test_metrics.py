@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from msmt.errors import RunError
 from msmt.evaluate.chance import constant_answers
+from msmt.evaluate.confusion import figures_of_confusion
 from msmt.evaluate.metrics import evaluate, score, with_coarser
-from msmt.evaluate.tally import figures_of_confusion
 from msmt.features.tasks import Task, merged
 from scipy import stats
 from sklearn import metrics as sklearn_metrics

@@ -8,10 +8,12 @@ import warnings
 
 import numpy as np
 import pytest
-from msmt.evaluate import paper
+from msmt.evaluate.published import marketcalls
 from msmt.evaluate.metrics import evaluate
-from msmt.evaluate.report import aligned, confusion_png, metrics_json, predictions_csv, score_table, write_report
+from msmt.evaluate.report import confusion_png, metrics_json, predictions_csv, write_report
+from msmt.evaluate.score_table import score_table
 from msmt.features.tasks import Task, merged
+from msmt.shown import aligned
 
 FIVE = Task("five", ("A", "B", "C", "D", "E"))
 TWO = merged(FIVE, "two", "A+B+C", "D+E")
@@ -145,7 +147,7 @@ class TestScoreTable:
 
     def test_the_chance_line_follows_each_task(self):
         reports = evaluate([FIVE, TWO], LABELS, OUTPUTS, chance={"five": 4, "two": 0})
-        lines = score_table("test", reports, paper.BESIDE).splitlines()
+        lines = score_table("test", reports, "marketcalls").splitlines()
         assert re.fullmatch(r"  most frequent class \(E\) +33\.3 +16\.7 .*", lines[4])
         assert re.fullmatch(r"  most frequent class \(A\+B\+C\) +66\.7 .*", lines[6])
 
@@ -171,15 +173,15 @@ class TestScoreTable:
         assert score_table("test", reports).startswith("test: 3 recordings of 2 speakers, 95% intervals over speakers")
 
     def test_the_paper_stands_beside_with_a_caution_for_any_other_set(self):
-        text = score_table("test", small_reports(), paper.BESIDE)
+        text = score_table("test", small_reports(), "marketcalls")
         assert "MSMT-FN (paper)" in text and "60.28" in text and "MMML (paper)" in text and "78.09" in text
         assert "cannot be compared" in text
 
     def test_the_caution_is_absent_for_as_many_recordings_as_the_paper_had(self):
-        labels, outputs = case_of(FIVE, paper.TEST_RECORDINGS)
+        labels, outputs = case_of(FIVE, marketcalls.TEST_RECORDINGS)
         reports = evaluate([FIVE], labels, outputs)
-        assert "cannot be compared" not in score_table("test", reports, paper.BESIDE)
-        assert "cannot be compared" in score_table("val", reports, paper.BESIDE)
+        assert "cannot be compared" not in score_table("test", reports, "marketcalls")
+        assert "cannot be compared" in score_table("val", reports, "marketcalls")
 
     def test_the_paper_is_absent_unless_asked_for(self):
         assert "paper" not in score_table("test", small_reports())

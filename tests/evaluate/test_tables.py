@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from msmt.evaluate import paper
+from msmt.evaluate.published import marketcalls, registry
 from msmt.evaluate.comparison import compare
 from msmt.evaluate.disagreements import disagreements
 from msmt.evaluate.tables.files import write_comparison
@@ -28,7 +28,7 @@ def small(**fields):
     """Two rows of three seeds; the second is far worse."""
     runs = [
         run_of(name, guesses(LABELS, skill, seed), LABELS, seed, (FIVE, TWO), paper=published, **fields)
-        for name, skill, published in (("full", 0.9, paper.MSMT_FN.name), ("no-mtl", 0.3, paper.NO_MTL.name))
+        for name, skill, published in (("full", 0.9, marketcalls.FULL.name), ("no-mtl", 0.3, marketcalls.NO_MTL.name))
         for seed in range(3)
     ]
     return compare(runs)
@@ -157,7 +157,7 @@ class TestMarkdown:
             "(t test of the paired difference)",
             "95% intervals are over recordings and seeds.",
             "One run was scored on val 4 times",
-            paper.caution("val", 88),
+            registry.caution("marketcalls", "val", 88),
         ):
             assert needed in text, needed
         assert "cannot be compared" not in comparison_markdown(small())

@@ -98,6 +98,13 @@ def test_the_length_of_all_that_can_be_decoded_is_told_and_silence_refused(tmp_p
         decoded_seconds(write(tmp_path / "b.wav", np.zeros(100)))
 
 
+def test_a_file_that_a_mac_leaves_beside_another_is_not_taken_for_a_part_of_it(tmp_path):
+    path = write_with_av(tmp_path / "a.aac", "aac", "adts")
+    (tmp_path / "._a.aac").write_bytes(bytes(range(256)) * 16)
+    assert abs(len(load_segment(path, 8000)) - len(SPEECH)) <= 2048
+    assert problem_of(path) is None
+
+
 def test_flac_and_ogg_decode(tmp_path):
     for name in ("a.flac", "a.ogg", "a.mp3"):
         assert abs(len(load_segment(write(tmp_path / name), 8000)) - len(SPEECH)) < 100

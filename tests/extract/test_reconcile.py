@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,7 +12,17 @@ import soundfile
 from click.testing import CliRunner
 from msmt.cli import msmt
 from msmt.extract.corpora.config import CorpusOptions
-from msmt.extract.corpora.contract import DUPLICATE, LONGER, MISCUT, NO_AUDIO, NO_LENGTH, NO_TEXT, UNREADABLE, Count
+from msmt.extract.corpora.contract import (
+    DUPLICATE,
+    LONGER,
+    MISCUT,
+    NO_AUDIO,
+    NO_LENGTH,
+    NO_TEXT,
+    UNREADABLE,
+    Count,
+    KnownDefect,
+)
 from msmt.extract.corpora.meld import read
 from msmt.extract.corpus_report import lines_of, write_items
 from msmt.extract.reconcile import reconcile
@@ -132,3 +143,22 @@ def test_the_command_says_what_is_off_and_ends_with_status_1(meld, command):  # 
 
 def test_a_dataset_without_a_public_release_is_no_choice(command):
     assert command("generic").exit_code == 2
+
+
+def test_a_defect_that_only_a_decoder_notices_cannot_be_told_by_headers(meld):  # noqa: F811
+    soundfile.write(meld / FOLDERS["train"] / "dia0_utt0.wav", [0.0] * 4000, 8000)
+    silent = KnownDefect("train_dia0_utt0", UNREADABLE, "it is silent", "its audio is left out")
+    reading = dataclasses.replace(read(meld, CorpusOptions()), defects=(silent,))
+    assert [reconcile(reading, decode=decode).defects[0].is_met for decode in (False, True)] == [None, True]
+
+
+def test_of_single_speakers_those_are_shown_of_whom_a_part_is_there(meld):  # noqa: F811
+    reading = read(meld, CorpusOptions())
+    has = reading.items["speaker"].value_counts()
+    counts = [Count({"speaker": name}, int(number)) for name, number in has.items()]
+    counts[0] = dataclasses.replace(counts[0], expected=99)
+    counts += [Count({"speaker": "Nobody"}, 7)]
+    lines = lines_of(reconcile(dataclasses.replace(reading, counts=tuple(counts))))
+    assert [line.split(" ≠ ")[1][:2] for line in lines if line.startswith("speaker ")] == ["99"]
+    assert f"{len(has) - 1} speakers have the items that they should, each" in lines
+    assert "1 speakers have none: Nobody" in lines

@@ -121,7 +121,7 @@ def test_where_two_renames_are_needed_a_kill_between_them_is_mended(made, monkey
     path, _ = made
     if path.is_file():
         return  # a file is replaced by one rename
-    monkeypatch.setattr(compacting, "_exchanged", lambda one, other: False)
+    monkeypatch.setattr(compacting, "exchanged", lambda one, other: False)
     replace = compacting.os.replace
 
     def until_the_second(source, target):

@@ -14,24 +14,19 @@ import numpy as np
 import pytest
 import zarr
 from msmt.errors import DamageError, StoreError
-from msmt.features.copying import convert, recover, repair, verify
+from msmt.features.copying import convert, recover, repair
 from msmt.features.info import describe
-from msmt.features.opening import SUFFIXES, open_for_verification, open_store, writer_for
+from msmt.features.opening import SUFFIXES, open_store, writer_for
 from msmt.features.reader import RowReader
 from msmt.features.rows import MISSING
 from msmt.features.sealed import seal_of
 from msmt.features.segments import segment_table
+from msmt.tests.features.damaged import assert_holds, damages_of, filled_again, overwrite
 from msmt.tests.features.made import FLOAT16, SPECS, TASKS, fill, lengths_of, make_store, table
 
 BOTH = pytest.mark.parametrize("suffix", SUFFIXES.values())
 MADE_BY_VERSION_1 = Path(__file__).parents[1] / "data/version-1.tar.gz"
 FINGERPRINT_OF_VERSION_1 = "488baf1651784699e6cc50115009a62d"
-
-
-def overwrite(path: Path, offset: int, content: bytes) -> None:
-    with open(path, "r+b") as file:
-        file.seek(offset)
-        file.write(content)
 
 
 def change_json(path: Path, change) -> None:
@@ -49,39 +44,6 @@ def as_version_1(path: Path) -> None:
         del document["attributes"]["digest"]
 
     change_json(path / "zarr.json", change)
-
-
-def damages_of(path: Path) -> list:
-    store, damages = open_for_verification(path)
-    return damages + (verify(store) if store else [])
-
-
-def assert_holds(path: Path, made, without=()) -> None:
-    """Every row is as it was made, and nothing is damaged."""
-    assert damages_of(path) == []
-    store = open_store(path)
-    assert store.segments.equals(table()) and store.tasks == TASKS and store.specs == SPECS
-    for name, rows in made.items():
-        for row, content in enumerate(rows):
-            if (name, row) not in without:
-                assert np.array_equal(store.read(name, row), content.values)
-
-
-def filled_again(path: Path, made) -> None:
-    """What an extraction does: prepare the store and commit what is missing or was made from something else."""
-    for note in recover(path, TASKS, table()):
-        assert "\n" not in note
-    with writer_for(path) as writer:
-        writer.prepare("marketcalls", TASKS, table(), SPECS, lengths_of(made))
-        lacking = {}
-        for name, rows in made.items():
-            states = writer.store.states(name)
-            right = [content.identity for content in rows]
-            lacking[name] = set(np.flatnonzero((states.length == MISSING) | (states.identity != right)).tolist())
-        for name, rows in made.items():
-            for block in sorted({row // 32 for row in lacking[name]}):
-                writer.commit(name, block, {row: rows[row] for row in lacking[name] if row // 32 == block})
-        writer.finish()
 
 
 class TestSegmentTable:

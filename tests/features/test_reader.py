@@ -77,7 +77,7 @@ def spoiled(path, old: bytes, change) -> None:
 
 
 def test_a_flipped_byte_never_reaches_the_reader(made, tmp_path):
-    path, (_, content) = copied(made, tmp_path), made
+    path = copied(made, tmp_path)
     values = content["hubert"][7].values.tobytes()[:64]
     spoiled(path, values, lambda old, at: old[: at + 9] + bytes([old[at + 9] ^ 1]) + old[at + 10 :])
     with pytest.raises(StoreError, match=r"hubert features of segment s7 \(row 7\) are damaged; run msmt verify"):
@@ -85,7 +85,7 @@ def test_a_flipped_byte_never_reaches_the_reader(made, tmp_path):
 
 
 def test_a_file_that_ends_too_early_is_an_error(made, tmp_path):
-    path, (_, content) = copied(made, tmp_path), made
+    path = copied(made, tmp_path)
     store = open_store(path)
     reader = RowReader(store, "hubert")
     reader.store.states("hubert"), gathered(reader, np.array([0]))

@@ -16,7 +16,7 @@ from msmt.features.head import StoreHead
 from msmt.features.info import describe, table_of
 from msmt.features.opening import open_store, writer_for
 from msmt.features.rows import MISSING
-from msmt.features.schemes import folds_of, schemes_in, splits_of
+from msmt.features.schemes import families_in, folds_of, schemes_in, splits_of
 from msmt.features.segments import REMOVED, segment_table
 from msmt.features.tasks import Task
 from msmt.tests.features.made import ROWS, SPECS, TASKS, contents, fill, lengths_of, make_store, table
@@ -269,6 +269,66 @@ class TestOfAStore:
             writer.prepare("marketcalls", TASKS, table(80), SPECS, lengths)
             writer.finish()
         assert splits_of(open_store(store.path).segments, "fold1")[:70].tolist() == before.tolist()
+
+    def test_families_that_a_corpus_brings_stand_beside_those_that_were_added(self, store):
+        made = add_folds(store.path, FoldConfig(family="parts", folds=3, stratify="five"))
+        brought = {"speakers": {"schemes": ["speaker1", "speaker2"], "by": "speaker", "validation": "next"}}
+        rows = table(80, scheme_speaker1=["test", "train"] * 40, scheme_speaker2=["train", "test"] * 40)
+        facts = {"schemes": brought}
+        with writer_for(store.path) as writer:
+            writer.prepare("marketcalls", TASKS, rows, SPECS, {}, facts=facts)
+            writer.finish()
+            assert not writer.would_change("marketcalls", TASKS, rows, SPECS, facts)
+        after = open_store(store.path)
+        assert after.head.facts["schemes"] == {**made.head.facts["schemes"], **brought}
+        assert splits_of(after.segments, "part1")[:70].equals(splits_of(made.segments, "part1")[:70])
+
+    def test_folds_by_a_rule_are_described_without_a_seed(self, store):
+        rows = table(80, scheme_a=["test", "train"] * 40, scheme_b=["train", "test"] * 40)
+        rule = {"schemes": ["a", "b"], "by": "speaker", "stratify": "", "seed": None, "validation": "next"}
+        with writer_for(store.path) as writer:
+            writer.prepare("marketcalls", TASKS, rows, SPECS, {}, facts={"schemes": {"halves": rule}})
+            writer.finish()
+        after = open_store(store.path)
+        lines = fold_lines(describe_folds(after), after.tasks)
+        assert "halves: by speaker, validation by the next fold" in lines
+
+    def test_families_that_a_corpus_brings_stand_beside_those_that_were_made_and_replace_their_own(self, store):
+        def extracted(rows, families):
+            lengths = {name: np.ones(len(rows), int) for name in SPECS}
+            facts = {"schemes": {family: {"schemes": names} for family, names in families.items()}}
+            with writer_for(store.path) as writer:
+                writer.prepare("marketcalls", TASKS, rows, SPECS, lengths, facts=facts)
+                writer.finish()
+                assert not writer.would_change("marketcalls", TASKS, rows, SPECS, facts)
+            return open_store(store.path)
+
+        made = add_folds(store.path, FoldConfig(folds=3, stratify="five"))
+        add_folds(store.path, FoldConfig(family="halves", folds=3, stratify="five"))
+        rows = table().assign(scheme_day1="test", scheme_day2="train", scheme_half1="val")
+        after = extracted(rows, {"days": ["day1", "day2"], "halves": ["half1"]})
+        assert families_in(after.head) == {
+            "folds": ("fold1", "fold2", "fold3"),
+            "days": ("day1", "day2"),
+            "halves": ("half1",),
+        }
+        assert after.head.facts["schemes"]["folds"] == made.head.facts["schemes"]["folds"]
+        assert after.segments["scheme_fold2"].tolist() == made.segments["scheme_fold2"].tolist()
+        assert set(after.segments["scheme_half1"]) == {"val"} and set(after.segments["scheme_day1"]) == {"test"}
+        again = extracted(rows.assign(scheme_day2="test"), {"days": ["day1", "day2"], "halves": ["half1"]})
+        assert set(again.segments["scheme_day2"]) == {"test"} and "folds" in families_in(again.head)
+        # A family of another name that has schemes of the same is not theirs any more.
+        renamed = extracted(rows, {"dates": ["day1", "day2"]})
+        assert set(families_in(renamed.head)) == {"folds", "halves", "dates"}
+
+    def test_a_family_that_a_corpus_brings_is_told_without_a_seed(self, store):
+        rows = table().assign(scheme_day1=["test", "train"] * (ROWS // 2), scheme_day2=["train", "test"] * (ROWS // 2))
+        days = {"schemes": ["day1", "day2"], "by": "day", "stratify": "", "seed": None, "validation": "the other day"}
+        lengths = {name: np.ones(len(rows), int) for name in SPECS}
+        with writer_for(store.path) as writer:
+            writer.prepare("marketcalls", TASKS, rows, SPECS, lengths, facts={"schemes": {"days": days}})
+            writer.finish()
+        assert "days: by day, validation by the other day" in table_of(describe(open_store(store.path))).splitlines()
 
     def test_a_compacted_store_has_its_schemes(self, store):
         made = add_folds(store.path, FoldConfig(folds=3, stratify="five"))

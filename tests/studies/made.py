@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from msmt.evaluate.scored import Scored, scored_from
 from msmt.features.opening import open_store, writer_for
+from msmt.features.segments import segment_table
 from msmt.studies.schemes import segments_by
 from msmt.tests.features import made as on_disk
 from msmt.train.ablation import Outcome
@@ -25,18 +26,21 @@ def splits_of_fold(fold: int, folds: int = len(FOLDS)) -> list[str]:
     return [{fold: "test", (fold + 1) % folds: "val"}.get(index % folds, "train") for index in range(RECORDINGS)]
 
 
-def folded_store(path: Path, by_recording: Mapping[str, list[str]] | None = None, families=None, **columns) -> Path:
+def folded_store(
+    path: Path, by_recording: Mapping[str, list[str]] | None = None, families=None, tasks=on_disk.TASKS, **columns
+) -> Path:
     """A store with the scheme ``folds`` of three folds, or with other schemes by the split of each recording."""
     by_recording = by_recording or {name: splits_of_fold(index) for index, name in enumerate(FOLDS)}
     families = families or {"folds": list(by_recording)}
     home = np.arange(on_disk.ROWS) // 3
     schemes = {f"scheme_{name}": [splits[index] for index in home] for name, splits in by_recording.items()}
     standard = [("train", "train", "val", "test")[index % 4] for index in home]
-    table = on_disk.table(**{"split": standard, **schemes, **columns})
+    labels = {name: values for name, values in columns.items() if name.startswith("label_")}
+    table = segment_table(on_disk.table(**{"split": standard, **schemes, **columns}).assign(**labels), tasks)
     made = on_disk.contents()
     facts = {"schemes": {family: {"schemes": names} for family, names in families.items()}}
     with writer_for(path) as writer:
-        writer.prepare("marketcalls", on_disk.TASKS, table, on_disk.SPECS, on_disk.lengths_of(made), facts=facts)
+        writer.prepare("marketcalls", tasks, table, on_disk.SPECS, on_disk.lengths_of(made), facts=facts)
         on_disk.fill(writer, made)
         writer.finish()
     return path

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from msmt.errors import SettingError, StoreError
 from msmt.features.opening import open_store
+from msmt.features.tasks import Task
 from msmt.studies import ablations
 from msmt.studies.ablations import ablate
-from msmt.studies.folds import lacking_classes
+from msmt.studies.folds import folds_of_plan, lacking_classes, over_folds
 from msmt.tests.features import made as on_disk
 from msmt.tests.studies.made import FOLDS, RECORDINGS, Trainer, csv_of, folded_store, splits_of_fold
 from msmt.train.config import TrainConfig
 from msmt.train.learner import FAILED, INTERRUPTED
+from msmt.train.plans import read_plan
 
 PLAN = "scheme: folds\nvariants: {full: {}, no-mtl: {mtl: false}}"
 
@@ -187,6 +190,28 @@ class TestRefused:
         by_recording["fold2"][0] = "train"
         path = folded_store(tmp_path / "never.zarr", by_recording)
         refused(go, "1 of 24 recordings are in the split test of no fold, the first is r0", path=path)
+
+    def test_segments_that_are_tested_twice_or_never_where_segments_have_the_labels(self, go, tmp_path):
+        """Three segments of each recording: the first two are tested by one fold each, the last by none, or both."""
+        tasks = (Task("mood", ("low", "high"), "segment"),)
+        part = np.arange(on_disk.ROWS) % 3
+
+        def stored(name: str, first, second):
+            splits = [np.where(np.isin(part, tested), "test", "train").astype(object) for tested in (first, second)]
+            columns = {"scheme_one": splits[0], "scheme_other": splits[1], "label_mood": np.arange(on_disk.ROWS) % 2}
+            by_recording = {"one": splits_of_fold(0), "other": splits_of_fold(1)}
+            return folded_store(tmp_path / name, by_recording, {"parts": ["one", "other"]}, tasks, **columns)
+
+        plan = "scheme: parts\nvariants: {full: {}}"
+        twice = stored("twice.zarr", [0, 2], [1, 2])
+        refused(go, "segment s2 is in the split test of one and of other", path=twice, plan=plan)
+        never = stored("never.zarr", [0], [1])
+        refused(go, "23 of 70 segments are in the split test of no fold, the first is s11", path=never, plan=plan)
+        once = stored("once.zarr", [0], [1, 2])
+        (tmp_path / "plan.yaml").write_text(f"store: {once}\n{plan}")
+        asked = read_plan(tmp_path / "plan.yaml", {})
+        folded = over_folds(asked, folds_of_plan(asked, {once: open_store(once)}), {once: open_store(once)}, "test")
+        assert [variant.train.scheme for variant in folded.plan.variants] == ["one", "other"]
 
     def test_a_split_that_folds_do_not_have(self, go):
         refused(go, "has no split holdout in fold1: choose --split from test, val, train", split="holdout")

@@ -1,0 +1,1 @@
+"""Stores written in the layouts of other programs, and read from them."""

@@ -1,0 +1,293 @@
+"""What is left of stores that are damaged in several places, and what leads back to a good one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from msmt.errors import DamageError
+from msmt.features import hdf5_tree
+from msmt.features.copying import recover, repair
+from msmt.features.opening import open_for_verification, open_store, writer_for
+from msmt.features.rows import MISSING
+from msmt.features.sealed import seal_of
+from msmt.tests.features.damaged import assert_holds, damages_of, filled_again, overwrite
+from msmt.tests.features.made import SPECS, TASKS, lengths_of, make_store, table
+
+
+def garble_tree(path: Path, text: str, content: bytes = b"\xff", which: int = 0) -> None:
+    """Change what HDF5 reads where a text stands, such as a cell of the table or an attribute."""
+    seal, _ = seal_of(path)
+    offset = -1
+    for _ in range(which + 1):
+        offset = path.read_bytes().index(text.encode(), offset + 1, seal.start)
+    overwrite(path, offset, content)
+
+
+def lose_manifest(path: Path) -> None:
+    seal, _ = seal_of(path)
+    overwrite(path, seal.start + 40, b"\x00\x01\x02\x03")
+
+
+def is_there(path: Path, feature: str) -> np.ndarray:
+    return open_store(path).lengths(feature) != MISSING
+
+
+class TestIdentities:
+    """What a row was made from is believed only under a seal: a row moves to wherever its input is."""
+
+    def test_those_of_two_blocks_that_changed_places_are_noticed_though_the_table_is_damaged_too(self, tmp_path):
+        path = tmp_path / "a.zarr"
+        made = make_store(path)
+        overwrite(path / "segments/label_five/c/0", 29, b"\xff\xff\xff\xff")
+        one, other = (path / f"roberta/identity/c/{block}" for block in (0, 1))
+        swapped = one.read_bytes(), other.read_bytes()
+        other.write_bytes(swapped[0])
+        one.write_bytes(swapped[1])
+        repair(path, damages_of(path))
+        assert not is_there(path, "roberta")[:64].any() and is_there(path, "roberta")[64:].all()
+        assert open_store(path).is_finished
+        filled_again(path, made)
+        assert_holds(path, made)
+
+    def test_without_the_manifest_a_zarr_store_is_finished_only_by_an_extraction(self, tmp_path):
+        path = tmp_path / "a.zarr"
+        made = make_store(path)
+        overwrite(path / "manifest/c/0", 900, b"?")
+        repair(path, damages_of(path))
+        assert not open_store(path).is_finished and damages_of(path) == []
+        filled_again(path, made)
+        assert open_store(path).is_finished
+
+    def test_that_other_software_changed_in_an_hdf5_store_are_believed_only_after_an_extraction(self, tmp_path):
+        path = tmp_path / "a.h5"
+        made = make_store(path)
+        with h5py.File(path, "r+") as file:  # which cuts off what msmt says of the file
+            file["hubert/identity"][:2] = file["hubert/identity"][:2][::-1]
+        repair(path, damages_of(path))
+        assert not open_store(path).is_finished and damages_of(path) == []
+        repair(path, [])  # nor by another repair without one
+        filled_again(path, made)
+        assert open_store(path).is_finished
+        assert_holds(path, made)
+
+    def test_under_the_seal_of_the_tree_are_believed_without_the_manifest(self, tmp_path):
+        path = tmp_path / "a.h5"
+        make_store(path)
+        lose_manifest(path)
+        repair(path, damages_of(path))
+        assert open_store(path).is_finished
+
+    def test_an_extraction_that_has_nothing_to_fill_says_that_they_are_right(self, tmp_path):
+        path = tmp_path / "a.h5"
+        made = make_store(path)
+        lose_manifest(path)
+        garble_tree(path, "第3句")
+        for _ in recover(path, TASKS, table()):
+            pass
+        assert not open_store(path).is_finished
+        filled_again(path, made)
+        assert open_store(path).is_finished
+        assert_holds(path, made)
+
+
+class TestHdf5WithoutManifest:
+    """Finished files whose manifest is damaged, and what HDF5 reads too."""
+
+    def test_a_damaged_row_is_missing_and_the_others_stay(self, tmp_path):
+        for mend in (lambda path: repair(path, damages_of(path)), lambda path: recover(path, TASKS, table())):
+            path = tmp_path / "a.h5"
+            made = make_store(path)
+            overwrite(path, open_store(path)._extents("hubert", 3, 1)[0].offset, b"\x12\x34")
+            lose_manifest(path)
+            assert any("1 rows" in line for line in mend(path))
+            assert np.flatnonzero(~is_there(path, "hubert")).tolist() == [3]
+            assert_holds(path, made, without=[("hubert", 3)])
+            filled_again(path, made)
+            assert_holds(path, made)
+            path.unlink()
+
+    def test_a_table_that_is_no_text_is_written_anew_by_an_extraction_and_repair_says_so(self, tmp_path):
+        path = tmp_path / "a.h5"
+        made = make_store(path)
+        lose_manifest(path)
+        garble_tree(path, "第3句")
+        with pytest.raises(DamageError, match="UnicodeDecodeError.*; run msmt extract, which writes it anew"):
+            repair(path, damages_of(path))
+        assert "written anew from the corpus" in " ".join(recover(path, TASKS, table()))
+        assert all(is_there(path, name).all() for name in SPECS)
+        filled_again(path, made)
+        assert_holds(path, made)
+
+    @pytest.mark.parametrize("lost", ["marketcalls", "A+B+C"])
+    def test_a_head_that_cannot_be_read_comes_from_the_corpus_and_no_feature_is_lost(self, tmp_path, lost):
+        path = tmp_path / "a.h5"
+        made = make_store(path)
+        lose_manifest(path)
+        garble_tree(path, lost)
+        with pytest.raises(DamageError, match="; run msmt extract, which keeps what can be read"):
+            repair(path, damages_of(path))
+        recover(path, TASKS, table(), "marketcalls")
+        assert all(is_there(path, name).all() for name in SPECS)
+        filled_again(path, made)
+        assert_holds(path, made)
+
+    def test_a_feature_that_says_nothing_whole_of_itself_is_made_again_and_the_others_stay(self, tmp_path):
+        path = tmp_path / "a.h5"
+        made = make_store(path)
+        lose_manifest(path)
+        garble_tree(path, '"modality": "text"')
+        recover(path, TASKS, table(), "marketcalls")
+        assert set(open_store(path).specs) == {"hubert", "vectors"}
+        filled_again(path, made)
+        assert_holds(path, made)
+
+    def test_what_seems_to_be_another_dataset_is_not_taken_for_the_corpus(self, tmp_path):
+        path = tmp_path / "a.h5"
+        make_store(path)
+        lose_manifest(path)
+        garble_tree(path, "marketcalls", b"m")  # as it was
+        garble_tree(path, "A+B+C")
+        before = path.read_bytes()
+        with pytest.raises(DamageError, match="seems to hold dataset 'marketcalls': delete it, or name another"):
+            recover(path, TASKS, table(), "otherwise")
+        assert path.read_bytes() == before
+
+    def test_folds_that_are_lost_with_the_table_are_said_to_be(self, tmp_path):
+        for suffix in (".zarr", ".h5"):
+            path = tmp_path / f"a{suffix}"
+            make_store(path)
+            with writer_for(path) as writer:
+                folds = {"schemes": {"folds": {"schemes": ["fold1"]}}}
+                writer.retell(table().assign(scheme_fold1="train"), folds)
+                writer.finish()
+            if suffix == ".h5":
+                lose_manifest(path)
+                garble_tree(path, "第3句")
+            else:
+                overwrite(path / "manifest/c/0", 900, b"?")
+                overwrite(path / "segments/text/c/0", 100, b"\xff\xff")
+            said = " ".join(recover(path, TASKS, table(), "marketcalls"))
+            assert "without its folds: msmt split makes them again" in said
+            assert not open_store(path).head.facts
+
+
+class TestEndlessTrees:
+    """A file that leads the HDF5 library in circles, or out of its memory, is never handed to it."""
+
+    @pytest.fixture
+    def path(self, tmp_path):
+        path = tmp_path / "a.h5"
+        make_store(path)
+        lose_manifest(path)
+        garble_tree(path, "第3句")
+        hdf5_tree._comes_to_an_end.cache_clear()
+        return path
+
+    @pytest.mark.parametrize("astray", ["while True: pass", "import os; os.abort()"])
+    def test_another_process_looks_first_and_verify_repair_and_extract_say_what_to_do(
+        self, path, tmp_path, monkeypatch, astray
+    ):
+        looks = tmp_path / "look.py"
+        looks.write_text(f"open({str(tmp_path / 'looked')!r}, 'a').write('x')\n{astray}\n")
+        monkeypatch.setattr(hdf5_tree, "_LOOK", looks)
+        monkeypatch.setattr(hdf5_tree, "_PATIENCE", 5.0)
+        monkeypatch.setattr(h5py, "File", lambda *arguments, **options: pytest.fail("HDF5 got the file"))
+        store, damages = open_for_verification(path)
+        assert store is None and "cannot come to an end" in damages[-1].reason
+        with pytest.raises(DamageError, match="delete it and run msmt extract"):
+            repair(path, damages)
+        with pytest.raises(DamageError, match="delete it and run msmt extract"):
+            recover(path, TASKS, table(), "marketcalls")
+        assert (tmp_path / "looked").read_text() == "x"  # once is enough
+
+    def test_the_look_goes_on_after_what_cannot_be_read(self, path, tmp_path):
+        """Every attribute and array that msmt reads is looked at, and one that is no text does not end the look."""
+        script = (
+            "import runpy, sys, h5py\n"
+            "seen, get = set(), h5py.AttributeManager.get\n"
+            "def noted(self, name, default=None):\n"
+            "    seen.add((self._id.__class__.__name__, name)); return get(self, name, default)\n"
+            "h5py.AttributeManager.get = noted\n"
+            "read = h5py.Dataset.__getitem__\n"
+            "def array(self, *arguments):\n"
+            "    print(self.name); return read(self, *arguments)\n"
+            "h5py.Dataset.__getitem__ = array\n"
+            "sys.argv = sys.argv[1:]\n"
+            "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+            "print(*sorted(name for _, name in seen))\n"
+        )
+        garble_tree(path, "marketcalls")
+        arguments = [sys.executable, "-c", script, str(hdf5_tree._LOOK), str(path)]
+        looked = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=True).stdout
+        for name in (
+            "/segments/text",
+            "/segments/label_two",
+            "/hubert/length",
+            "/roberta/identity",
+            "/vectors/checksum",
+        ):
+            assert name in looked
+        assert "dataset" in looked and "fingerprint" in looked and "columns" in looked
+
+
+class TestUnfinishedHdf5:
+    @pytest.fixture
+    def begun(self, tmp_path):
+        """A finished store that an extraction has begun to bring up to date, and what it is to hold."""
+        path = tmp_path / "a.h5"
+        made = make_store(path, text=["before"] * 70)
+        with writer_for(path) as writer:
+            writer.prepare("marketcalls", TASKS, table(), SPECS, lengths_of(made))
+            writer.commit("hubert", 0, {row: made["hubert"][row] for row in range(32)})
+        assert (tmp_path / "a.h5.parts/base.h5").exists()
+        return path, made
+
+    @pytest.mark.parametrize("place", ["folder", "pipe", "nothing", "another store", "garbled"])
+    def test_without_the_file_that_it_started_from_it_loses_the_rows_of_that_alone(self, begun, place):
+        path, made = begun
+        base = path.with_name("a.h5.parts") / "base.h5"
+        base.unlink()
+        if place == "folder":
+            base.mkdir()
+        elif place == "pipe":
+            os.mkfifo(base)
+        elif place == "another store":
+            make_store(base, seed=1)
+        elif place == "garbled":
+            base.write_bytes(b"\x89HDF\r\n\x1a\n" * 100)
+        with pytest.raises(DamageError, match="base.h5.*run msmt verify --repair, then msmt extract"):
+            open_store(path).read("hubert", 40)
+        assert damages_of(path)
+        repair(path, damages_of(path))
+        assert is_there(path, "hubert")[:32].all() and not is_there(path, "hubert")[32:].any()
+        filled_again(path, made)
+        assert_holds(path, made)
+
+    def test_a_file_in_the_place_of_its_parts_makes_room_for_them(self, begun):
+        path, made = begun
+        shutil.rmtree(path.with_name("a.h5.parts"))
+        path.with_name("a.h5.parts").write_text("no folder")
+        assert damages_of(path)
+        repair(path, damages_of(path))
+        filled_again(path, made)
+        assert_holds(path, made)
+
+    def test_a_link_in_the_place_of_its_parts_is_not_written_through_where_the_store_is_gone(self, begun, tmp_path):
+        path, made = begun
+        outside = tmp_path / "outside"
+        path.with_name("a.h5.parts").rename(outside)
+        path.with_name("a.h5.parts").symlink_to(outside)
+        path.unlink()
+        path.symlink_to(tmp_path / "nowhere")
+        before = {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in outside.iterdir()}
+        shutil.copytree(outside, tmp_path / "copy")
+        filled_again(path, made)
+        assert {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in outside.iterdir()} == before
+        assert_holds(path, made)
