@@ -54,6 +54,8 @@ class Clips:
         files = self.found.get(self.home, {}).get((video, number))
         if not files:
             return str(PurePosixPath(self.home) / video / f"{number:0{digits}d}.mp4")
+        if len(files) == 1:
+            return files[0]
         exact = [path for path in files if _parts(path, {video})[2] == written]
         return preferred(exact or files)
 
