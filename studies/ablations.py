@@ -137,7 +137,7 @@ def _check(
 ) -> None:
     """Refuses, before anything is trained, what could not be scored or shown in the end."""
     for variant in plan.variants:
-        if variant.paper and not registry.rows_named(variant.paper):
+        if variant.paper and not registry.is_published(variant.paper):
             names = "; ".join(registry.names_in(stores[variant.store or plan.store].dataset))
             raise SettingError(f"variant {variant.name}: the paper has no row {variant.paper!r}, it has: {names}")
     units.check_unit(resample)

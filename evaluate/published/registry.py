@@ -25,11 +25,11 @@ def rows_of(task: Task, dataset: str) -> tuple[PublishedRow, ...]:
 
 
 def dataset_with(name: str, dataset: str = "") -> str:
-    """Where a row of this name is looked up: in the dataset if it has one, else in the first that has; empty if none.
+    """Where a row of this name is looked up: in the dataset if it has one, else in MarketCalls; empty if in neither.
 
-    The dataset of answers that an earlier version kept is not known.
+    Earlier versions knew no other rows, and did not keep the dataset.
     """
-    for candidate in (dataset, *CORPORA):
+    for candidate in (dataset, "marketcalls"):
         if candidate in CORPORA and any(row.name == name for row in CORPORA[candidate].rows):
             return candidate
     return ""
@@ -39,6 +39,11 @@ def rows_named(name: str, dataset: str = "") -> tuple[PublishedRow, ...]:
     """The rows of this name, one for each table that has it; none if nobody has published such a row."""
     there = dataset_with(name, dataset)
     return tuple(row for row in CORPORA[there].rows if row.name == name) if there else ()
+
+
+def is_published(name: str) -> bool:
+    """Whether any corpus has a row of this name."""
+    return any(row.name == name for corpus in CORPORA.values() for row in corpus.rows)
 
 
 def names_in(dataset: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import pytest
 from msmt.evaluate.comparison import compare
 from msmt.evaluate.metrics import evaluate
 from msmt.evaluate.published.beside import published_json, published_markdown
-from msmt.evaluate.published.registry import CORPORA, caution, published_figure, rows_named, rows_of
+from msmt.evaluate.published.registry import CORPORA, caution, is_published, published_figure, rows_named, rows_of
 from msmt.evaluate.results import figures_of
 from msmt.evaluate.score_table import score_table
 from msmt.evaluate.scored import scored_from
@@ -82,8 +82,15 @@ class TestLookingUp:
         assert published_figure("MMML", "mosei", SENTIMENT, "mae") == 0.5174
         assert published_figure("MMML", "marketcalls", TASKS["marketcalls"][0], "accuracy") == 52.12
 
-    def test_a_name_without_a_dataset_is_still_found(self):
-        assert [row.table for row in rows_named("CM-RoBERTa, no attention unit")] == ["table 1"]
+    def test_all_tables_of_a_name_are_found(self):
+        assert [row.table for row in rows_named("CM-RoBERTa, no attention unit", "meld")] == ["table 1"]
+        assert [row.table for row in rows_named("Emotional cues", "iemocap")] == ["table 1", "table 2"]
+
+    def test_rows_of_one_corpus_are_not_taken_for_those_of_another(self):
+        assert rows_named("CM-RoBERTa", "emodb") == () and is_published("CM-RoBERTa") and not is_published("GPT")
+        assert published_figure("CM-RoBERTa", "emodb", EMOTION, "weighted_f1") is None
+
+    def test_a_name_without_a_dataset_is_one_of_marketcalls(self):
         assert published_figure("MMML", "", TASKS["marketcalls"][0], "accuracy") == 52.12
 
     def test_rows_of_other_classes_do_not_fit(self):
