@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import logging
+import os
 import tempfile
 from pathlib import Path
 
@@ -122,6 +123,7 @@ def main() -> None:
         print("skipped: MMSA is not installed; see the first lines of this file")
         return
     logging.disable(logging.INFO)
+    os.environ["TQDM_DISABLE"] = "1"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         store = make_store(folder / "made.zarr")

@@ -80,6 +80,7 @@ def read_mmsa(path: Path) -> MmsaFile:
     if not isinstance(content, dict):
         raise ExchangeError(f"{path}: holds {_kind(content)}, not splits by name")
     named = {SPLITS.get(kind_of_split(name)): each for name, each in content.items() if isinstance(name, str)}
+    named |= {name: content[name] for name in SPLITS.values() if name in content}  # where dev stands beside valid
     absent = [name for name in SPLITS.values() if not isinstance(named.get(name), dict)]
     if absent:
         there = ", ".join(shown(name) for name in list(content)[:8]) or "nothing"
@@ -123,6 +124,8 @@ class _Reader:
         ids = self.texts("id")
         if not ids:
             raise self.problem("id is missing, or empty")
+        if "" in ids:
+            raise self.problem(f"id of segment {ids.index('')} is empty")
         rows = {key: self.rows(key, len(ids)) for key in MODALITIES if self.content.get(key) is not None}
         if not rows:
             raise self.problem(f"has none of {', '.join(MODALITIES)}")
@@ -151,15 +154,15 @@ class _Reader:
     def has(self, key: str) -> bool:
         """Whether there is something under a key."""
         value = self.content.get(key)
-        return value is not None and not (
-            isinstance(value, list | tuple | np.ndarray) and not len(np.atleast_1d(value))
-        )
+        size = value.size if isinstance(value, np.ndarray) else len(value) if isinstance(value, list | tuple) else 1
+        return value is not None and size > 0
 
     def problem(self, said: str) -> ExchangeError:
         return ExchangeError(f"{self.path}: {self.name}: {said}")
 
-    def array(self, key: str, segments: int | None = None) -> np.ndarray:
-        value = self.content.get(key)
+    def array(self, key: str, segments: int | None = None, value: object = None) -> np.ndarray:
+        """What is under a key, or ``value`` in its place, as an array of so many segments."""
+        value = self.content.get(key) if value is None else value
         if isinstance(value, list | tuple):
             try:
                 value = np.array(value)
@@ -174,8 +177,14 @@ class _Reader:
     def texts(self, key: str, segments: int | None = None) -> tuple[str, ...]:
         if not self.has(key):
             return ()
-        value = self.array(key, segments)
-        if value.ndim != 1 and value.size != len(value):
+        value = self.content[key]
+        if isinstance(value, list | tuple):  # an array of them would be as wide as the longest
+            items = np.empty(len(value), object)
+            for place, item in enumerate(value):
+                items[place] = item
+            value = items
+        value = self.array(key, segments, value)
+        if value.size != len(value):
             raise self.problem(f"{key} must be a text of each segment, but has the shape {value.shape}")
         read = tuple(_text(item) for item in value.reshape(-1).tolist())
         if any(len(text) > _LONGEST_TEXT for text in read):
@@ -205,11 +214,14 @@ class _Reader:
         if value.dtype.kind == "O":
             try:
                 value = value.astype(np.float64)
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, OverflowError) as error:
                 raise self.problem(f"{key} has something other than numbers") from error
         if value.dtype.kind not in "fiub" or value.size != len(value):
             raise self.problem(f"{key} must be a number of each segment, but is {value.dtype} of shape {value.shape}")
-        return value.reshape(-1).astype(np.float64)
+        value = value.reshape(-1).astype(np.float64)
+        if np.isinf(value).any():
+            raise self.problem(f"{key} has an infinite number")
+        return value
 
     def mask(self, segments: int) -> np.ndarray | None:
         value = self.array("text_bert", segments)
@@ -222,7 +234,8 @@ class _Reader:
 def _text(item: object) -> str:
     while isinstance(item, list | tuple | np.ndarray) and len(item) == 1:
         item = item[0]
-    return item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
+    text = item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _kind(value: object) -> str:

@@ -350,6 +350,20 @@ def test_another_file_makes_another_spec_and_other_identities(tmp_path):
     assert not (first.states("audio").identity == other.states("audio").identity).any()
 
 
+@pytest.mark.parametrize("name", ["odd.zarr", "odd.h5"])
+def test_odd_characters_and_kinds_of_text_come_in(tmp_path, name):
+    texts = ["half \ud800", "nul \0 in it", b"bytes", np.str_("第一句"), ["in a list"], ""]
+    content = changed(raw_text=texts, id=np.array([[f"v$_${place}"] for place in range(6)]))
+    table = imported(tmp_path, content, name)[0].segments
+    assert table["text"][:6].tolist() == ["half ?", "nul \ufffd in it", "bytes", "第一句", "in a list", ""]
+    assert open_store(tmp_path / name).segments["segment_id"][5] == "v$_$5"
+
+
+def test_valid_is_meant_where_dev_stands_beside_it(tmp_path):
+    content = {"dev": {}, **mmsa_content(), "development": {}}
+    assert (imported(tmp_path, content)[0].segments["split"] == "val").sum() == 6
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_what_was_exported_comes_back_as_it_was(tmp_path, dtype):
     specs = {"hubert": spec(max_rows=20, dtype=dtype), "roberta": spec("text", width=6, max_rows=9, dtype=dtype)}
@@ -415,6 +429,11 @@ WRONG = {
         lambda: changed(regression_labels=np.array(["a"] * 6)),
         "must be a number of each segment",
     ),
+    "an empty id": (lambda: changed(id=["a", "b", "", "c", "d", "e"]), "id of segment 2 is empty"),
+    "an infinite label": (lambda: changed(regression_labels=[1, 2, 3, 4, 5, np.inf]), "has an infinite number"),
+    "a label that no number holds": (lambda: changed(regression_labels=[10**400] * 6), "something other than numbers"),
+    "lengths that are lists": (lambda: changed(audio_lengths=[[1], [1, 2], 3, 4, 5, 6]), "audio_lengths is ragged"),
+    "texts of several parts": (lambda: changed(raw_text=np.array([["a", "b"]] * 6)), "raw_text must be a text of each"),
     "a huge text": (lambda: changed(raw_text=["a" * 200_000] * 6), "has a text of over 100,000 characters"),
 }
 
