@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import re
@@ -44,6 +45,18 @@ def test_every_network_learns_from_an_imported_file(network, monkeypatch, capsys
     assert run(monkeypatch, "train", *options) == 0
     assert run(monkeypatch, "eval", "--split", "test") == 0, capsys.readouterr().err
     assert run(monkeypatch, "info", "made.zarr") == 0 and run(monkeypatch, "features", "made.zarr") == 0
+
+
+def test_vision_fills_a_slot_when_it_is_named(monkeypatch, capsys):
+    content = big_content()
+    for split in content.values():
+        split["vision"], split["vision_lengths"] = split["audio"][:, :, :3], split["audio_lengths"]
+    write_pickle(Path("seen.pkl"), content)
+    assert run(monkeypatch, "import", "--from", "mmsa", "seen.pkl", "made.zarr") == 0
+    options = ("--store", "made.zarr", "--model", "linear", "--tasks", "label", "--epochs", 1)
+    for more, slots in (((), {"audio", "text"}), (("--slot", "vision=vision"), {"audio", "text", "vision"})):
+        assert run(monkeypatch, "train", *options, *more) == 0, capsys.readouterr().err
+        assert set(json.loads(Path("runs/latest/config.json").read_text())["features"]) == slots
 
 
 def test_an_extraction_leaves_an_imported_store_alone(monkeypatch, capsys):

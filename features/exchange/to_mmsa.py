@@ -216,7 +216,8 @@ class _Labels:
             numbered = ", ".join(f"{place} = {as_line(each)}" for place, each in enumerate(self.task.classes))
             return f"{LABELS}: the numbers of the classes of {name} ({numbered}), for MMSA predicts values"
         classes = f"classes of {as_line(self.classes.name)}" if self.classes else "classes by its sign"
-        return f"{LABELS}: {name}; {classes}"
+        singles = "".join(f"; _{letter} {as_line(task.name)}" for letter, task in self.singles.items())
+        return f"{LABELS}: {name}{singles}; {classes}"
 
 
 class _Tokens:
