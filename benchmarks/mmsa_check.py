@@ -1,8 +1,8 @@
-"""Whether MMSA itself reads what ``msmt export --to mmsa`` writes, and learns from it: not a test, for MMSA is not installed here.
+"""Whether MMSA itself reads what ``msmt export --to mmsa`` writes, and learns from it.
 
 Makes a small store of values, exports it, loads the pickle with the loader of the real package, compares what a network
-would be given with the store, and trains lf_dnn, as a rule until validation stops it, in some seconds on a CPU. Then the
-file is imported again and its rows are compared with the store's.
+would be given with the store, and trains lf_dnn until validation stops it, in some seconds on a CPU. Then the file is
+imported again and its rows are compared with the store's. Where MMSA is not installed, it says so and ends.
 
     pip install --no-deps --target /tmp/mmsa MMSA==2.2.1 easydict nvidia-ml-py3
     PYTHONPATH=/tmp/mmsa python -m msmt.benchmarks.mmsa_check

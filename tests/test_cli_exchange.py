@@ -1,4 +1,4 @@
-"""``msmt export`` and ``msmt import`` as they are typed, with what follows on a store that was imported; docs/exchange.md."""
+"""``msmt export`` and ``msmt import`` as typed, what follows on a store that was imported, and docs/exchange.md."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ class Runs:
 def test_every_network_learns_from_an_imported_file(network, monkeypatch, capsys):
     write_pickle(Path("aligned.pkl"), big_content())
     assert run(monkeypatch, "import", "--from", "mmsa", "aligned.pkl", "made.zarr") == 0
-    small = {"msmt-fn": ("--width", 12, "--feed-forward", 32, "--head-width", 16), "bigru": ("--gru-width", 8, "--head-width", 16)}
+    small = {
+        "msmt-fn": ("--width", 12, "--feed-forward", 32, "--head-width", 16),
+        "bigru": ("--gru-width", 8, "--head-width", 16),
+    }
     options = ("--store", "made.zarr", "--model", network, "--tasks", "label", "--epochs", 1, *small.get(network, ()))
     assert run(monkeypatch, "train", *options) == 0
     assert run(monkeypatch, "eval", "--split", "test") == 0, capsys.readouterr().err

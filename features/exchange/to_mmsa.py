@@ -86,7 +86,7 @@ def _features(store: FeatureStore, options: MmsaExportOptions) -> dict[str, str]
         if not found[key] and asked != NONE and key != "vision":
             there = ", ".join(store.specs) or "nothing"
             raise ExchangeError(
-                f"{store.path}: has no feature of {key}, it holds {there}: name one with --{key}, or --{key} none for zeros"
+                f"{store.path}: has no feature of {key}, it holds {there}: name one with --{key}, or none for zeros"
             )
     if not any(found.values()):
         raise ExchangeError(f"{store.path}: no feature is left to export")
@@ -245,8 +245,8 @@ class _Tokens:
     def line(self) -> str:
         if self.numbers is None:
             return (
-                "text_bert: zeros in place of tokens, under a true mask: networks that run BERT themselves (use_bert) would"
-                " see no words; --tokenizer gives them some"
+                "text_bert: zeros in place of tokens, under a true mask: networks that run BERT themselves (use_bert)"
+                " would see no words; --tokenizer gives them some"
             )
         return f"text_bert: tokens of the transcripts, up to {self.length}"
 
