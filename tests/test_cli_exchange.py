@@ -1,7 +1,8 @@
-"""``msmt export`` and ``msmt import`` as they are typed, with what follows on a store that was imported; docs/exchange.md."""
+"""``msmt export`` and ``msmt import`` as typed, what follows on a store that was imported, and docs/exchange.md."""
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import re
@@ -39,11 +40,26 @@ class Runs:
 def test_every_network_learns_from_an_imported_file(network, monkeypatch, capsys):
     write_pickle(Path("aligned.pkl"), big_content())
     assert run(monkeypatch, "import", "--from", "mmsa", "aligned.pkl", "made.zarr") == 0
-    small = {"msmt-fn": ("--width", 12, "--feed-forward", 32, "--head-width", 16), "bigru": ("--gru-width", 8, "--head-width", 16)}
+    small = {
+        "msmt-fn": ("--width", 12, "--feed-forward", 32, "--head-width", 16),
+        "bigru": ("--gru-width", 8, "--head-width", 16),
+    }
     options = ("--store", "made.zarr", "--model", network, "--tasks", "label", "--epochs", 1, *small.get(network, ()))
     assert run(monkeypatch, "train", *options) == 0
     assert run(monkeypatch, "eval", "--split", "test") == 0, capsys.readouterr().err
     assert run(monkeypatch, "info", "made.zarr") == 0 and run(monkeypatch, "features", "made.zarr") == 0
+
+
+def test_vision_fills_a_slot_when_it_is_named(monkeypatch, capsys):
+    content = big_content()
+    for split in content.values():
+        split["vision"], split["vision_lengths"] = split["audio"][:, :, :3], split["audio_lengths"]
+    write_pickle(Path("seen.pkl"), content)
+    assert run(monkeypatch, "import", "--from", "mmsa", "seen.pkl", "made.zarr") == 0
+    options = ("--store", "made.zarr", "--model", "linear", "--tasks", "label", "--epochs", 1)
+    for more, slots in (((), {"audio", "text"}), (("--slot", "vision=vision"), {"audio", "text", "vision"})):
+        assert run(monkeypatch, "train", *options, *more) == 0, capsys.readouterr().err
+        assert set(json.loads(Path("runs/latest/config.json").read_text())["features"]) == slots
 
 
 def test_an_extraction_leaves_an_imported_store_alone(monkeypatch, capsys):

@@ -1,7 +1,7 @@
-"""Numpy arrays from the parts that a pickle gives: a type, a shape and bytes. numpy's own way of making them is not used.
+"""Numpy arrays from the parts that a pickle gives: a type, a shape and bytes. numpy's own way of making them is unused.
 
-numpy would take any type that a pickle describes, also one that makes it take bytes for addresses. Here a type is one of
-few, by its name, and bytes and shape must agree.
+numpy would take any type that a pickle describes, also one that makes it take bytes for addresses. Here a type is one
+of few, by its name, and bytes and shape must agree.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Type:
         return made
 
     def take_state(self, state: object) -> None:
-        """The order of bytes, and no fields: numpy writes (version, order, base, names, fields, size, alignment, flags)."""
+        """The order of bytes, and no fields: (version, order, base, names, fields, size, alignment, flags)"""
         if not isinstance(state, tuple) or len(state) < 5 or any(state[2:5]):
             raise Malformed("has an array of records, which is not read")
         if state[1] in ("<", ">"):

@@ -1,4 +1,4 @@
-"""Exports and imports that are whole or absent: made in a folder beside their place, and put there when they are complete."""
+"""Exports and imports that are whole or absent: made in a folder beside their place, and put there when complete."""
 
 from __future__ import annotations
 

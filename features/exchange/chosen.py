@@ -124,7 +124,7 @@ def choose_task(tasks: Sequence[Task], asked: str, where: object, option: str = 
 
 
 def of_modality(task: Task, named: Iterable[str], letter: str) -> str:
-    """The name of the task whose labels are those of ``task`` by one modality alone: T, A or V; ``""`` if there is none."""
+    """The name of the task whose labels are those of ``task`` by one modality: T, A or V; ``""`` if there is none."""
     there = set(named)
     ends = (letter, {"T": "text", "A": "audio", "V": "vision"}[letter])
     return next((name for end in ends if (name := f"{task.name}_{end}") in there), "")

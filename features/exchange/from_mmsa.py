@@ -1,4 +1,4 @@
-"""A store from a feature file in MMSA's layout, see mmsa_file.py: rows, splits, transcripts and labels, block by block."""
+"""A store from a feature file in MMSA's layout, see mmsa_file.py: rows, splits, texts and labels, block by block."""
 
 from __future__ import annotations
 
@@ -291,7 +291,7 @@ def _table(
 
 
 def _parts(segment: str) -> tuple[str, str]:
-    """Video and clip of an id such as ``video$_$clip`` or ``video[3]``; of any other the whole, as a video of one clip."""
+    """Video and clip of an id such as ``video$_$clip`` or ``video[3]``; of any other the whole, and clip 0."""
     if BETWEEN in segment:
         video, _, clip = segment.rpartition(BETWEEN)
         return (video, clip) if video else (segment, "0")

@@ -75,7 +75,7 @@ class MmsaFile:
 
 
 def read_mmsa(path: Path) -> MmsaFile:
-    """The feature file at ``path``. Raises ExchangeError, which names file, split and key, for one that is not as above."""
+    """The feature file at ``path``. Raises ExchangeError, naming file, split and key, for one that is not as above."""
     content = read_pickle(path)
     if not isinstance(content, dict):
         raise ExchangeError(f"{path}: holds {_kind(content)}, not splits by name")

@@ -1,4 +1,4 @@
-"""The names in a pickle that are read, and what is made where it calls one of them. None of them is imported from anywhere."""
+"""The names in a pickle that are read, and what is made where it calls one of them. None is imported from anywhere."""
 
 from __future__ import annotations
 

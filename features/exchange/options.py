@@ -34,7 +34,7 @@ class MmsaExportOptions:
     """Task that regression_labels are of, unless only one fits."""
 
     classes: str = ""
-    """Task that classification_labels and annotations are of; by default those of --task, or the signs of its values."""
+    """Task that classification_labels and annotations are of; by default --task, or the signs of its values."""
 
     max_rows: tuple[str, ...] = ()
     """Cut segments after so many rows, such as 400, or audio=400 of one modality alone."""

@@ -35,7 +35,7 @@ class Streamed:
 
 
 def pickled(value: object) -> Iterator[bytes | memoryview]:
-    """The pieces of a pickle of dictionaries with names of text, arrays of numbers, ``Streamed`` or not, and of texts."""
+    """The pieces of a pickle of dictionaries by names, arrays of numbers, ``Streamed`` or not, and of texts."""
     yield b"\x80\x04"
     yield from _parts(value)
     yield b"."

@@ -41,7 +41,10 @@ def export_hf(
     overwrite: bool = False,
     track: Track = silent,
 ) -> Exported:
-    """Write features, by default all, and the segment table. Raises ExchangeError or SettingError, and writes nothing."""
+    """Write features, by default all, and the segment table.
+
+    Raises ExchangeError or SettingError, and writes nothing then.
+    """
     datasets = _library()
     names = choose_features(store, features)
     chosen = choose_rows(store, scheme, views)

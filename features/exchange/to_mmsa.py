@@ -86,7 +86,7 @@ def _features(store: FeatureStore, options: MmsaExportOptions) -> dict[str, str]
         if not found[key] and asked != NONE and key != "vision":
             there = ", ".join(store.specs) or "nothing"
             raise ExchangeError(
-                f"{store.path}: has no feature of {key}, it holds {there}: name one with --{key}, or --{key} none for zeros"
+                f"{store.path}: has no feature of {key}, it holds {there}: name one with --{key}, or none for zeros"
             )
     if not any(found.values()):
         raise ExchangeError(f"{store.path}: no feature is left to export")
@@ -216,7 +216,8 @@ class _Labels:
             numbered = ", ".join(f"{place} = {as_line(each)}" for place, each in enumerate(self.task.classes))
             return f"{LABELS}: the numbers of the classes of {name} ({numbered}), for MMSA predicts values"
         classes = f"classes of {as_line(self.classes.name)}" if self.classes else "classes by its sign"
-        return f"{LABELS}: {name}; {classes}"
+        singles = "".join(f"; _{letter} {as_line(task.name)}" for letter, task in self.singles.items())
+        return f"{LABELS}: {name}{singles}; {classes}"
 
 
 class _Tokens:
@@ -244,8 +245,8 @@ class _Tokens:
     def line(self) -> str:
         if self.numbers is None:
             return (
-                "text_bert: zeros in place of tokens, under a true mask: networks that run BERT themselves (use_bert) would"
-                " see no words; --tokenizer gives them some"
+                "text_bert: zeros in place of tokens, under a true mask: networks that run BERT themselves (use_bert)"
+                " would see no words; --tokenizer gives them some"
             )
         return f"text_bert: tokens of the transcripts, up to {self.length}"
 

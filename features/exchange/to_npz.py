@@ -40,7 +40,10 @@ def export_npz(
     overwrite: bool = False,
     track: Track = silent,
 ) -> Exported:
-    """Write features, by default all, and the segment table. Raises ExchangeError or SettingError, and writes nothing."""
+    """Write features, by default all, and the segment table.
+
+    Raises ExchangeError or SettingError, and writes nothing then.
+    """
     if path.suffix != ".npz":
         raise ExchangeError(f"{path}: must end in .npz, for numpy to know it")
     names = choose_features(store, features)

@@ -3,7 +3,7 @@
 A pickle is a program: it names functions and calls them. This reader follows such a program without Python's own
 ``pickle``: it knows the few names by which numpy arrays and plain containers are written, and for each of them what is
 to be built; nothing is imported or called because a file says so. Any other name is noted and stands for nothing, so
-that an error can list all of them. Arrays are views of the file, which is mapped: a file larger than memory can be read.
+that an error can list all of them. Arrays are views of the file, which is mapped: it may be larger than memory.
 
 Python's opcodes up to protocol 5 are read, and what numpy 1 and 2, and Python 2, wrote with them.
 """

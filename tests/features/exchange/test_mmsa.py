@@ -1,4 +1,4 @@
-"""MMSA's layout both ways: what is exported is what the store holds, and what is imported is what the lengths leave of a file."""
+"""MMSA's layout both ways: an export holds what the store does, an import what the lengths leave of a file."""
 
 from __future__ import annotations
 
