@@ -40,6 +40,11 @@ def as_cell(value: object) -> object:
     return text
 
 
+def counted(count: int, what: str) -> str:
+    """``1 hidden file``, ``2,000 hidden files``"""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def aligned(rows: Sequence[Sequence[str]]) -> str:
     """The first column to the left, the others to the right; a Chinese character takes two places of a terminal."""
     widths = [max(_places(row[column]) for row in rows) for column in range(len(rows[0]))]

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..features.durable import write_whole
 from ..features.segments import EXTRA
-from ..shown import aligned, as_cell, as_line
+from ..shown import aligned, as_cell, as_line, counted
 from .config import ExtractConfig
 from .corpora.contract import UNANNOTATED, Count
 from .reconcile import ACTIONS, FATAL, LEFT_OUT, SPLIT_LEFT_OUT, Counted, Reconciled
@@ -129,14 +129,14 @@ def _lines_of_defects(found: Reconciled) -> list[str]:
 def _lines_of_asides(found: Reconciled) -> list[str]:
     lines = []
     for title, asides in (
-        ("files without annotation", found.reading.orphans),
-        ("items left out", found.reading.left_out),
+        ("file aside", found.reading.orphans),
+        ("item aside", found.reading.left_out),
     ):
         by_reason: dict[str, list[str]] = {}
         for aside in asides:
             by_reason.setdefault(aside.reason, []).append(aside.name)
         for reason, names in by_reason.items():
-            lines.append(f"{len(names):,} {title}, {as_line(reason)}: {_named(names)}")
+            lines.append(f"{counted(len(names), title)}, {as_line(reason)}: {_named(names)}")
     return ["", *lines] if lines else []
 
 

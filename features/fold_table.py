@@ -30,6 +30,7 @@ def describe_folds(store: FeatureStore, sounds: Sequence | None = None) -> dict:
     return {
         family: {
             **store.head.facts[FACT][family],
+            "speakers_known": bool((store.segments["speaker"] != "").any()),
             "schemes": {
                 scheme: _described(store, scheme, sounds) for scheme in schemes if scheme in schemes_in(store.segments)
             },
@@ -62,7 +63,8 @@ def fold_lines(folds: Mapping[str, Mapping], tasks: Sequence[Task]) -> list[str]
                 f"{outside} segments are in none of them: they came later; msmt split --overwrite shares all out anew"
             )
         said = [f"{as_line(scheme)}: {line}" for scheme, each in made["schemes"].items() for line in each["sharing"]]
-        lines += said or [f"no speaker, no recording and no audio is in {TRAIN} and {TEST} of any of them"]
+        nothing = "no speaker, no" if made["speakers_known"] else "no"
+        lines += said or [f"{nothing} recording and no audio is in {TRAIN} and {TEST} of any of them"]
     return lines
 
 

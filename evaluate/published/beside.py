@@ -34,7 +34,7 @@ def published_blocks(split: str, report: TaskReport, dataset: str) -> list[str]:
     says = [sentence for sentence in [caution(dataset, split, report.count, report.task)] if sentence]
     says += dict.fromkeys(row.note for row in shown if row.note)
     if len(rows) > len(shown):
-        says.append(f"All {len(rows)} published rows of {as_line(report.task.name)} are in {file_for(split)}.")
+        says.append(f"All {len(rows)} published rows of {as_line(report.task.name)} are in the Markdown file.")
     return [*blocks, *(["\n".join(says)] if says else [])]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ...errors import CorpusError
+from ...shown import counted
 from .checks import AUDIO_EXTENSIONS
 from .contract import Aside
 
@@ -39,7 +40,7 @@ class Listing:
         """A line on what was passed over."""
         if not self.ignored:
             return []
-        return [f"{self.ignored} hidden files, such as a Mac leaves, were passed over"]
+        return [f"passed over: {counted(self.ignored, 'hidden file')}, such as a Mac leaves"]
 
     def named(self, name: str) -> list[str]:
         """The files of this name in any folder, whatever the case of its letters; the least deep first."""

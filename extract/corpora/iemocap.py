@@ -274,7 +274,9 @@ def _on_what_lacks(sessions: Mapping[str, Session], splits: set[str]) -> list[st
         are = "session {} of 5 is" if len(lacking) == 1 else "sessions {} of 5 are"
         lines.append(f"{are.format(', '.join(lacking))} not there")
     if empty := [split for split in (TRAIN, VALIDATION, TEST) if split not in splits]:
-        lines.append(f"the standard split has no {' and no '.join(empty)}: sessions 1 to 3 are train, 4 val, and 5 test")
+        lines.append(
+            f"the standard split has no {' and no '.join(empty)}: sessions 1 to 3 are train, 4 val, and 5 test"
+        )
     return lines
 
 

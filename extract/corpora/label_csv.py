@@ -25,6 +25,7 @@ import pandas as pd
 from ...errors import CorpusError, shown
 from ...features.segments import EXTRA, VIDEO
 from ...features.splits import TEST, TRAIN, VALIDATION, kind_of_split
+from ...shown import counted
 from .arranging import Listing, listing_of
 from .checks import check_filled, integers, numbers
 from .config import CorpusOptions
@@ -217,7 +218,7 @@ def _contradictions(table: CsvTable, items: pd.DataFrame) -> list[str]:
     if not found:
         return []
     return [
-        f"{len(found):,} rows of {table.path.name} have an annotation of another sign than their value,"
+        f"{counted(len(found), 'row')} of {table.path.name} with an annotation of another sign than the value,"
         f" such as {found[0]}: the value counts"
     ]
 

@@ -21,7 +21,18 @@ from ...features.tasks import Task
 from .arranging import Listing, listing_of, preferred
 from .checks import check_filled, integers
 from .config import CorpusOptions
-from .contract import MISCUT, NO_AUDIO, NO_LENGTH, UNANNOTATED, UNREADABLE, Adapter, Aside, Count, KnownDefect, Reading
+from .contract import (
+    MISCUT,
+    NO_AUDIO,
+    NO_LENGTH,
+    UNANNOTATED,
+    UNREADABLE,
+    Adapter,
+    Aside,
+    Count,
+    KnownDefect,
+    Reading,
+)
 from .dialogues import with_next
 from .tables import CsvTable, read_csv
 

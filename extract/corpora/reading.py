@@ -35,7 +35,10 @@ def corpus_of(reading: Reading, modalities: str = "both") -> Corpus:
     known = {defect.item: f"{defect.what}; {defect.action}" for defect in reading.defects}
     notes += _lines_of_defects(reading, items)
     reasons = Counter(aside.reason for aside in reading.left_out)
-    notes += [f"{count:,} annotated item{'s are' if count != 1 else ' is'} left out: {reason}" for reason, count in reasons.items()]
+    notes += [
+        f"{count:,} annotated item{'s are' if count != 1 else ' is'} left out: {reason}"
+        for reason, count in reasons.items()
+    ]
     notes += _lines_of_orphans(reading)
     rows = items.drop(columns=[column for column in ("stated",) if column in items]).reset_index(drop=True)
     corpus = assembled(reading.name, reading.root, rows, reading.tasks, notes, has_texts=modalities != "audio")

@@ -143,7 +143,7 @@ class TestOnTheScreen:
         assert lines[start + 1].startswith("this run")
         row = next(line for line in lines if line.startswith("MSMT-FN "))
         assert row.split() == "MSMT-FN MSMT-FN, table 2 86.15 86.14 91.21 91.38 51.02 0.646 0.824".split()
-        assert "All 16 published rows of sentiment are in published-test.md." in lines
+        assert "All 16 published rows of sentiment are in the Markdown file." in lines
 
     def test_f1_of_each_class_stands_beside_those_that_are_printed(self):
         lines = score_table("test", of_meld(), "meld").splitlines()

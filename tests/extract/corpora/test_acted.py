@@ -273,7 +273,7 @@ def test_what_a_mac_leaves_is_passed_over_and_counted(tmp_path):
     folder = touched(tmp_path, "wav/03a01Fa.wav", "wav/._03a01Fa.wav", "__MACOSX/wav/._03a01Fa.wav")
     reading = found(folder, "emodb")
     assert len(reading.items) == 1 and not reading.orphans
-    assert "hidden files" in reading.notes[0]
+    assert "hidden file" in reading.notes[0]
 
 
 def test_files_of_other_names_are_listed(tmp_path):

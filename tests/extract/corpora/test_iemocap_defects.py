@@ -105,7 +105,7 @@ class TestWhatIsWrong:
         (orphan,) = reading.orphans
         assert orphan.name.endswith("Ses01F_impro01_F077.wav") and orphan.reason == "for no annotation names them"
         assert reading.items["audio"][0].endswith("Ses01F_impro01/Ses01F_impro01_F000.wav")
-        assert "1 hidden files, such as a Mac leaves, were passed over" in reading.notes
+        assert "passed over: 1 hidden file, such as a Mac leaves" in reading.notes
         assert "1 of 70 items have no audio file: an extraction lists them" in load_corpus("iemocap", release).notes
 
     def test_files_of_utterances_of_other_emotions_are_no_orphans(self, release):

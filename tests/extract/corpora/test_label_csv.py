@@ -243,7 +243,7 @@ def test_annotations_of_another_sign_are_counted_and_the_value_counts(tmp_path):
     rows[1]["annotation"] = "Weakly Positive"
     corpus = load_corpus("sims", lay(tmp_path, "sims", rows))
     [note] = [note for note in corpus.notes if "another sign" in note]
-    assert note.startswith("1 rows of label.csv") and "label.csv row 2 (Weakly Positive, -1)" in note
+    assert note.startswith("1 row of label.csv") and "label.csv row 2 (Weakly Positive, -1)" in note
     assert corpus.table["label_sentiment"].iloc[0] == -1.0
 
 
@@ -255,7 +255,7 @@ def test_clips_and_folders_that_are_missing_or_unknown_are_named(tmp_path):
     put(tmp_path / "Raw/-THoVjtIkeU/7.mp4", tmp_path / "Raw/other/1.mp4", tmp_path / "Raw/-THoVjtIkeU/._1.mp4")
     reading = read(tmp_path)
     assert "1 videos have no clip at all: 03bSnISJMiM" in reading.notes
-    assert "1 hidden files, such as a Mac leaves, were passed over" in reading.notes
+    assert "passed over: 1 hidden file, such as a Mac leaves" in reading.notes
     assert [orphan.name for orphan in reading.orphans] == ["Raw/-THoVjtIkeU/7.mp4", "Raw/other/1.mp4"]
     assert reading.items["audio"].iloc[1] == "Raw/-THoVjtIkeU/2.mp4"
     corpus = load_corpus("mosi", tmp_path)

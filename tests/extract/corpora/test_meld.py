@@ -149,7 +149,7 @@ def test_files_that_a_mac_leaves_are_passed_over_and_counted_and_others_named(me
     (meld / FOLDERS["train"] / "._dia0_utt0.mp4").write_bytes(b"\0")
     write_clip(meld / FOLDERS["test"] / "dia9_utt9.wav")
     reading = read(meld, CorpusOptions())
-    assert "1 hidden files, such as a Mac leaves, were passed over" in reading.notes
+    assert "passed over: 1 hidden file, such as a Mac leaves" in reading.notes
     assert [orphan.name for orphan in reading.orphans] == [f"{FOLDERS['test']}/dia9_utt9.wav"]
 
 

@@ -31,7 +31,7 @@ def test_every_session_has_every_class_and_every_family_of_schemes_is_there(demo
 
 def test_what_is_wrong_with_it_is_met(demo):
     reading = read(demo, CorpusOptions())
-    assert "2 hidden files, such as a Mac leaves, were passed over" in reading.notes
+    assert "passed over: 2 hidden files, such as a Mac leaves" in reading.notes
     assert any("Ses02F_impro01.txt: not UTF-8" in line for line in reading.notes)
     assert any("FXX0" in line and "no annotation" in line for line in reading.notes)
     assert any("café" in text for text in reading.items["text"])

@@ -30,7 +30,7 @@ def test_mosei_is_met_with_its_known_defect_and_what_downloads_have_besides(writ
     assert found.reading.items["recording_id"].nunique() == 20
     assert {met.defect.item for met in found.defects if met.is_met} == {"3aIQUQgawaI_12"}
     assert found.problems == {UNREADABLE: 1} and not len(found.unexpected)
-    assert len(found.reading.orphans) == 1 and any("hidden files" in note for note in found.reading.notes)
+    assert len(found.reading.orphans) == 1 and any("hidden file" in note for note in found.reading.notes)
     assert len({aside.reason for aside in found.reading.left_out}) == len(found.reading.left_out) == 2
 
 
@@ -47,7 +47,7 @@ def test_sims_is_in_mandarin_with_values_of_each_modality_and_one_contradiction(
     assert not corpus.table["text"].str.contains("[a-z]").any()
     values = corpus.table[["label_sentiment", "label_sentiment_text", "label_sentiment_audio"]]
     assert values.abs().max().max() <= 1 and values.corr().min().min() > 0.3
-    assert any(note.startswith("1 rows of label.csv have an annotation of another sign") for note in corpus.notes)
+    assert any(note.startswith("1 row of label.csv with an annotation of another sign") for note in corpus.notes)
 
 
 def test_each_split_has_both_signs(written):

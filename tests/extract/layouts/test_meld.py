@@ -85,7 +85,7 @@ def test_the_known_defects_are_where_the_release_has_them(made):
 def test_what_lies_beside_the_clips_is_passed_over(made):
     reading = adapter.read(made, CorpusOptions())
     assert [Path(orphan.name).name for orphan in reading.orphans] == ["final_videos_testdia0_utt0.mp4"]
-    assert reading.notes == ("3 hidden files, such as a Mac leaves, were passed over",)
+    assert reading.notes == ("passed over: 3 hidden files, such as a Mac leaves",)
 
 
 def test_all_clips_but_those_with_defects_can_be_heard(made):
