@@ -128,15 +128,12 @@ def _lines_of_defects(found: Reconciled) -> list[str]:
 
 def _lines_of_asides(found: Reconciled) -> list[str]:
     lines = []
-    for title, asides in (
-        ("file aside", found.reading.orphans),
-        ("item aside", found.reading.left_out),
-    ):
+    for kind, asides in (("file", found.reading.orphans), ("item", found.reading.left_out)):
         by_reason: dict[str, list[str]] = {}
         for aside in asides:
             by_reason.setdefault(aside.reason, []).append(aside.name)
         for reason, names in by_reason.items():
-            lines.append(f"{counted(len(names), title)}, {as_line(reason)}: {_named(names)}")
+            lines.append(f"{counted(len(names), kind)} left out, {as_line(reason)}: {_named(names)}")
     return ["", *lines] if lines else []
 
 
