@@ -60,6 +60,11 @@ CASES = [
     Case("msmt-fn", SMALL, ({"pooling": "mean"}, {"bottleneck": False}), {"dropout": 0.0, "context_dropout": 0.0}),
     Case("linear", {}, ({"deviation": False},), heeds_order=False, has_context=False),
     Case("bigru", SMALL_GRU, ({"pooling": "mean"}, {"pooling": "cls"}, {"both_ways": False}), {"dropout": 0.0}),
+    Case(
+        "cm-roberta",
+        {"width": 4, "feed_forward": 6, "head_width": 12},
+        ({"attention": False}, {"join": "concat"}, {"attention_layers": 1}, {"heads": 2}),
+    ),
     Case("fake", {}, ({"listens": False},), heeds_order=False),
 ]
 

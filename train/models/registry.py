@@ -16,6 +16,7 @@ NETWORKS = {
     "msmt-fn": "msmt_fn",
     "linear": "linear",
     "bigru": "bigru",
+    "cm-roberta": "cm_roberta",
 }
 DEFAULT = "msmt-fn"
 
