@@ -22,6 +22,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "segment_vector": ("mean", "text", "complementary"),
     "schedule": ("cosine", "linear", "constant"),
     "class_weights": ("none", "balanced"),
+    "value_loss": ("squared", "absolute"),
     "select": ("auto", *FIGURES, "loss"),
     "precision": ("auto", "float32", "bfloat16"),
     "device": ("auto", "cpu", "cuda"),
@@ -257,6 +258,9 @@ class TrainConfig:
 
     label_smoothing: float = 0.0
     """Share of each label that the loss spreads evenly over all classes."""
+
+    value_loss: str = "squared"
+    """Loss of a real value: its squared error, or its absolute one, which papers on sentiment take."""
 
     select: str = "auto"
     """Validation figure that picks the best epoch, averaged over the trained tasks and the coarser ones that follow

@@ -20,7 +20,7 @@ def balanced_weights(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 class Objective:
-    """Cross-entropy of each task with classes and squared error of each real value, summed over tasks.
+    """Cross-entropy of each task with classes and squared or absolute error of each real value, summed over tasks.
 
     A task's loss is a mean over all labels of an optimizer step, so that it does not matter in how many batches
     they went through the network: ``weights`` counts the labels of the step, ``loss`` is one batch's share of it.
@@ -31,14 +31,17 @@ class Objective:
         tasks: Sequence[Task],
         class_weights: Mapping[str, np.ndarray] | None = None,
         label_smoothing: float = 0.0,
+        value_loss: str = "squared",
     ) -> None:
         """``class_weights``: per task name one weight per class; tasks without an entry weigh all classes alike.
 
-        ``label_smoothing``: the share of each label that is spread evenly over all classes.
+        ``label_smoothing``: the share of each label that is spread evenly over all classes. ``value_loss``: ``squared``
+        or ``absolute``.
         """
         self.tasks = tuple(tasks)
         self.class_weights = dict(class_weights or {})
         self.label_smoothing = label_smoothing
+        self.value_loss = value_loss
 
     def weights(self, labels: Mapping[str, np.ndarray]) -> dict[str, float]:
         """Per task, how much all ``labels`` (n,) weigh together."""
@@ -80,7 +83,8 @@ class Objective:
 
     def _sum(self, task: Task, outputs: Tensor, labels: Tensor, smooth: bool) -> Tensor:
         if task.is_value:
-            return torch.where(labels.isnan(), 0.0, outputs[:, 0] - labels.nan_to_num()).square().sum()
+            error = torch.where(labels.isnan(), 0.0, outputs[:, 0] - labels.nan_to_num())
+            return (error.abs() if self.value_loss == "absolute" else error.square()).sum()
         weight = self.class_weights.get(task.name)
         if weight is not None:
             weight = torch.as_tensor(weight, dtype=outputs.dtype, device=outputs.device)

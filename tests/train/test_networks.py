@@ -65,6 +65,12 @@ CASES = [
         {"width": 4, "feed_forward": 6, "head_width": 12},
         ({"attention": False}, {"join": "concat"}, {"attention_layers": 1}, {"heads": 2}),
     ),
+    Case(
+        "mmml",
+        {"width": 8, "layers": 1, "heads": 2, "head_width": 6},
+        ({"context": False}, {"layers": 2}),
+        {"dropout": 0.0},
+    ),
     Case("fake", {}, ({"listens": False},), heeds_order=False),
 ]
 

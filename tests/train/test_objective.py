@@ -38,6 +38,12 @@ def test_a_step_without_any_label_of_a_task_leaves_it_out():
     assert loss_of(Objective([TWO, VALUE]), outputs, labels) == pytest.approx(1.0)
 
 
+def test_the_loss_of_a_value_is_its_squared_or_its_absolute_error():
+    outputs, labels = {"value": torch.tensor([[1.0], [5.0]])}, {"value": np.array([3.0, 4.0])}
+    assert loss_of(Objective([VALUE]), outputs, labels) == pytest.approx((4.0 + 1.0) / 2)
+    assert loss_of(Objective([VALUE], value_loss="absolute"), outputs, labels) == pytest.approx((2.0 + 1.0) / 2)
+
+
 def test_missing_values_give_no_gradient():
     output = torch.tensor([[2.0], [7.0]], requires_grad=True)
     labels = np.array([1.0, np.nan])

@@ -17,6 +17,7 @@ NETWORKS = {
     "linear": "linear",
     "bigru": "bigru",
     "cm-roberta": "cm_roberta",
+    "mmml": "mmml",
 }
 DEFAULT = "msmt-fn"
 
