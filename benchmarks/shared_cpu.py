@@ -32,6 +32,7 @@ WAITING = {
 }
 SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
 WORK = ("extraction", "training", "reading")
+_PASSES = 200  # over the store in an epoch of reading, which is soon done
 
 
 def main() -> int:
@@ -181,7 +182,7 @@ def reading(options: argparse.Namespace) -> float:
     batches = [np.array([place]) for place in range(len(recordings))]
     with Stream(store, features, (recordings,), torch.device("cpu"), TrainConfig(device="cpu")) as stream:
         started = time.perf_counter()
-        for _ in range(options.epochs * 10):
+        for _ in range(options.epochs * _PASSES):
             for batch in stream.batches(recordings, batches):
                 assert len(batch.positions)
         return time.perf_counter() - started
