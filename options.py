@@ -64,6 +64,8 @@ class Commands(click.Group):
     def invoke(self, context: click.Context):
         try:
             return super().invoke(context)
+        except click.MissingParameter as error:  # which writes a line for each choice
+            raise click.UsageError(one_line(error.format_message()), error.ctx) from error
         except click.ClickException as error:
             error.message = one_line(error.message)
             raise
@@ -200,7 +202,9 @@ def config_content(path: Path | str, context: click.Context) -> dict[str, object
     # One file may serve several commands, with a section for each.
     root = context.find_root()
     sections = set(root.command.list_commands(root)) if context.parent else set()
-    sections -= {parameter.name for parameter in context.command.params}  # --features is not the section of msmt features
+    sections -= {
+        parameter.name for parameter in context.command.params
+    }  # --features is not the section of msmt features
     if set(content) <= sections:
         content = {} if content.get(context.info_name) is None else content[context.info_name]
         if not isinstance(content, dict):

@@ -15,7 +15,7 @@ _PUBLIC = tuple(name for name, file in corpora_config.FILES.items() if file not 
 
 
 @click.command()
-@click.argument("dataset", type=click.Choice(_PUBLIC))
+@click.argument("dataset", type=click.Choice(_PUBLIC), metavar="DATASET")
 @click.option("--data", type=PATH, help="Folder of the corpus. [default: data/DATASET]")
 @options_of(corpora_config.CorpusOptions)
 @click.option("--decode", is_flag=True, help="Decode every file as a whole, in parallel, instead of reading headers.")
@@ -27,6 +27,8 @@ def corpus(
     console: Console, dataset: str, data: Path | None, decode: bool, as_json: bool, csv: Path | None, **values
 ) -> None:
     """Hold a public corpus, as it was unpacked, against what it should be.
+
+    DATASET is meld, iemocap, mosi, mosei, sims, simsv2, emodb, ravdess or crema-d.
 
     Counts splits, classes and speakers, says of each known defect whether it is met, and lists every item with its
     verdict and what msmt extract would do of it. Exit status 1 where something is off.

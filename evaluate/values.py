@@ -28,6 +28,7 @@ import numpy as np
 from ..features.tasks import SCALES, SENTIMENT, SIMS
 from .confusion import figures_of_confusion, ratio
 
+_ROUNDING = 1e-12  # relative: what differs by less is equal
 _MOMENTS = ("n", "error", "x", "y", "xx", "yy", "xy")
 
 
@@ -122,9 +123,15 @@ def value_terms(scale: str, truth: np.ndarray, predicted: np.ndarray) -> np.ndar
     truth, predicted = truth.astype(np.float64), predicted.astype(np.float64)
     if scale in _CLIPPED:
         truth, predicted = (np.clip(values, -_CLIPPED[scale], _CLIPPED[scale]) for values in (truth, predicted))
-    x, y = truth - truth.mean(), predicted - predicted.mean()  # sums of squares lose digits far from 0
+    x, y = _centred(truth), _centred(predicted)  # sums of squares lose digits far from 0
     moments = [np.ones_like(truth), np.abs(truth - predicted), x, y, x * x, y * y, x * y]
     return np.vstack([*moments, *(cut.terms(truth, predicted) for cut in _CUTS[scale])]).T
+
+
+def _centred(values: np.ndarray) -> np.ndarray:
+    """(n,) values less their mean; zeros where they differ by no more than rounding, as a constant's correlation is 0."""
+    is_constant = np.ptp(values) <= _ROUNDING * np.abs(values).max()
+    return np.zeros_like(values) if is_constant else values - values.mean()
 
 
 def figures_of_sums(scale: str, sums: np.ndarray) -> dict[str, np.ndarray]:
@@ -133,7 +140,7 @@ def figures_of_sums(scale: str, sums: np.ndarray) -> dict[str, np.ndarray]:
     covariance = of["n"] * of["xy"] - of["x"] * of["y"]
     spread_x, spread_y = of["n"] * of["xx"] - of["x"] ** 2, of["n"] * of["yy"] - of["y"] ** 2
     # Equal values leave a rest of rounding instead of a spread of 0.
-    varies = (spread_x > 1e-12 * of["n"] * of["xx"]) & (spread_y > 1e-12 * of["n"] * of["yy"])
+    varies = (spread_x > _ROUNDING * of["n"] * of["xx"]) & (spread_y > _ROUNDING * of["n"] * of["yy"])
     figures = {
         "mae": ratio(of["error"], of["n"]),
         "corr": np.clip(ratio(covariance, np.sqrt(np.where(varies, spread_x * spread_y, 0))), -1, 1),

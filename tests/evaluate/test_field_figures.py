@@ -67,8 +67,9 @@ def plain_weighted_f1(labels, answers):
 def plain_error_and_correlation(labels, answers):
     count = len(labels)
     error = math.fsum(abs(label - answer) for label, answer in zip(labels, answers, strict=True)) / count
-    if len(set(labels)) == 1 or len(set(answers)) == 1:
-        return error, 0.0
+    for values in (labels, answers):
+        if max(values) - min(values) <= 1e-12 * max(map(abs, values)):  # equal, or but for rounding
+            return error, 0.0
     middle, middle_answer = math.fsum(labels) / count, math.fsum(answers) / count
     together = math.fsum((x - middle) * (y - middle_answer) for x, y in zip(labels, answers, strict=True))
     of_labels = math.fsum((x - middle) ** 2 for x in labels)

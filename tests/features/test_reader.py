@@ -77,7 +77,7 @@ def spoiled(path, old: bytes, change) -> None:
 
 
 def test_a_flipped_byte_never_reaches_the_reader(made, tmp_path):
-    path = copied(made, tmp_path)
+    path, (_, content) = copied(made, tmp_path), made
     values = content["hubert"][7].values.tobytes()[:64]
     spoiled(path, values, lambda old, at: old[: at + 9] + bytes([old[at + 9] ^ 1]) + old[at + 10 :])
     with pytest.raises(StoreError, match=r"hubert features of segment s7 \(row 7\) are damaged; run msmt verify"):
