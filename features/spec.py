@@ -36,6 +36,9 @@ _SPEECH_CLASSES = (
     "WavLMModel",
 )
 
+RUN = "run"  # kind of a feature that a trained run has made
+LEARNT_BY = "scheme"  # option of such a one: the way of splitting that the run learnt by, unless it is the corpus's own
+
 
 @dataclass(frozen=True)
 class FeatureSpec:

@@ -16,7 +16,7 @@ from ..errors import SettingError, StoreError
 from ..features.defects import defects_in
 from ..features.schemes import STANDARD, splits_of
 from ..features.segments import ORIGINAL, REMOVED
-from ..features.spec import FeatureSpec
+from ..features.spec import RUN, FeatureSpec
 from ..features.splits import split_named
 from ..features.tasks import Task
 from .objective import has_label
@@ -259,7 +259,7 @@ def recordings_of(
     left_out["reason"] = reasons
     if absent.all() or not (skip_missing or is_known.all()):
         remedy = "" if absent.all() else ", or leave them out with --skip-missing"
-        how = "embed" if {store.specs[name].kind for name in missing if missing[name].any()} == {"run"} else "extract"
+        how = "embed" if {store.specs[name].kind for name in missing if missing[name].any()} == {RUN} else "extract"
         raise StoreError(
             f"{absent.sum()} of {len(rows)} segments {f'of split {split} ' if split else ''}in {store.path} have no "
             f"features of "

@@ -24,8 +24,9 @@ from ..features.durable import explained
 from ..features.head import check_name
 from ..features.opening import open_store, writer_for
 from ..features.rows import MISSING, Row, block_of, identity_of
+from ..features.schemes import STANDARD
 from ..features.segments import REMOVED
-from ..features.spec import FeatureSpec
+from ..features.spec import LEARNT_BY, RUN, FeatureSpec
 from ..features.writer import StoreWriter
 from ..progress import Track, silent
 from .assembly import vectors
@@ -38,7 +39,6 @@ from .runs import Run, Settings
 from .stream import Stream
 
 SEGMENT, CONTEXT = "segment", "context"
-_KIND = "run"  # of the specs of such features
 _ROWS_AT_ONCE = 2048  # that wait for the others of their blocks, at most
 
 
@@ -183,6 +183,9 @@ def _spec_of(
     modalities = {settings.specs[name].modality for name in settings.features}
     recipes = {view: recipe for name in features.values() for view, recipe in store.specs[name].views.items()}
     made_of = {name: settings.specs[name].of_originals.fingerprint for name in settings.features}
+    options = {"vector": source, "made_of": sorted(made_of.values()), "settings": _digest_of_settings(settings)}
+    if settings.train.scheme != STANDARD:
+        options[LEARNT_BY] = settings.train.scheme
     return FeatureSpec(
         modality=modalities.pop() if len(modalities) == 1 else "both",
         encoder=run.name,
@@ -192,9 +195,9 @@ def _spec_of(
         max_rows=1,
         dtype="float32",
         views=recipes,
-        kind=_KIND,
+        kind=RUN,
         unit="vector",
-        options={"vector": source, "made_of": sorted(made_of.values()), "settings": _digest_of_settings(settings)},
+        options=options,
     )
 
 

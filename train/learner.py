@@ -24,6 +24,7 @@ from ..features.segments import REMOVED
 from ..features.sharing import Shared, shared_between_splits, shared_in, sounds_in
 from ..features.tasks import Task
 from ..shown import as_line
+from ..shown import counted as counted_of
 from . import runs
 from .assembly import answer, build
 from .config import TrainConfig
@@ -39,6 +40,7 @@ from .said import (
     counted,
     in_words,
     layers_in_words,
+    of_other_schemes,
     segment_not_finite,
     tensorboard,
     why_not_finite,
@@ -314,6 +316,7 @@ class Learner:
         for shared in self._shared():
             if learning.split in shared.splits or validation.split in shared.splits:
                 yield f"splits are not apart: {shared.line}"
+        yield from of_other_schemes(self.settings.slots, self.store.specs, self.settings.train.scheme)
         for slot, features in self.settings.slots.items():
             if len(features) > 1:
                 yield f"slot {slot} is a learned sum of {', '.join(features)}"
@@ -321,13 +324,12 @@ class Learner:
         if len(modalities) == 1:
             yield f"{learning.store.path} has features of {modalities.pop()} alone: the network learns from these"
         if len(self.material.left_out):
-            left_out = f"{len(self.material.left_out)} segments without features"
-            yield f"left out: {left_out}, see {self.run.path / 'left-out.csv'}"
+            count = len(self.material.left_out)
+            yield f"left out: {count} segments without features, see {self.run.path / 'left-out.csv'}"
         if len(self.material.learnt) < len(learning):
             labelled = {learning.ids[position] for position in self.material.learnt}
-            unlabelled = len(set(learning.ids) - labelled)
-            plural = "s" if unlabelled != 1 else ""
-            yield f"left out: {unlabelled} recording{plural} of split {as_line(learning.split)} without a label"
+            unlabelled = counted_of(len(set(learning.ids) - labelled), "recording")
+            yield f"left out: {unlabelled} of split {as_line(learning.split)} without a label"
 
 
 def compile_rows(model: torch.nn.Module, backend: str = "inductor") -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 
+from ..features.schemes import STANDARD
+from ..features.spec import LEARNT_BY, RUN, FeatureSpec
+from ..shown import as_line
 from . import runs
 from .config import TrainConfig
 from .data import Recordings, read_batch
@@ -60,6 +63,20 @@ def layers_in_words(line: Mapping[str, object]) -> Iterator[str]:
     """How much each layer weighs after the epoch of a line, where a slot sums several."""
     for slot, weights in line.get("layers", {}).items():
         yield f"slot {slot} sums {', '.join(f'{layer} {weight:.3f}' for layer, weight in weights.items())}"
+
+
+def of_other_schemes(
+    slots: Mapping[str, Sequence[str]], specs: Mapping[str, FeatureSpec], scheme: str
+) -> Iterator[str]:
+    """A warning for each feature that a run of another scheme has made: what is tested here may have been learnt there."""
+    for feature in dict.fromkeys(name for features in slots.values() for name in features):
+        spec = specs[feature]
+        learnt_by = spec.options.get(LEARNT_BY, STANDARD)
+        if spec.kind == RUN and learnt_by != scheme:
+            yield (
+                f"warning: {feature} is of a run of scheme {as_line(learnt_by)}, which may have learnt from what"
+                f" {as_line(scheme)} validates and tests: embed a run of this scheme under another --name"
+            )
 
 
 def why_not_finite(

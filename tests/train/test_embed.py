@@ -218,3 +218,24 @@ def test_a_second_stage_learns_from_the_vectors_of_the_first(first, path, tmp_pa
     kept = second.run.load_best()
     np.testing.assert_allclose(kept["inputs.standards.0.0.mean"], seen.mean(axis=0), rtol=1e-4, atol=1e-5)
     assert embed(second.run, path, "stage2", "context").computed == made.ROWS
+
+
+def test_a_feature_of_a_run_of_another_scheme_is_warned_of(path, tmp_path):
+    with writer_for(path) as writer:
+        store = open_store(path)
+        writer.retell(store.segments.assign(scheme_other=store.segments["split"]), store.facts)
+        writer.finish()
+    by_other = train(
+        open_store(path),
+        BiGruSettings(width=4),
+        dataclasses.replace(CONFIG, scheme="other"),
+        tmp_path,
+        score,
+        say=quiet,
+    )
+    embed(by_other.run, path, "stage1")
+    for scheme, warned in (("standard", True), ("other", False)):
+        said = []
+        config = dataclasses.replace(CONFIG, slot="text=,audio=,before=stage1", scheme=scheme)
+        train(open_store(path), BiGruSettings(width=4), config, tmp_path, score, say=said.append)
+        assert any(line.startswith("warning: stage1 is of a run of scheme other") for line in said) == warned
