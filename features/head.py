@@ -39,6 +39,7 @@ class FeatureHead:
         spec, chunk_rows = FeatureSpec.from_json(fields["spec"]), fields["chunk_rows"]
         if fields["fingerprint"] != spec.fingerprint:
             raise DamageError("a spec is not the one that its fingerprint was taken of")
+        _check_writable(fields["spec"])
         if type(chunk_rows) is not int or not 1 <= chunk_rows <= spec.max_rows:
             raise DamageError(f"chunk_rows must be between 1 and {spec.max_rows}, but is {chunk_rows!r}")
         return cls(spec, chunk_rows)
@@ -93,9 +94,18 @@ class StoreHead:
         for task in tasks:
             check_name(task.column)
         head = cls(tasks=tasks, features=features, facts=facts, **texts)
+        _check_writable(head.to_json())
         if fields.get("digest", head.digest) != head.digest:
             raise DamageError("tasks, features or what else it says of itself are not what was written")
         return head
+
+
+def _check_writable(fields: Mapping) -> None:
+    """Raise DamageError for texts that cannot be written down again, as halves of characters cannot."""
+    try:
+        json.dumps(dict(fields), ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise DamageError(f"it says {error.object[error.start]!a}, which is half a character") from error
 
 
 def _feature_head(name: str, fields: Mapping) -> FeatureHead:
