@@ -68,13 +68,13 @@ def test_an_option_of_another_network_says_whose_it_is(here, monkeypatch, capsys
     assert "c.yaml: pooling is an option of msmt-fn and bigru, not of linear" in said
     (here / "plan.yaml").write_text("variants: {full: {}, base: {model: linear, heads: 2}}")
     said = refused(monkeypatch, capsys, "ablate", "plan.yaml")
-    assert "plan.yaml: variant base: heads is an option of msmt-fn, not of linear" in said
+    assert "plan.yaml: variant base: heads is an option of msmt-fn, cm-roberta and mmml, not of linear" in said
     (here / "plan.yaml").write_text("deviation: false\nvariants: {full: {}, seq: {model: bigru}}")
     assert "deviation is an option of linear, not of msmt-fn" in refused(monkeypatch, capsys, "ablate", "plan.yaml")
     said = refused(monkeypatch, capsys, "train", "--model", "bigru", "--preset", "paper")
     assert "--preset paper sets options of msmt-fn, not of bigru" in said
     said = refused(monkeypatch, capsys, "sweep", "--model", "bigru", "--vary", "heads=2,4")
-    assert "--heads is an option of msmt-fn, not of bigru" in said
+    assert "--heads is an option of msmt-fn, cm-roberta and mmml, not of bigru" in said
     assert not (here / "runs").exists()
 
 
@@ -83,7 +83,10 @@ def test_a_network_that_is_not_there_is_refused(here, monkeypatch, capsys):
     assert "'nothing' is not one of 'msmt-fn', 'linear', 'bigru'" in capsys.readouterr().err
     (here / "plan.yaml").write_text("variants: {full: {}, base: {model: nothing}}")
     said = refused(monkeypatch, capsys, "ablate", "plan.yaml")
-    assert "plan.yaml: variant base: model must be one of msmt-fn, linear, bigru, but is 'nothing'" in said
+    assert (
+        "plan.yaml: variant base: model must be one of msmt-fn, linear, bigru, cm-roberta, mmml, but is 'nothing'"
+        in said
+    )
 
 
 def test_slots_are_named_on_the_command_line_or_in_a_file(here, monkeypatch, capsys):

@@ -52,4 +52,5 @@ def check_option(option: str, settings: type[NetworkSettings], *others: type, da
     whose = all_options().get(option)
     if whose:
         called = f"--{option.replace('_', '-')}" if dashed else option
-        raise SettingError(f"{called} is an option of {' and '.join(whose)}, not of {settings.network}")
+        owners = f"{', '.join(whose[:-1])} and {whose[-1]}" if len(whose) > 1 else whose[0]
+        raise SettingError(f"{called} is an option of {owners}, not of {settings.network}")
