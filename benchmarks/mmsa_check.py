@@ -4,8 +4,8 @@ Makes a small store of values, exports it, loads the pickle with the loader of t
 would be given with the store, and trains lf_dnn until validation stops it, in some seconds on a CPU. Then the file is
 imported again and its rows are compared with the store's. Where MMSA is not installed, it says so and ends.
 
-    pip install --no-deps --target /tmp/mmsa MMSA==2.2.1 easydict nvidia-ml-py3
-    PYTHONPATH=/tmp/mmsa python -m msmt.benchmarks.mmsa_check
+    pip install --no-deps --target FOLDER MMSA==2.2.1 easydict nvidia-ml-py3
+    PYTHONPATH=FOLDER python -m msmt.benchmarks.mmsa_check
 """
 
 from __future__ import annotations
