@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from ..errors import SettingError
 from ..extract.corpora import config as corpora_config
 from ..options import config_option, options_of, taken
 from .common import PATH, Console, echo, output_options
@@ -39,10 +38,7 @@ def corpus(
     from ..extract.corpus_report import lines_of, write_items
     from ..extract.reconcile import reconcile
 
-    adapter = adapter_of(dataset)
-    if adapter is None:
-        raise SettingError(f"{dataset} is read by msmt extract --plan, which says what is wrong with it")
-    found = reconcile(adapter.read(data or Path("data") / dataset, options), console.track(), decode)
+    found = reconcile(adapter_of(dataset).read(data or Path("data") / dataset, options), console.track(), decode)
     path = csv or Path(f"{dataset}.items.csv")
     write_items(found, path)
     if as_json:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ...errors import CorpusError
 from ...shown import counted
-from .checks import AUDIO_EXTENSIONS
-from .contract import Aside
+from .checks import AUDIO_EXTENSIONS, check_folder
 
 VIDEO_EXTENSIONS = (".mp4", ".avi", ".mkv", ".mov", ".flv", ".webm", ".mpg")
 _MEDIA = {extension.lower() for extension in (*AUDIO_EXTENSIONS, *VIDEO_EXTENSIONS)}
@@ -66,8 +65,7 @@ class Listing:
 
 def listing_of(root: Path) -> Listing:
     """What is below a folder; links to folders are followed, once each. Raises CorpusError where there is no folder."""
-    if not root.is_dir():
-        raise CorpusError(f"{root}: there is no such folder; put the corpus there, or name its folder with --data")
+    check_folder(root)
     files: list[str] = []
     ignored = 0
     seen: set[tuple[int, int]] = set()
@@ -95,20 +93,6 @@ def is_media(path: str) -> bool:
 def preferred(paths: Iterable[str]) -> str:
     """Of several files of one item the one to hear: sound alone before video, then the first by name."""
     return min(paths, key=lambda path: (_PREFERRED.index(PurePosixPath(path).suffix.lower()), path))
-
-
-def orphans(paths: Iterable[str], used: Iterable[str], reason: str) -> tuple[Aside, ...]:
-    """The files among ``paths`` that are not used."""
-    used = set(used)
-    return tuple(Aside(path, reason) for path in paths if path not in used)
-
-
-def folders_of(paths: Sequence[str]) -> dict[str, list[str]]:
-    """The files by the folder that they are in; ``""`` is the root."""
-    found: dict[str, list[str]] = {}
-    for path in paths:
-        found.setdefault(str(PurePosixPath(path).parent).removeprefix("."), []).append(path)
-    return found
 
 
 def _is_left_over(name: str) -> bool:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from ...features.splits import TEST, TRAIN, VALIDATION
+from .held_out import leave_one_out
 
 FOLDS = 5
 _FEWEST = 3  # parts that are there, for one to test, one to validate and one to train
@@ -31,21 +34,17 @@ def standard_splits(sexes: Mapping[str, str], parts: int) -> dict[str, str]:
     return {speaker: special.get(part, TRAIN) for speaker, part in dealt(sexes, parts).items()}
 
 
-def fold_columns(speakers: Sequence[str], part_of: Mapping[str, int], names: Sequence[str]) -> dict[str, list[str]]:
+def fold_columns(speakers: Sequence[str], part_of: Mapping[str, int], names: Sequence[str]) -> dict[str, np.ndarray]:
     """For each fold, by its name, the split of each row, whose ``speakers`` are given.
 
     Fold ``names[i]`` tests part i and validates on the next one that is there. Parts of which no speaker is there have
     no fold; nor has any where there are too few of them to train, validate and test.
     """
-    parts = [part_of[speaker] for speaker in speakers]
-    there = sorted(set(parts))
+    there = [names[part] for part in sorted({part_of[speaker] for speaker in speakers})]
     if len(there) < _FEWEST:
         return {}
-    columns = {}
-    for place, tested in enumerate(there):
-        special = {tested: TEST, there[(place + 1) % len(there)]: VALIDATION}
-        columns[names[tested]] = [special.get(part, TRAIN) for part in parts]
-    return columns
+    validates = dict(zip(there, [*there[1:], there[0]], strict=True))
+    return leave_one_out([names[part_of[speaker]] for speaker in speakers], validates)
 
 
 def family_fact(schemes: Sequence[str]) -> dict[str, object]:
