@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..sound.homophones import common_characters
@@ -24,7 +25,6 @@ def write_encoders(folder: Path, vocabulary: Sequence[str], seed: int) -> None:
     """Save a small HuBERT in ``audio``, a small BERT and its tokenizer in ``text``."""
     import torch
     from transformers import BertConfig, BertModel, BertTokenizerFast, HubertConfig, HubertModel
-    from transformers.utils import logging
 
     sizes = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 2 * WIDTH}
     tokenizer = BertTokenizerFast(vocab={token: index for index, token in enumerate(vocabulary)})
@@ -36,12 +36,34 @@ def write_encoders(folder: Path, vocabulary: Sequence[str], seed: int) -> None:
             # As large as the words', random positions would hide what is said; training would have made them small.
             text.embeddings.position_embeddings.weight *= 0.1
             text.embeddings.token_type_embeddings.weight *= 0.1
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
+    with _without_bars():
         audio.save_pretrained(folder / "audio")
         text.save_pretrained(folder / "text")
         tokenizer.save_pretrained(folder / "text")
+
+
+def write_vision(folder: Path, seed: int) -> None:
+    """Save a small vision Transformer of patches of 16 x 16 in ``vision``, for systems that see a spectrogram as one."""
+    import torch
+    from transformers import ViTConfig, ViTModel
+
+    sizes = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 2 * WIDTH}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        vision = ViTModel(ViTConfig(image_size=128, patch_size=16, **sizes))
+    with _without_bars():
+        vision.save_pretrained(folder / "vision")
+
+
+@contextlib.contextmanager
+def _without_bars() -> Iterator[None]:
+    """Within it transformers draws no bars of progress."""
+    from transformers.utils import logging
+
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
     finally:
         if bars:
             logging.enable_progress_bar()
