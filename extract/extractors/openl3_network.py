@@ -162,6 +162,8 @@ def has_other_kernels(tensors: Mapping[str, Tensor], shape: Representation) -> b
     hann = torch.hann_window(shape.transform)
     for name, kernels in zip(_KERNELS, (phases.cos() * hann, -phases.sin() * hann), strict=True):
         held = tensors.get(name)
-        if held is not None and (held.numel() != kernels.numel() or (held.view_as(kernels) - kernels).abs().max() > 1e-2):
+        if held is not None and (
+            held.numel() != kernels.numel() or (held.view_as(kernels) - kernels).abs().max() > 1e-2
+        ):
             return True
     return False

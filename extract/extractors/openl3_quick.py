@@ -85,9 +85,11 @@ class QuickOpenL3:
 
     def __init__(self, network: OpenL3, size: tuple[int, int]) -> None:
         self.pool = network.pool
-        first = network.norms[0]
-        scale = first.weight / (first.running_var + first.eps).sqrt()
-        self.scale, self.shift = float(scale), float(first.bias - first.running_mean * scale)
+        first = network.norms[
+            0
+        ]  # which cannot be part of a convolution: beyond the picture's edges are zeros behind it
+        scale = first.weight.detach() / (first.running_var + first.eps).sqrt()
+        self.scale, self.shift = float(scale), float(first.bias.detach() - first.running_mean * scale)
         folded = [_folded(network, number) for number in range(1, 9)]
         self.first_kernels, self.first_bias = (each.float() for each in folded[0])
         self.size, self.layers = size, []
@@ -197,7 +199,9 @@ def _folded(network: OpenL3, number: int) -> tuple[Tensor, Tensor]:
         return kernels, bias
     norm = network.norms[number]
     scale = norm.weight.detach().double() / (norm.running_var.double() + norm.eps).sqrt()
-    return kernels * scale[:, None, None, None], (bias - norm.running_mean.double()) * scale + norm.bias.detach().double()
+    return kernels * scale[:, None, None, None], (
+        bias - norm.running_mean.double()
+    ) * scale + norm.bias.detach().double()
 
 
 def _by_place(kernels: Tensor) -> Tensor:
