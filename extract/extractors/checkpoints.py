@@ -13,6 +13,7 @@ import torch
 from ...errors import EncoderError, SettingError
 
 _INSIDE = ("state_dict", "model", "model_state_dict")  # where training programs put the tensors among other things
+_BEGINNINGS = (b"PK", b"\x80\x02")  # of what torch.save writes, and of what it wrote before torch 1.6
 _MOST_NAMED = 3  # tensors that an error names
 
 
@@ -49,15 +50,17 @@ def _read(file: Path, path: str) -> Mapping:
             return load_file(file)
         except Exception as error:  # safetensors has no exception type of its own for each defect
             raise EncoderError(f"{path}: cannot be read as safetensors ({_line(error)})") from error
+    with open(file, "rb") as opened:
+        beginning = opened.read(2)
+    if beginning not in _BEGINNINGS:
+        raise EncoderError(f"{path}: is no file of weights that torch.save wrote")
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "weights_only" in str(error) or "Unsupported" in str(error):
-            raise EncoderError(
-                f"{path}: holds more than tensors, and what else is in it is code that msmt does not run; save its"
-                " state_dict alone (torch.save(model.state_dict(), FILE)) and name that file"
-            ) from error
-        raise EncoderError(f"{path}: is no file of weights that torch.save wrote ({_line(error)})") from error
+        raise EncoderError(
+            f"{path}: holds more than tensors, and what else is in it is code that msmt does not run; save its"
+            " state_dict alone (torch.save(model.state_dict(), FILE)) and name that file"
+        ) from error
     except (RuntimeError, ValueError, EOFError, OSError, KeyError) as error:
         raise EncoderError(f"{path}: is no file of weights, or is cut short ({_line(error)})") from error
     return content if isinstance(content, Mapping) else {}

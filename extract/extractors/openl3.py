@@ -40,7 +40,7 @@ from .openl3_network import (
     OpenL3,
     Pictures,
     has_other_kernels,
-    representation_of,
+    representations_of,
 )
 from .openl3_quick import QuickOpenL3
 
@@ -210,13 +210,12 @@ def network_of(options: Openl3Options, tensors: Mapping[str, Tensor]) -> OpenL3:
     network = OpenL3(shape, options.width).eval()
     names = {name: each.shape for name, each in network.state_dict().items() if "num_batches" not in name}
     check_sizes(options.weights, tensors, names, "a checkpoint of OpenL3")
-    has_front_end = any(name.startswith("speclayer.") for name in tensors)
-    held = representation_of(tensors) if has_front_end else options.representation
-    if held != options.representation:
-        seems = f"seems to be {held}: give representation={held}" if held else "is none that OpenL3 has"
+    held = representations_of(tensors)
+    if options.representation not in held:
+        seems = f"seems to be {' or '.join(held)}: give representation={held[0]}" if held else "is none of OpenL3's"
         raise EncoderError(
-            f"{options.weights}: its front end is not that of {options.representation}, and {seems} (width stays"
-            f" {options.width}, which the file does not tell)"
+            f"{options.weights}: its front end is not that of {options.representation}, and {seems} (width is not held"
+            f" by the file: {options.width} is what was asked for)"
         )
     if has_other_kernels(tensors, shape):
         raise EncoderError(

@@ -145,15 +145,15 @@ class OpenL3(nn.Module):
         return values.permute(0, 2, 3, 1).flatten(1)  # channels last
 
 
-def representation_of(tensors: Mapping[str, Tensor]) -> str:
-    """The representation that a checkpoint's front end is of; empty where it has none of OpenL3's."""
+def representations_of(tensors: Mapping[str, Tensor]) -> list[str]:
+    """The representations that a checkpoint's front end may be of: all of them where it holds none."""
     kernels, basis = tensors.get(_KERNELS[0]), tensors.get(MEL_BASIS)
-    bands = len(basis) if basis is not None else 0
-    transform = kernels.shape[-1] if kernels is not None else 2048
-    for name, shape in REPRESENTATIONS.items():
-        if (shape.transform, shape.bands) == (transform, bands):
-            return name
-    return ""
+    return [
+        name
+        for name, shape in REPRESENTATIONS.items()
+        if (kernels is None or kernels.shape[-1] == shape.transform)
+        and (basis is None or tuple(basis.shape) == (shape.bands, shape.frequencies))
+    ]
 
 
 def has_other_kernels(tensors: Mapping[str, Tensor], shape: Representation) -> bool:
