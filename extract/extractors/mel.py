@@ -10,6 +10,11 @@ The definition, for samples (n,) at ``rate`` hertz and at the recording's own le
   2595 · log10(1 + f / 700), from ``low`` to ``high`` hertz, each from the middle of the band below to that above.
 - The value is the natural logarithm of that sum, or of 1e-10 where the sum is less.
 
+With ``patch`` p the spectrogram is a picture as vision transformers take it, ``bands`` high, the lowest first, and T wide:
+rows are its squares of p bands by p frames. Those of the first p frames come first, from low to high, then those of the
+next p frames; what is lacking of the last p frames is ln 1e-10. The values of a square are its bands one after another,
+from low to high, p frames of each: what a patch embedding's kernel (1, p, p) sees, flattened.
+
 A segment that is shorter than one window has no value. Each is computed alone.
 """
 
@@ -21,6 +26,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from ...errors import AudioError, SettingError
 from ...features.spec import FeatureSpec
@@ -33,8 +39,11 @@ from .hearing import Hearing, HearingOptions
 FLOOR = 1e-10  # of the power in a band, about 100 dB below a whisper
 _USUAL_RATE = 16_000
 _LONGEST_TRANSFORM = 1 << 16
+_OF_PATCHES = (
+    "; squares of bands x frames, from low to high, then on in time, flattened bands first, filled with the least"
+)
 _DEFINITION = "ln of HTK mel power, at least 1e-10; Hann, centred, zeros beyond the ends"
-_MOST = {"bands": 4096, "hop": 10.0, "window": 10.0, "low": 384_000.0, "high": 384_000.0}
+_MOST = {"bands": 4096, "patch": 1024, "hop": 10.0, "window": 10.0, "low": 384_000.0, "high": 384_000.0}
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,9 @@ class MelOptions(HearingOptions):
     high: float = 0.0
     """Where the highest band ends, in hertz; 0 for half the rate."""
 
+    patch: int = 0
+    """Bands and frames of the squares that are the rows, as vision transformers take them, such as 16; 0 for frames."""
+
     rate: int = _USUAL_RATE
     """Rate in hertz that the audio is resampled to."""
 
@@ -63,7 +75,11 @@ class MelOptions(HearingOptions):
         super().__post_init__()
         check_most(self, _MOST)
         check_least(self, 1, ["bands"])
-        check_least(self, 0, ["low", "high"])
+        check_least(self, 0, ["low", "high", "patch"])
+        if self.patch and self.bands % self.patch:
+            raise SettingError(
+                f"bands must be a multiple of patch, {self.patch}, such as {8 * self.patch}, but are {self.bands}"
+            )
         if not self.rate:
             object.__setattr__(self, "rate", _USUAL_RATE)
         for name in ("hop", "window"):
@@ -162,6 +178,7 @@ class Mel(Extractor):
         self.name = name
         self.hearing = heard
         self.shape = shape = MelShape.of(options)
+        self.patch = options.patch
         self._power = audio.mel_spectrogram(**asdict(shape))
         fields = heard.spec_fields(options.rate, options.seconds, audio.AS_RECORDED)
         self.spec = FeatureSpec(
@@ -169,17 +186,18 @@ class Mel(Extractor):
             encoder="torchaudio log-mel",
             encoder_class="MelSpectrogram",
             weights="",
-            width=shape.bands,
-            max_rows=shape.frames(fields["max_samples"]),
+            width=self.patch**2 or shape.bands,
+            max_rows=int(self._rows(shape.frames(fields["max_samples"]))),
             kind="mel",
             unit="frame",
             options={
-                "definition": _DEFINITION,
+                "definition": _DEFINITION + (_OF_PATCHES if self.patch else ""),
                 "hop": shape.hop,
                 "window": shape.window,
                 "transform": shape.transform,
                 "low": shape.low,
                 "high": shape.high,
+                **({"patch": self.patch} if self.patch else {}),  # frames keep the fingerprints of long ago
             },
             **fields,
         )
@@ -195,7 +213,7 @@ class Mel(Extractor):
 
     def expected_rows(self, material: Material) -> Mapping[str, np.ndarray]:
         samples = hearing.expected_samples(material, self.spec)
-        return {self.name: np.where(samples > 0, self.shape.frames(samples), 0)}
+        return {self.name: np.where(samples > 0, self._rows(self.shape.frames(samples)), 0)}
 
     def job(self, material: Material, row: int) -> Job:
         return self.hearing.job(material, row, self.spec, self.shape.check)
@@ -210,4 +228,17 @@ class Mel(Extractor):
     @torch.inference_mode()
     def _spectrogram(self, samples: torch.Tensor) -> torch.Tensor:
         """(n,) -> (T, d)"""
-        return self._power(samples).T.clamp(min=FLOOR).log()
+        values = self._power(samples).clamp(min=FLOOR).log()  # (bands, T)
+        return patches_of(values, self.patch) if self.patch else values.T
+
+    def _rows(self, frames: int | np.ndarray) -> int | np.ndarray:
+        """Rows of so many frames."""
+        return -(-frames // self.patch) * (self.shape.bands // self.patch) if self.patch else frames
+
+
+def patches_of(values: torch.Tensor, patch: int) -> torch.Tensor:
+    """(bands, T) -> (squares, patch²), in time and within it from low to high; the last are filled with the least."""
+    bands, frames = values.shape
+    whole = functional.pad(values, (0, -frames % patch), value=math.log(FLOOR))
+    squares = whole.view(bands // patch, patch, -1, patch)  # of bands, of frames
+    return squares.permute(2, 0, 1, 3).reshape(-1, patch**2)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...errors import AudioError, EncoderError
+from ...errors import AudioError, EncoderError, SettingError, shown
 from ...features.spec import FeatureSpec, known_rate
 from ..exact.transformer import LAST
 from ..exact.valid import Hidden, asks_inside, hidden_of, valid_frames
@@ -24,6 +24,7 @@ from .hearing import Content, Hearing, HearingOptions
 from .layers import Chosen, check_asked, chosen_layers
 from .loading import DTYPES, arithmetic, batch_rows_on, feature_name, in_halves, load_model, stated_rate, weights_digest
 
+POOLS = ("none", "mean")
 PADDING = "zeros to the longest input, attention mask, valid frames kept"
 
 _TRIAL_SAMPLES = 16_000  # of noise, which tell whether two hidden states are one
@@ -43,9 +44,14 @@ class SpeechOptions(HearingOptions):
     join: bool = False
     """Put the layers side by side in one feature, in the order given."""
 
+    pool: str = "none"
+    """What is kept of the frames: none keeps each, mean their mean, one vector of each layer."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         check_asked(self.layers, self.join)
+        if self.pool not in POOLS:
+            raise SettingError(f"pool must be {' or '.join(POOLS)}, but is {shown(self.pool)}")
 
 
 @dataclass(frozen=True)
@@ -238,11 +244,16 @@ class Speech(Extractor):
         "a layer of a large encoder (1,024 wide) at 16,000 Hz": 1024 * 2 * 50 * 3600.0,
     }
 
-    def __init__(self, encoder: AudioEncoder, features: Mapping[str, Chosen], heard: Hearing) -> None:
+    def __init__(
+        self, encoder: AudioEncoder, features: Mapping[str, Chosen], heard: Hearing, pool: str = "none"
+    ) -> None:
         self.encoder, self.features, self.heard = encoder, dict(features), heard
+        self.is_pooled = pool == "mean"
         spec = encoder.spec
         fields = heard.spec_fields(spec.sample_rate, spec.max_samples / spec.sample_rate, NORMALISATION)
         spec = replace(spec, **fields)
+        if self.is_pooled:
+            spec = replace(spec, unit="vector", max_rows=1, options={**spec.options, "pool": pool})
         self.specs = {name: chosen.spec_of(spec) for name, chosen in features.items()}
         self.batch_rows, self.batches_matter = encoder.batch_rows, encoder.batches_matter
         self.is_on_gpu = encoder.device.type == "cuda"
@@ -263,7 +274,7 @@ class Speech(Extractor):
             precision=setup.precision,
             layers=tuple(dict.fromkeys(layer for chosen in features.values() for layer in chosen.layers)),
         )
-        speech = cls(encoder, features, heard)
+        speech = cls(encoder, features, heard, options.pool)
         speech.remarks = tuple(remarks_on(name, options.encoder, encoder.spec.encoder_class, model.rate, rate))
         return speech
 
@@ -272,12 +283,14 @@ class Speech(Extractor):
 
     def expected_rows(self, material: Material) -> dict[str, np.ndarray]:
         samples = hearing.expected_samples(material, self.encoder.spec)
-        frames = np.array([self.encoder.frames(int(count)) for count in samples], int)
-        return {name: frames for name in self.specs}
+        rows = np.array([self.encoder.frames(int(count)) for count in samples], int)
+        if self.is_pooled:
+            rows = rows.clip(0, 1)
+        return {name: rows for name in self.specs}
 
     def job(self, material: Material, row: int) -> Job:
         spec = next(iter(self.specs.values()))  # of the same audio in all
-        return _load, self.heard.job(material, row, spec, self.encoder.framed)
+        return _load, (*self.heard.job(material, row, spec, self.encoder.framed), self.is_pooled)
 
     def encode(self, batch: Sequence[Loaded]) -> list[Mapping[str, torch.Tensor]]:
         made = in_halves(self.encoder.encode, [loaded.content for loaded in batch])
@@ -290,13 +303,16 @@ class Speech(Extractor):
         return hearing.cut_rows(material, next(iter(self.specs.values())))
 
     def _values(self, hidden: Hidden) -> dict[str, torch.Tensor]:
-        return {name: chosen.of(hidden) for name, chosen in self.features.items()}
+        made = {name: chosen.of(hidden) for name, chosen in self.features.items()}
+        return {name: rows.mean(0, keepdim=True) for name, rows in made.items()} if self.is_pooled else made
 
 
-def _load(load, arguments: tuple) -> Loaded | AudioError:
-    """A segment whose frames are counted before they are made."""
+def _load(load, arguments: tuple, is_pooled: bool) -> Loaded | AudioError:
+    """A segment whose rows are counted before they are made."""
     loaded = load(*arguments)
-    return loaded if isinstance(loaded, AudioError) else replace(loaded, rows=loaded.size)
+    if isinstance(loaded, AudioError):
+        return loaded
+    return replace(loaded, rows=1 if is_pooled else loaded.size)
 
 
 def _trial() -> dict[str, torch.Tensor]:

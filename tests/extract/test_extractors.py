@@ -20,6 +20,7 @@ from msmt.extract.corpora.registry import load_corpus
 from msmt.extract.digests import file_digest
 from msmt.extract.extractors.contract import Extractor, Material
 from msmt.extract.extractors.registry import KINDS
+from msmt.extract.layouts.checkpoints import write_care, write_openl3
 from msmt.extract.making import made_extractors
 from msmt.extract.pipeline import extract
 from msmt.extract.plan import make_plan
@@ -33,11 +34,15 @@ from msmt.tests.extract.made import save_encoders, speech_like, write_calls
 
 EXTRACTORS = {  # by kind, and what is special about it behind a comma: options, and a change that makes other features
     "speech": ("encoder={audio},seconds=1.5", "seconds=1.2"),
+    "speech, vectors": ("encoder={audio},seconds=1.5,layers=[0,1,-1],pool=mean", "seconds=1.2"),
     "speech, layers": ("encoder={audio},seconds=1.5,layers=[0,1,-1]", "seconds=1.2"),
     "text": ("encoder={text},tokens=30", "tokens=20"),
     "text, a vector of two layers": ("encoder={text},tokens=30,layers=[-2,-1],join=true,pool=cls", "tokens=20"),
     "text, turns": ("encoder={text},tokens=30,turns=2", "tokens=20"),
     "mel": ("bands=16,rate=8000,seconds=1.5", "bands=12"),
+    "mel, patches": ("bands=16,patch=4,rate=8000,seconds=1.5", "patch=8"),
+    "openl3": ("weights={openl3},representation=mel128,seconds=0.6,pool=none", "hop=0.05"),
+    "care": ("weights={care},seconds=1.5", "seconds=1.2"),
     "opensmile": ("set=eGeMAPSv02,rate=8000,seconds=1.5", "level=lld"),
     "counting": ("rate=8000,seconds=1.5", "factor=2"),  # two features of one pass, one of them a vector
 }
@@ -46,7 +51,11 @@ BOTH_FORMATS = pytest.mark.parametrize("suffix", [".zarr", ".h5"])
 
 @pytest.fixture(scope="module")
 def encoders(tmp_path_factory):
-    return save_encoders(tmp_path_factory.mktemp("encoders"))
+    """Where each encoder is, by what options call it."""
+    folder = tmp_path_factory.mktemp("encoders")
+    audio, text = save_encoders(folder)
+    openl3, care = write_openl3(folder, seed=0, representation="mel128"), write_care(folder, seed=0, layers=2)
+    return {"audio": audio, "text": text, "openl3": openl3, "care": care}
 
 
 @pytest.fixture
@@ -77,8 +86,7 @@ class TestExtractor:
         return KINDS[self.kind].modality == "audio"
 
     def config(self, changes: str = "", **settings) -> ExtractConfig:
-        audio, text = self.encoders
-        words = re.split(r",(?=\w+=)", self.options.format(audio=audio, text=text))
+        words = re.split(r",(?=\w+=)", self.options.format(**self.encoders))
         options = dict(part.split("=", 1) for part in words)
         options |= dict(part.split("=", 1) for part in changes.split(",") if part)
         word = f"it={self.kind}:" + ",".join(f"{name}={value}" for name, value in options.items())

@@ -206,9 +206,44 @@ def test_a_spec_says_all_that_decides_the_values():
     assert not spec.is_at_another_rate
 
 
+@pytest.mark.parametrize("samples", [2400, 16_000, 15_359, 15_360])
+def test_patches_are_squares_of_the_picture_from_low_to_high_and_then_on_in_time(samples, tmp_path):
+    sound = np.resize(LOUD, samples)
+    (frames,) = mel_of(MelOptions(bands=8), tmp_path, sound)  # (T, bands)
+    (rows,) = mel_of(MelOptions(bands=8, patch=4), tmp_path, sound)
+    columns = -(-len(frames) // 4)
+    assert rows.shape == (2 * columns, 16)
+    for column in range(columns):
+        for place in range(2):
+            for band in range(4):
+                for frame in range(4):
+                    time = 4 * column + frame
+                    expected = frames[time, 4 * place + band] if time < len(frames) else np.log(np.float32(FLOOR))
+                    assert rows[2 * column + place, 4 * band + frame] == pytest.approx(expected, rel=1e-6)
+
+
+def test_patches_are_what_a_patch_embedding_sees(tmp_path):
+    (frames,) = mel_of(MelOptions(bands=32), tmp_path, np.resize(LOUD, 160 * 31))
+    (rows,) = mel_of(MelOptions(bands=32, patch=16), tmp_path, np.resize(LOUD, 160 * 31))
+    kernels = torch.randn(5, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    made = torch.nn.functional.conv2d(torch.from_numpy(frames.T.copy())[None, None], kernels, stride=16)  # (1, 5, 2, 2)
+    by_rows = torch.from_numpy(rows) @ kernels.flatten(1).T
+    assert len(frames) == 32 and torch.allclose(made[0].permute(2, 1, 0).reshape(4, 5), by_rows, atol=1e-2, rtol=1e-4)
+
+
+def test_patches_say_so_in_their_spec_and_frames_keep_theirs():
+    spec = Mel.load("mel", MelOptions(patch=16), SETUP).spec
+    assert (spec.width, spec.max_rows, spec.options["patch"]) == (256, 8 * 251, 16)
+    assert "squares" in spec.options["definition"]
+    frames = Mel.load("mel", MelOptions(), SETUP).spec
+    assert "patch" not in frames.options and frames.fingerprint == "c40cbd4a992c0ec4628b9c542e5aa6c8"
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        ({"bands": 40, "patch": 16}, "bands must be a multiple of patch, 16, such as 128, but are 40"),
+        ({"patch": -1}, "patch must be at least 0"),
         ({"bands": 0}, "bands must be at least 1, but is 0"),
         ({"hop": 0.0}, "hop must be at least a sample, 1/16000 s, but is 0.0"),
         ({"hop": 0.03}, "hop must be at most window, 0.025 s"),
