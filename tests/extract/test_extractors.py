@@ -28,7 +28,7 @@ from msmt.features.opening import open_store
 from msmt.features.rows import MISSING
 from msmt.features.segments import ORIGINAL, REMOVED
 from msmt.features.spec import FeatureSpec
-from msmt.tests.extract import counting
+from msmt.tests.extract import assertions, counting
 from msmt.tests.extract.made import save_encoders, speech_like, write_calls
 
 EXTRACTORS = {  # by kind, and what is special about it behind a comma: options, and a change that makes other features
@@ -37,6 +37,11 @@ EXTRACTORS = {  # by kind, and what is special about it behind a comma: options,
     "text": ("encoder={text},tokens=30", "tokens=20"),
     "text, a vector of two layers": ("encoder={text},tokens=30,layers=[-2,-1],join=true,pool=cls", "tokens=20"),
     "text, turns": ("encoder={text},tokens=30,turns=2", "tokens=20"),
+    "kwrt": ("encoder={text},tokens=30,conceptnet={known},language=zh,function_words={words}", "tokens=20"),
+    "kwrt, turns": (
+        "encoder={text},tokens=30,turns=2,speakers=true,conceptnet={known},language=zh,function_words={words}",
+        "turns=3",
+    ),
     "mel": ("bands=16,rate=8000,seconds=1.5", "bands=12"),
     "opensmile": ("set=eGeMAPSv02,rate=8000,seconds=1.5", "level=lld"),
     "counting": ("rate=8000,seconds=1.5", "factor=2"),  # two features of one pass, one of them a vector
@@ -46,7 +51,12 @@ BOTH_FORMATS = pytest.mark.parametrize("suffix", [".zarr", ".h5"])
 
 @pytest.fixture(scope="module")
 def encoders(tmp_path_factory):
-    return save_encoders(tmp_path_factory.mktemp("encoders"))
+    """Folders of an audio and a text encoder, and files of knowledge of words."""
+    folder = tmp_path_factory.mktemp("encoders")
+    audio, text = save_encoders(folder)
+    known = assertions.write(folder / "known.csv", [("IsA", "/c/zh/你", "/c/zh/好"), ("Causes", "/c/zh/yes", "/c/zh/no")])
+    (folder / "words.txt").write_text("the a")
+    return {"audio": audio, "text": text, "known": known, "words": folder / "words.txt"}
 
 
 @pytest.fixture
@@ -77,8 +87,7 @@ class TestExtractor:
         return KINDS[self.kind].modality == "audio"
 
     def config(self, changes: str = "", **settings) -> ExtractConfig:
-        audio, text = self.encoders
-        words = re.split(r",(?=\w+=)", self.options.format(audio=audio, text=text))
+        words = re.split(r",(?=\w+=)", self.options.format(**self.encoders))
         options = dict(part.split("=", 1) for part in words)
         options |= dict(part.split("=", 1) for part in changes.split(",") if part)
         word = f"it={self.kind}:" + ",".join(f"{name}={value}" for name, value in options.items())
