@@ -15,6 +15,7 @@ from ..errors import MsmtError, SettingError, StoreError, shown
 from ..features.opening import open_store
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
+from ..progress import Track, silent
 from ..values import for_field, from_text
 from .asked import Named
 from .config import ExtractConfig
@@ -93,6 +94,7 @@ def made_extractors(
     silence: SilenceOptions = SilenceOptions(),  # noqa: B008  frozen
     recipes: Mapping[str, Mapping] | None = None,
     dataset: str = "",
+    track: Track = silent,
 ) -> Extractors:
     """Load what makes the features that the settings ask for; precision ``auto`` follows a store that exists.
 
@@ -106,7 +108,7 @@ def made_extractors(
         precision = config.precision
         if precision == "auto":
             precision = _stored_precision(there, one.name) or native_precision(device)
-        setup = Setup(device, precision, dataset, there, recipes or {}, config.agent_channel, bool(one.place))
+        setup = Setup(device, precision, dataset, there, recipes or {}, config.agent_channel, bool(one.place), track)
         with _naming(one.place):
             each.append(KINDS[one.kind].load().load(one.name, options, setup))
     _check_names(each, bool(config.named))

@@ -66,7 +66,7 @@ def extract(
         for line in announced(corpus, store, config.makes_text):
             say(line)
     wanted = wanted_rows(corpus, store, config, views)
-    extractors = made_extractors(config, store, silence, wanted.recipes, corpus.name)
+    extractors = made_extractors(config, store, silence, wanted.recipes, corpus.name, track)
     for remark in extractors.remarks:
         say(remark)
     asked = material_of(corpus.root, wanted.table, track)

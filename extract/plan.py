@@ -126,7 +126,7 @@ def make_plan(
     corpus = reviewed(corpus, config.allow_shared_audio, track)
     about = [*([line] if line else []), *announced(corpus, store, config.makes_text)]
     wanted = wanted_rows(corpus, store, config, views)
-    extractors = made_extractors(config, store, silence, wanted.recipes, corpus.name)
+    extractors = made_extractors(config, store, silence, wanted.recipes, corpus.name, track)
     table = wanted.table
     if store.exists():
         there = open_store(store)

@@ -50,6 +50,10 @@ def slots_filled(
     for slot in slots:
         may_be_empty = slot.may_be_empty and modalities == "auto"
         is_left_empty = slot.name in asked and not asked[slot.name]
+        if slot.beside and slot.beside not in filled:
+            if asked.get(slot.name):
+                raise SettingError(f"slot {slot.name} of {network.name} goes with slot {slot.beside}, which is empty")
+            continue
         if is_left_empty and not slot.may_be_empty:
             raise SettingError(f"slot {slot.name} of {network.name} cannot be left empty")
         there_is_one = any(spec.modality in slot.modalities for spec in store.specs.values())
@@ -85,12 +89,28 @@ def check_layers(store, slots: Mapping[str, Sequence[str]], rows: np.ndarray) ->
                 )
 
 
+def check_rows(store, network: Network, model, slots: Mapping[str, Sequence[str]], rows: np.ndarray) -> None:
+    """Raises SettingError for a slot whose rows must lie beside those of another and do not."""
+    for slot in network.slots(model):
+        if not slot.is_row_for_row or slot.name not in slots:
+            continue
+        own, other = slots[slot.name][0], slots[slot.beside][0]
+        lengths = [store.lengths(name)[rows] for name in (own, other)]
+        apart = np.flatnonzero(lengths[0] != lengths[1])
+        if len(apart):
+            segment = store.segments["segment_id"].iloc[rows[apart[0]]]
+            raise SettingError(
+                f"{own} in slot {slot.name} has {lengths[0][apart[0]]} rows of segment {segment}, and {other} in slot "
+                f"{slot.beside} {lengths[1][apart[0]]}: make {own} with the encoder, tokens, turns and speakers of {other}"
+            )
+
+
 def fitting(specs: Mapping[str, FeatureSpec], slot: Slot) -> list[str]:
     """The features that may fill a slot unless others are named: of the unit that it likes best among those there.
 
     Features without silence, or of one speaker, lie beside the plain one; they are meant only when named.
     """
-    there = [name for name, spec in specs.items() if _fits(spec, slot)]
+    there = [name for name, spec in specs.items() if _fits(spec, slot) and _is_of_its_kinds(spec, slot)]
     for unit in slot.units:
         alike = [name for name in there if specs[name].unit == unit]
         if alike:
@@ -107,6 +127,12 @@ def _only_one(store, network: Network, slot: Slot) -> str:
         raise SettingError(
             f"{store.path} has several features for slot {slot.name}: choose --slot {slot.name}=FEATURE from "
             f"{', '.join(found)}"
+        )
+    if slot.kinds:
+        kind = slot.kinds[0]
+        raise StoreError(
+            f"{store.path} has no feature of kind {kind} for slot {slot.name} of {network.name}: run msmt extract "
+            f"--feature {kind}={kind}:… (msmt features lists its options), or leave the slot empty (--slot {slot.name}=)"
         )
     if not any(spec.modality in slot.modalities for spec in store.specs.values()):
         raise _nothing_of(store, slot)
@@ -144,6 +170,10 @@ def _asked_for(store, network: Network, slot: Slot, wanted: str) -> tuple[str, .
 
 def _fits(spec: FeatureSpec, slot: Slot) -> bool:
     return spec.unit in slot.units and spec.modality in slot.modalities
+
+
+def _is_of_its_kinds(spec: FeatureSpec, slot: Slot) -> bool:
+    return spec.kind in slot.kinds if slot.kinds else spec.kind not in slot.apart
 
 
 def _by_number(name: str) -> list:

@@ -63,13 +63,15 @@ def _settings_for(
             f"{store.path} has no tasks, for its corpus has no labels: name their columns with msmt extract "
             f"--label-columns"
         )
+    network = network_named(model.network)
     if slots is None:
-        network = network_named(model.network)
         slots = bind(store, network, network.slots(model), config.slots, model.modalities)
     slots = {slot: tuple(features) for slot, features in slots.items()}
     return runs.Settings(
         # What a run's settings say holds whatever its store is given later.
-        model=dataclasses.replace(model, modalities=modalities_seen(slots, model.modalities)),
+        model=dataclasses.replace(
+            network.settle(model, slots), modalities=modalities_seen(slots, model.modalities)
+        ),
         train=config,
         tasks=choose_tasks(store.tasks, config.task_names, model.mtl),
         slots=slots,
@@ -87,7 +89,8 @@ def _check_same_settings(
         )
     for given, own in ((model_config, settings.model), (train_config, settings.train)):
         for name, value in dataclasses.asdict(given or own).items():
-            is_open = name == "modalities" and value == "auto"
+            settled = network_named(settings.model.network).settled
+            is_open = name == "modalities" and value == "auto" or name in settled and not value
             if value != getattr(own, name) and not is_open:
                 raise SettingError(
                     f"run {run.name} goes on with its own settings, {name} {getattr(own, name)!r} and not {value!r}: "

@@ -127,7 +127,11 @@ class Learner:
         self.store, self.device, self.processes = store, device, processes
         self.say, self._stop, self._board = say, stop, None
         torch.manual_seed(self.config.seed)
-        self.model = build(self.settings).to(device)
+        self.model = build(self.settings)
+        if job.resumed is None or job.resumed.is_untouched:
+            with torch.random.fork_rng(devices=[]):  # loading must not move what is drawn afterwards
+                self.model.start()
+        self.model.to(device)
         if self.config.compile:
             compile_rows(self.model)
         self.optimizer = torch.optim.AdamW(
@@ -304,9 +308,13 @@ class Learner:
     def announcement(self) -> Iterator[str]:
         """What there is to say before the first epoch."""
         learning, validation = self.material.learning, self.material.validation
-        weights = sum(parameter.numel() for parameter in self.model.parameters()) / 1e6
+        weights, frozen = (
+            sum(each.numel() for each in self.model.parameters() if each.requires_grad == learns) / 1e6
+            for learns in (True, False)
+        )
+        beside = f", and {frozen:.1f} million that do not learn," if frozen else ""
         yield (
-            f"run {self.run.path}: {weights:.1f} million weights on {describe(self.device)}, "
+            f"run {self.run.path}: {weights:.1f} million weights{beside} on {describe(self.device)}, "
             f"from store {self.store.path} (dataset {self.store.dataset})"
         )
         yield (

@@ -97,7 +97,8 @@ class Windows(Inputs):
         self._known: dict[str, list[int]] = {}
 
     def _given_of(self, table: pd.DataFrame, rows: np.ndarray) -> dict[int, Given]:
-        candidates = {row: list(self._turns(table, seen)) for row, seen in self._seen(table, rows)}
+        said = table["text"].tolist(), table["speaker"].tolist()
+        candidates = {row: list(self._turns(*said, seen)) for row, seen in self._seen(table, rows)}
         self._split({turn for several in candidates.values() for turns in several for turn in turns})
         return {row: self._fitting(several) for row, several in candidates.items()}
 
@@ -116,9 +117,9 @@ class Windows(Inputs):
             place = bisect_left(earlier, (indices[row],))
             yield row, [other for _, other in earlier[max(0, place - self.turns + 1) : place]] + [row]
 
-    def _turns(self, table: pd.DataFrame, seen: Sequence[int]) -> Iterator[tuple[str, ...]]:
+    def _turns(self, texts: list[str], names: list[str], seen: Sequence[int]) -> Iterator[tuple[str, ...]]:
         """The texts of a window, with speakers if wanted, and of those that lack its oldest turns."""
-        texts, names = table["text"].iloc[list(seen)].tolist(), table["speaker"].iloc[list(seen)].tolist()
+        texts, names = [texts[row] for row in seen], [names[row] for row in seen]
         for start in range(len(seen)):
             if not self.speakers:
                 yield tuple(texts[start:])

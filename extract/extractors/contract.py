@@ -24,6 +24,7 @@ import torch
 from ...errors import AudioError
 from ...features.segments import REMOVED
 from ...features.spec import FeatureSpec
+from ...progress import Track, silent
 from ..sound import audio
 from ..sound.views import AUDIO_VIEWS, kind_of
 
@@ -98,6 +99,9 @@ class Setup:
     is_named: bool = False
     """Whether a user named the feature, so that errors call its options by their own names, not by those of
     ``msmt extract``."""
+
+    track: Track = silent
+    """Where long work of loading reports how far it is."""
 
     def views_of(self, modality: str) -> dict[str, Mapping]:
         """The recipes of the views that alter ``audio`` or ``text``, by their names."""

@@ -144,6 +144,18 @@ def load_tokenizer(source: str, where: dict):
         raise EncoderError(f"{source}: has no usable tokenizer ({_first_line(error)})") from error
 
 
+def tokenizer_of(source: str, option: str):
+    """The tokenizer of an encoder, the commit it came from if it came from the hub, and a digest of what it does.
+
+    Raises EncoderError.
+    """
+    revision, where = _locate(source, option)
+    tokenizer = load_tokenizer(source, where)
+    digest = hashlib.sha256()
+    _add_tokenizer(digest, tokenizer)
+    return tokenizer, revision, digest.hexdigest()[:32]
+
+
 def token_numbers_by(source: str, option: str) -> Callable[[str], list[int]]:
     """What makes of a text the numbers of its tokens, special ones included, up to what the encoder takes.
 
@@ -207,7 +219,11 @@ def weights_digest(model: nn.Module, tokenizer=None) -> str:
         digest.update(f"{name} {tuple(values.shape)}".encode())
         digest.update(np.ascontiguousarray(values.detach().float().cpu().numpy()))
     if tokenizer is not None:
-        backend = getattr(tokenizer, "backend_tokenizer", None)
-        state = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
-        digest.update(state.encode())
+        _add_tokenizer(digest, tokenizer)
     return digest.hexdigest()[:32]
+
+
+def _add_tokenizer(digest, tokenizer) -> None:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    state = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
+    digest.update(state.encode())

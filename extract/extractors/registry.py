@@ -37,6 +37,7 @@ class Kind:
 KINDS = {
     "speech": Kind("speech", "Speech", "audio", "Hidden states of HuBERT, wav2vec2, WavLM, data2vec or UniSpeech."),
     "text": Kind("text", "Text", "text", "Hidden states of a BERT or RoBERTa, of this turn or of those before it too."),
+    "kwrt": Kind("kwrt", "Kwrt", "text", "How much each token of a text matters, by recurrence and ConceptNet."),
     "mel": Kind("mel", "Mel", "audio", "A log-mel spectrogram."),
     "openl3": Kind("openl3", "Openl3", "audio", "OpenL3's embeddings of each second, from a published checkpoint."),
     "care": Kind("care", "Care", "audio", "CARE's embeddings: layers of both its stacks, from a state dict."),

@@ -29,7 +29,7 @@ from msmt.features.opening import open_store
 from msmt.features.rows import MISSING
 from msmt.features.segments import ORIGINAL, REMOVED
 from msmt.features.spec import FeatureSpec
-from msmt.tests.extract import counting
+from msmt.tests.extract import assertions, counting
 from msmt.tests.extract.made import save_encoders, speech_like, write_calls
 
 EXTRACTORS = {  # by kind, and what is special about it behind a comma: options, and a change that makes other features
@@ -39,6 +39,11 @@ EXTRACTORS = {  # by kind, and what is special about it behind a comma: options,
     "text": ("encoder={text},tokens=30", "tokens=20"),
     "text, a vector of two layers": ("encoder={text},tokens=30,layers=[-2,-1],join=true,pool=cls", "tokens=20"),
     "text, turns": ("encoder={text},tokens=30,turns=2", "tokens=20"),
+    "kwrt": ("encoder={text},tokens=30,conceptnet={known},language=zh,function_words={words}", "tokens=20"),
+    "kwrt, turns": (
+        "encoder={text},tokens=30,turns=2,speakers=true,conceptnet={known},language=zh,function_words={words}",
+        "turns=3",
+    ),
     "mel": ("bands=16,rate=8000,seconds=1.5", "bands=12"),
     "mel, patches": ("bands=16,patch=4,rate=8000,seconds=1.5", "patch=8"),
     "openl3": ("weights={openl3},representation=mel128,seconds=0.6,pool=none", "hop=0.05"),
@@ -51,11 +56,14 @@ BOTH_FORMATS = pytest.mark.parametrize("suffix", [".zarr", ".h5"])
 
 @pytest.fixture(scope="module")
 def encoders(tmp_path_factory):
-    """Where each encoder is, by what options call it."""
+    """Where each encoder is, and knowledge of words, by what options call it."""
     folder = tmp_path_factory.mktemp("encoders")
     audio, text = save_encoders(folder)
     openl3, care = write_openl3(folder, seed=0, representation="mel128"), write_care(folder, seed=0, layers=2)
-    return {"audio": audio, "text": text, "openl3": openl3, "care": care}
+    known = assertions.write(folder / "known.csv", [("IsA", "/c/zh/你", "/c/zh/好"), ("Causes", "/c/zh/yes", "/c/zh/no")])
+    (folder / "words.txt").write_text("the a")
+    files = {"known": known, "words": folder / "words.txt"}
+    return {"audio": audio, "text": text, "openl3": openl3, "care": care, **files}
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
 import torch
 from msmt.errors import SettingError
-from msmt.tests.train import fake_network
+from msmt.tests.train import cues, fake_network
 from msmt.tests.train.made import SMALL, TASKS, TRAIN, calls, quiet, score, segment_store, store_of
 from msmt.tests.train.test_binding import with_layers, with_vectors
 from msmt.tests.train.test_loop import Interrupting, metrics, same_weights, weights
@@ -54,6 +54,12 @@ class Case:
     has_context: bool = True
     """Whether a segment's answer depends on others of its recording."""
 
+    adds: Callable[[object], None] = lambda store: None
+    """Puts features into a store that it needs beside text and audio, unless they are there."""
+
+    beside: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """By modality the further slot that it fills."""
+
 
 SMALL_GRU = {"width": 6, "gru_width": 5, "head_width": 12}
 CASES = [
@@ -70,6 +76,30 @@ CASES = [
         {"width": 8, "layers": 1, "heads": 2, "head_width": 6},
         ({"context": False}, {"layers": 2}),
         {"dropout": 0.0},
+    ),
+    Case(
+        "emotional-cues",
+        {
+            "width": 8,
+            "layers": 1,
+            "heads": 2,
+            "feed_forward": 12,
+            "bridge": 2,
+            "patch_bands": 2,
+            "language_layers": cues.bert,
+            "vision_layers": cues.vit,
+        },
+        (
+            {"words": False},
+            {"prosody": False},
+            {"two_step": False},
+            {"pooling": "attention"},
+            {"turns": 1},
+            {"blocks": 1},
+        ),
+        {"dropout": 0.0},
+        adds=cues.added,
+        beside={"text": "importance", "audio": "mel"},
     ),
     Case("fake", {}, ({"listens": False},), heeds_order=False),
 ]
@@ -89,11 +119,13 @@ def case(request) -> Case:
 
 
 def settings(case: Case, **changes) -> NetworkSettings:
-    return registry.settings_of(case.name)(**{**case.sizes, **changes})
+    sizes = {name: value() if callable(value) else value for name, value in case.sizes.items()}
+    return registry.settings_of(case.name)(**{**sizes, **changes})
 
 
 def network(store, case: Case, seed: int = 0, slot: str = "", **changes):
     """The network for a store with weights from a seed, not in training; what it would measure first is left alone."""
+    case.adds(store)
     job = job_for(store, settings(case, **changes), dataclasses.replace(TRAIN, slot=slot))
     torch.manual_seed(seed)
     return build(job.settings).eval(), job
@@ -202,6 +234,7 @@ def test_every_switch_changes_what_the_network_says_from_the_same_weights(case):
 
 
 def go(store, case: Case, folder, **config):
+    case.adds(store)
     changes = {name: config.pop(name) for name in ("modalities", "mtl") if name in config}
     if config.get("resume"):
         return train(store, None, None, folder, score, resume=config["resume"], say=quiet)
@@ -215,6 +248,7 @@ def go(store, case: Case, folder, **config):
 def test_it_overfits_eight_recordings(case, tmp_path):
     labels, segments = [0, 1, 2, 3, 4, 0, 1, 2], [1, 2, 3, 1, 2, 3, 1, 2]
     store = store_of(labels * 2, ["train"] * 8 + ["val"] * 8, segments * 2)
+    case.adds(store)
     for rows in store.features.values():  # validation repeats training, so that its figures tell
         rows[sum(segments) :] = rows[: sum(segments)]
     config = dataclasses.replace(
@@ -231,7 +265,8 @@ def test_its_unimodal_forms_need_no_features_of_the_other_modality(case, tmp_pat
     del store.specs[other], store.features[other]
     asked = go(store, case, tmp_path, epochs=1, modalities=modalities)
     found = go(store, case, tmp_path, epochs=1)
-    assert list(asked.run.settings.slots) == [modalities] and metrics(asked) == metrics(found)
+    filled = [modalities, *([case.beside[modalities]] if case.beside else [])]
+    assert list(asked.run.settings.slots) == filled and metrics(asked) == metrics(found)
 
 
 def test_it_resumes_to_what_was_never_interrupted(case, tmp_path):
@@ -246,7 +281,9 @@ def test_it_resumes_to_what_was_never_interrupted(case, tmp_path):
 def test_it_answers_from_its_directory_as_it_did_in_training(case, tmp_path):
     store = with_vectors()
     trained = go(store, case, tmp_path, slot=another_slot(case), epochs=2)
-    prediction = predict(trained.run.path, with_vectors(), "val")
+    store = with_vectors()
+    case.adds(store)
+    prediction = predict(trained.run.path, store, "val")
     figures = score(TASKS, prediction.labels, prediction.outputs)
     assert all(trained.best[f"val/{name}"] == pytest.approx(value) for name, value in figures.items())
 
@@ -298,7 +335,9 @@ from msmt.train.loop import train
 fake_network.known()
 case = NAMED[sys.argv[2]]
 config = dataclasses.replace(TRAIN, batch_recordings=2, accumulation=3, learning_rate=1e-3, slot=another_slot(case))
-trained = train(with_vectors(), settings(case), config, sys.argv[1], score, say=lambda line: print(line))
+store = with_vectors()
+case.adds(store)
+trained = train(store, settings(case), config, sys.argv[1], score, say=lambda line: print(line))
 """
 
 

@@ -7,7 +7,7 @@ segments of all of them together, N rows of all segments together (see rows.py),
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -37,6 +37,18 @@ class Slot:
 
     standardises: bool = True
     """Whether vectors in it are brought to mean 0 and deviation 1, by what the training split says."""
+
+    kinds: tuple[str, ...] = ()
+    """Kinds of features of which one is taken where none is named; none for all but those that stand ``apart``."""
+
+    apart: tuple[str, ...] = ("kwrt",)
+    """Kinds that are taken only where one is named, for they say little alone."""
+
+    beside: str = ""
+    """The slot that it goes with: it is empty where that one is."""
+
+    is_row_for_row: bool = False
+    """Whether each segment must have as many rows as in the slot ``beside``."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +112,12 @@ class Trainable(nn.Module, ABC):
         A network with losses per slot returns ``Answers``.
         """
 
+    def start(self) -> None:  # noqa: B027  most networks have nothing to take
+        """Take the weights that are not learnt from where the settings say; called once, when a run begins.
+
+        They are among the module's weights afterwards, so a run that is loaded has them.
+        """
+
     @abstractmethod
     def segment_vectors(self, slots: Mapping[str, Rows]) -> Tensor:
         """One vector per segment, made of its own rows alone: (S, d)."""
@@ -141,3 +159,9 @@ class Network:
 
     asks_speakers: bool = False
     """Whether it is told who speaks."""
+
+    settle: Callable[[NetworkSettings, Collection[str]], NetworkSettings] = lambda settings, filled: settings
+    """The settings of a new run with what had to be found out for these slots to be filled. Raises MsmtError."""
+
+    settled: tuple[str, ...] = ()
+    """Fields that ``settle`` fills in; empty in settings that leave them open."""

@@ -40,6 +40,14 @@ class SelfAttention(nn.Module):
         return self.norm(stream + self.dropout(self.out(answers)))
 
 
+class Crossing(SelfAttention):
+    """Multi-head attention of one stream over another, with residual and layer norm."""
+
+    def forward(self, stream: Tensor, layout: Layout, other: Tensor, of_other: Layout) -> Tensor:  # type: ignore[override]
+        """(N, d) and (M, d) -> (N, d)"""
+        return self._answer(stream, layout, self.key_value(other), of_other)
+
+
 class FeedForward(nn.Module):
     """Two layers on each row, with residual and layer norm."""
 

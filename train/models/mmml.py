@@ -30,7 +30,8 @@ from ..config import NetworkSettings
 from ..linear import Linear
 from ..rows import Layout, Rows, interleave
 from .contract import Answers, Network, Slot, SlotAnswers, SlotInput, Trainable
-from .layers import SPREAD, FeedForward, SelfAttention
+from .layers import SPREAD, Crossing, FeedForward, SelfAttention
+from .windows import before_each
 
 TEXT, AUDIO = "text", "audio"
 _BEFORE = {TEXT: 2, AUDIO: 1}  # segments that are a segment's context
@@ -77,14 +78,6 @@ class MmmlSettings(NetworkSettings):
     @property
     def variant(self) -> str:
         return super().variant + ("" if self.context else "-no-context")
-
-
-class Crossing(SelfAttention):
-    """Multi-head attention of one stream over another, with residual and layer norm."""
-
-    def forward(self, stream: Tensor, layout: Layout, other: Tensor, of_other: Layout) -> Tensor:  # type: ignore[override]
-        """(N, d) and (M, d) -> (N, d)"""
-        return self._answer(stream, layout, self.key_value(other), of_other)
 
 
 class FusionLayer(nn.Module):
@@ -207,19 +200,6 @@ class Mmml(Trainable):
         if not self.per_segment:
             vectors = torch.stack([each.mean(dim=0) for each in vectors.split(list(segments))])
         return {task: head(vectors) for task, head in zip(self.tasks, heads, strict=True)}
-
-
-def before_each(rows: Rows, segments: Sequence[int], most: int) -> Rows:
-    """For each segment the rows of the ``most`` segments before it in its recording, which may be none."""
-    starts = torch.tensor([0, *rows.lengths]).cumsum(0).tolist()
-    places, lengths, first = [], [], 0
-    for count in segments:
-        for segment in range(first, first + count):
-            earliest = max(first, segment - most)
-            places.append(torch.arange(starts[earliest], starts[segment]))
-            lengths.append(starts[segment] - starts[earliest])
-        first += count
-    return Rows(rows.values.index_select(0, torch.cat(places).to(rows.values.device)), tuple(lengths))
 
 
 def _fusion_head(both: int, width: int, inner: int, outputs: int, context: bool, dropout: float) -> nn.Sequential:

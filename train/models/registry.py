@@ -18,6 +18,7 @@ NETWORKS = {
     "bigru": "bigru",
     "cm-roberta": "cm_roberta",
     "mmml": "mmml",
+    "emotional-cues": "emotional_cues",
 }
 DEFAULT = "msmt-fn"
 
