@@ -18,6 +18,9 @@ NETWORKS = {
     "bigru": "bigru",
     "cm-roberta": "cm_roberta",
     "mmml": "mmml",
+    "merits-stage1": "merits_stage1",
+    "merits-stage2": "merits_stage2",
+    "merits-stage3": "merits_stage3",
 }
 DEFAULT = "msmt-fn"
 
