@@ -321,8 +321,14 @@ def written_aside(path: Path) -> Iterator[Path]:
         raise
 
 
-def environment(store, seed: int, device: str, command: Sequence[str] | None = None) -> dict:
-    """What a run has to know about where it ran: versions, seed, store, command line, device."""
+def environment(
+    store,
+    seed: int,
+    device: str,
+    command: Sequence[str] | None = None,
+    part_of: Mapping[str, object] | None = None,
+) -> dict:
+    """What a run has to know about where it ran: versions, seed, store, command line, device, and what it is part of."""
     versions = {"msmt": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
         with suppress(PackageNotFoundError):
@@ -336,4 +342,5 @@ def environment(store, seed: int, device: str, command: Sequence[str] | None = N
         "platform": platform.platform(),
         "store": {"path": str(store.path), "dataset": store.dataset, "fingerprint": store.fingerprint()},
         "versions": versions,
+        **({"part_of": dict(part_of)} if part_of else {}),
     }

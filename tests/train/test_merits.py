@@ -97,9 +97,7 @@ class TestStage1:
             first, last = net.embedding[0], net.embedding[2]
             embeddings = (x @ first.weight.T + first.bias) @ last.weight.T + last.bias
             torch.testing.assert_close(net.segment_vectors(slots), embeddings, rtol=0, atol=1e-5)
-            torch.testing.assert_close(
-                net(slots, SEGMENTS)["emotion"], net.heads[0](embeddings), rtol=0, atol=1e-5
-            )
+            torch.testing.assert_close(net(slots, SEGMENTS)["emotion"], net.heads[0](embeddings), rtol=0, atol=1e-5)
 
     def test_frames_are_averaged(self):
         net, rows = made(merits_stage1, MeritsStage1Settings(hidden=6, width=4), {"audio": 5}), torch.randn(5, 5)

@@ -87,7 +87,9 @@ class MeritsStage3Settings(NetworkSettings):
         self.check_shares("dropout", "context_dropout")
         sizes = self.sizes
         if sizes["attention_width"] % sizes["heads"]:
-            raise SettingError(f"heads must divide attention_width {sizes['attention_width']}, but are {sizes['heads']}")
+            raise SettingError(
+                f"heads must divide attention_width {sizes['attention_width']}, but are {sizes['heads']}"
+            )
         if 2 * self.gru_width % self.context_heads:
             raise SettingError(
                 f"context_heads must divide twice the gru_width {self.gru_width}, but are {self.context_heads}"
