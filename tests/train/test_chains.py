@@ -11,6 +11,7 @@ import pytest
 from msmt.errors import SettingError
 from msmt.features.opening import open_store, writer_for
 from msmt.features.rows import Row
+from msmt.features.spec import LEARNT_BY
 from msmt.progress import silent
 from msmt.studies.ablations import ablate
 from msmt.tests.features import made as on_disk
@@ -240,7 +241,7 @@ class TestFolds:
             if settings.train.name.startswith("text-2"):
                 (name,) = settings.slots["text"]
                 assert name.startswith(settings.train.name.replace("text-2", "text-1"))
-                assert specs[name].options["learnt_by"] == settings.train.scheme
+                assert specs[name].options[LEARNT_BY] == settings.train.scheme
         commands = csv_of(tmp_path / "out").loc["text-2", "command"].split("; ")
         assert len(commands) == 6 and all(each.count("msmt embed text-1-fold") == 1 for each in commands)
 
@@ -277,7 +278,7 @@ class TestPlans:
         "changes, said",
         [
             ({"text-2": {"slot": "text=@text-1,video=@text-1"}}, "variant text-2: merits-stage2 has no slot video"),
-            ({"text-2": {"slot": "text=,audio=@text-1", "modalities": "audio"}}, "does not fit slot audio"),
+            ({"text-2": {"slot": "audio=@text-1", "modalities": "audio"}}, "does not fit slot audio"),
             ({"text-1": {"embeds": "context"}}, "variant text-1: merits-stage1 treats segments apart"),
             ({"text-2": {"views": "noise"}}, "variant text-2: .* has no view noise"),
             ({"text-2": {"store": "other.zarr"}}, "the vectors of its source text-1 will be in .*made.zarr: give both"),
