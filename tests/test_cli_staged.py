@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
+from pathlib import Path
 
+import msmt
 import pytest
 from msmt.features.opening import open_store
 from msmt.tests.features import made as on_disk
 from msmt.tests.test_cli import run
 from msmt.tests.train.test_loop import same_weights
 from msmt.train import ablation
+from msmt.train.models.merits_l import MeritsLSettings
+from msmt.train.models.registry import staged_named
+from msmt.train.plans import read_plan
 from msmt.train.runs import Run, resolve
 from safetensors.torch import load_file
 
@@ -168,3 +175,21 @@ def test_each_run_says_what_it_is_part_of(here, monkeypatch):
     assert part_of["model"] == "merits-l" and part_of["options"] == {"epochs": 1, "device": "cpu"}
     (name,) = resolve("runs").settings.slots["text"]
     assert open_store(here / "cache/marketcalls.zarr").specs[name].encoder.endswith("merits-l-text-1-seed0")
+
+
+def test_the_plan_of_the_page_trains_its_stages_as_the_command_does(here, monkeypatch):
+    page = (Path(msmt.__file__).parent / "docs/systems/merits-l.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```yaml\n# merits-l-table.yaml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    (here / "plan.yaml").write_text(text)
+    variants = {each.name: each for each in read_plan(here / "plan.yaml", {}).variants}
+    assert list(variants) == ["both", "joint", "text-2", "audio-2", "text-1", "audio-1"]
+    for joint in (False, True):
+        stages = staged_named("merits-l").stages(MeritsLSettings(joint=joint, modalities="both"))
+        for stage in stages:
+            variant = variants["both" if stage.name == "3" else stage.name]
+            assert variant.model.network == stage.network and variant.sources == dict(stage.learns_from)
+            said = {**asdict(variant.model), **asdict(variant.train)}
+            assert {name: said[name] for name in stage.training} == dict(stage.training)
+            assert {name: said[name] for name in stage.settings if name != "modalities"} == {
+                name: value for name, value in stage.settings.items() if name != "modalities"
+            }

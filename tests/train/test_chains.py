@@ -21,6 +21,7 @@ from msmt.tests.train.made import FAST, quiet, score
 from msmt.tests.train.test_loop import Interrupting, same_weights
 from msmt.train import ablation as ablation_module
 from msmt.train import chains
+from msmt.train import embed as embed_module
 from msmt.train.ablation import run_plan
 from msmt.train.embed import embed
 from msmt.train.plans import Plan, read_plan, variants_of, waves_of
@@ -166,6 +167,26 @@ class TestInterruptions:
             cut = go(plan, tmp_path)
         assert [each.status for each in cut] == ["not begun", "finished", "finished", "not begun", "not begun"]
         resumed = go(plan, tmp_path)
+        assert all_the_same(resumed, whole) and [each.run for each in resumed][1:3] == [each.run for each in cut][1:3]
+
+    def test_in_the_middle_of_vectors(self, tmp_path, store, whole, monkeypatch):
+        plan, made = plan_of(store), embed_module._Maker.vectors_of
+
+        def vectors_of(self, *arguments):
+            for number, each in enumerate(made(self, *arguments)):
+                if number == 15:
+                    raise KeyboardInterrupt
+                yield each
+
+        said = []
+        with monkeypatch.context() as patch:
+            patch.setattr(embed_module._Maker, "vectors_of", vectors_of)
+            cut = go(plan, tmp_path, say=said.append)
+        assert said[-1].startswith("interrupted, the rows of text-1-seed0-")
+        name = chains.feature_of(plan.variants, "text-1", 0)
+        assert 0 < (open_store(store).lengths(name) >= 0).sum() < on_disk.ROWS
+        resumed = go(plan, tmp_path, say=said.append)
+        assert f"{name}: {on_disk.ROWS - 32} rows computed, 32 kept, in {store}" in said
         assert all_the_same(resumed, whole) and [each.run for each in resumed][1:3] == [each.run for each in cut][1:3]
 
 
