@@ -8,17 +8,18 @@ import click
 
 from ..options import config_content, options_of
 from ..train.config import CHOICES, NetworkSettings, TrainConfig
-from ..train.models.registry import DEFAULT, NETWORKS, check_option, settings_of
+from ..train.models.registry import DEFAULT, NETWORKS, STAGED, check_option, settings_of, staged_named
 
 _SETTINGS = "msmt.network_settings"  # under which a command's context keeps the class of the network's settings
 _OPTIONS = "msmt.network_options"  # and the options that were made of it
 
 model_option = click.option(
     "--model",
-    type=click.Choice(tuple(NETWORKS)),
+    type=click.Choice((*NETWORKS, *STAGED)),
     default=DEFAULT,
     show_default=True,
-    help=f"Network to train: {', '.join(NETWORKS)}. With --help it shows the options of that network.",
+    help=f"Network to train: {', '.join(NETWORKS)}; {', '.join(STAGED)} is a chain of them, of msmt train alone. With "
+    f"--help it shows the options of that network.",
 )
 
 
@@ -33,7 +34,10 @@ class OfNetworks(click.Command):
 
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
         name = _chosen(context, arguments)
-        context.meta[_SETTINGS] = settings_of(name if name in NETWORKS else DEFAULT)  # click refuses it by itself
+        if name in STAGED:
+            context.meta[_SETTINGS] = staged_named(name).settings
+        else:
+            context.meta[_SETTINGS] = settings_of(name if name in NETWORKS else DEFAULT)  # click refuses it by itself
         try:
             return super().parse_args(context, arguments)
         except click.NoSuchOption as error:

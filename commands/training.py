@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import click
@@ -10,10 +11,11 @@ from ..errors import SettingError
 from ..options import config_option, given, options_of, taken
 from ..shown import as_line
 from ..train import config as train_config
-from ..train.models.registry import DEFAULT
+from ..train.models.registry import DEFAULT, STAGED
 from .common import PATH, Console, by_option, device_option, echo, output_options, resample_option, threads_option
 from .networks import OfNetworks, model_option, network_settings
 
+_OF_TRAINING = tuple(field.name for field in dataclasses.fields(train_config.TrainConfig))
 _ALLOWED_WITH_RESUME = ("store", "runs", "resume", "quiet", "verbose")
 
 
@@ -34,13 +36,17 @@ _ALLOWED_WITH_RESUME = ("store", "runs", "resume", "quiet", "verbose")
 def train(
     console: Console, model: str, store: Path | None, runs: Path, preset: str | None, resume: str | None, **values
 ) -> None:
-    """Train one variant of a network on a store."""
+    """Train one variant of a network on a store.
+
+    merits-l is a chain of stages: options hold for all of them, and the same command again goes on where it stopped.
+    """
     command = click.get_current_context()
     if preset and model != DEFAULT:
         raise SettingError(f"--preset {preset} sets options of {DEFAULT}, not of {model}: leave one of them out")
     for name, value in train_config.PRESETS.get(preset, {}).items():
         if not given(command, name):
             values[name] = value
+    asked = {name: values[name] for name in _OF_TRAINING if given(command, name)}
     network = taken(network_settings(command), values)
     config = taken(train_config.TrainConfig, values)
     from ..evaluate.metrics import score
@@ -49,16 +55,26 @@ def train(
     from ..train.loop import train as run
     from ..train.runs import resolve
 
+    going_on = None
     if resume is not None:
-        changed = [name for name in command.params if given(command, name) and name not in _ALLOWED_WITH_RESUME]
+        from ..train.staged import goes_on_with
+
+        going_on = goes_on_with(resolve(runs, resume))
+        allowed = (*_ALLOWED_WITH_RESUME, *(["model"] if going_on and model == going_on[0].network else []))
+        changed = [name for name in command.params if given(command, name) and name not in allowed]
         if changed:
             raise SettingError(
                 f"--resume goes on under the run's own settings, so --{changed[0].replace('_', '-')} cannot be set"
             )
         store = store or existing_store(resolve(runs, resume), runs)
-        network = config = None
+        network, asked = going_on or (None, {})
+        config = None
+    store = store or default_store(Path("cache"))
+    if going_on or model in STAGED:
+        _train_stages(console, network, asked, store, runs)
+        return
     trained = run(
-        open_store(store or default_store(Path("cache"))),
+        open_store(store),
         network,
         config,
         runs,
@@ -72,6 +88,17 @@ def train(
     console.say(
         f"best epoch {trained.best_epoch} of {trained.epochs} by validation {trained.select}; run {trained.run.path}"
     )
+
+
+def _train_stages(console: Console, network, asked: dict, store: Path, runs: Path) -> None:
+    from ..evaluate.metrics import score
+    from ..train.staged import train_stages
+
+    trained = train_stages(network, asked, store, runs, score, console.track(), console.say)
+    if trained.is_interrupted:
+        click.echo("interrupted; what was finished stays: run the same command to go on", err=True)
+        click.get_current_context().exit(130)
+    console.say("\n".join(trained.lines()))
 
 
 @click.command(name="eval")

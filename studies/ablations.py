@@ -20,7 +20,7 @@ from ..features.opening import default_store, open_store
 from ..features.splits import split_named
 from ..features.store import FeatureStore
 from ..progress import Track, silent
-from ..train import ablation, plans
+from ..train import ablation, chains, plans
 from ..train.data import split_names
 from ..train.learner import INTERRUPTED
 from ..train.runs import Run
@@ -198,7 +198,7 @@ def _trained_and_scored(
             answer = scores_of(outcome.run, outcome.store, split, track, say)
             is_new = sum(outcome.run.times_scored.values()) > before
             times = looks.after(outcome.run.settings.train.name, answer.split, is_new)
-            command = plans.command_for(outcome.variant, outcome.store, outcome.seed)
+            command = chains.commands_for(plan, outcome.variant, outcome.store, outcome.seed)
             command += f" && msmt eval --run {shlex.quote(outcome.variant.settings_for(outcome.seed).name)}"
             command += f" --split {shlex.quote(split)}"
             answers[outcome.variant.name, outcome.seed] = dataclasses.replace(

@@ -111,21 +111,42 @@ def over_folds(plan: plans.Plan, folds: Sequence[str], stores: Mapping[Path, Fea
     kept, rows, refused = [], {}, []
     for variant in plan.variants:
         path = variant.store or plan.store
-        each = [
-            dataclasses.replace(
-                variant, name=f"{variant.name}-{fold}", train=dataclasses.replace(variant.train, scheme=fold)
-            )
-            for fold in folds
-        ]
+        each = [_on(plan, variant, fold) for fold in folds]
         lacking = {one: lack for one in each if (lack := lacking_classes(stores[path], one.train))}
         rows |= {one.name: Fold(variant.name, fold) for one, fold in zip(each, folds, strict=True)}
         for one, lack in lacking.items():
             refused += [ablation.Outcome(one, seed, path, None, None, FAILED, lack) for seed in plan.seeds]
         kept += [] if lacking else each
+    kept, further = _with_sources(plan, stores, kept)
+    refused += further
     if not kept:
         raise StoreError(f"{refused[0].store}: {refused[0].error}")
     to_train = dataclasses.replace(plan, variants=tuple(kept))
     return FoldedPlan(plan, tuple(folds), stores, to_train, rows, tuple(refused))
+
+
+def _on(plan: plans.Plan, variant: plans.Variant, fold: str) -> plans.Variant:
+    """A variant on one fold, which learns from what other variants have made of that fold."""
+    renamed = variant.renamed({other.name: f"{other.name}-{fold}" for other in plan.variants})
+    return dataclasses.replace(renamed, train=dataclasses.replace(renamed.train, scheme=fold))
+
+
+def _with_sources(
+    plan: plans.Plan, stores: Mapping[Path, FeatureStore], variants: Sequence[plans.Variant]
+) -> tuple[list[plans.Variant], list[ablation.Outcome]]:
+    """Those whose sources are all trained, and why the others are not."""
+    kept, refused = list(variants), []
+    while True:
+        names = {variant.name for variant in kept}
+        without = [variant for variant in kept if not names.issuperset(variant.sources.values())]
+        if not without:
+            return kept, refused
+        for variant in without:
+            source = next(source for source in variant.sources.values() if source not in names)
+            why = f"it learns from {source}, which is not trained"
+            path = variant.store or plan.store
+            refused += [ablation.Outcome(variant, seed, path, None, None, FAILED, why) for seed in plan.seeds]
+        kept = [variant for variant in kept if variant not in without]
 
 
 def _check_each_is_once(store: FeatureStore, folds: Sequence[str], split: str) -> None:

@@ -11,6 +11,7 @@ import yaml
 from msmt.features.opening import open_store
 from msmt.tests.features import made as on_disk
 from msmt.tests.test_cli import run
+from msmt.train.models.registry import NETWORKS, all_options
 from msmt.train.runs import resolve
 
 FAST = ("--epochs", "1", "--batch-recordings", "4", "--device", "cpu")
@@ -33,6 +34,12 @@ def refused(monkeypatch, capsys, *arguments) -> str:
     error = capsys.readouterr().err
     assert error.startswith("msmt: error: ") and error.count("\n") == 1
     return error
+
+
+def owners(option: str) -> str:
+    """The networks that have an option, as an error lists them."""
+    *most, last = all_options()[option]
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 @pytest.mark.parametrize(
@@ -60,7 +67,7 @@ def test_the_network_that_is_not_named_is_that_of_the_paper(here, monkeypatch):
 
 def test_an_option_of_another_network_says_whose_it_is(here, monkeypatch, capsys):
     said = refused(monkeypatch, capsys, "train", "--model", "linear", "--gru-width", "3")
-    assert "--gru-width is an option of msmt-fn and bigru, not of linear" in said
+    assert f"--gru-width is an option of {owners('gru_width')}, not of linear" in said
     said = refused(monkeypatch, capsys, "train", "--no-both-ways")
     assert "--both-ways is an option of bigru, not of msmt-fn" in said or "no-both-ways" in said
     (here / "c.yaml").write_text("model: linear\npooling: mean\n")
@@ -68,13 +75,13 @@ def test_an_option_of_another_network_says_whose_it_is(here, monkeypatch, capsys
     assert "c.yaml: pooling is an option of msmt-fn and bigru, not of linear" in said
     (here / "plan.yaml").write_text("variants: {full: {}, base: {model: linear, heads: 2}}")
     said = refused(monkeypatch, capsys, "ablate", "plan.yaml")
-    assert "plan.yaml: variant base: heads is an option of msmt-fn, cm-roberta and mmml, not of linear" in said
+    assert f"plan.yaml: variant base: heads is an option of {owners('heads')}, not of linear" in said
     (here / "plan.yaml").write_text("deviation: false\nvariants: {full: {}, seq: {model: bigru}}")
     assert "deviation is an option of linear, not of msmt-fn" in refused(monkeypatch, capsys, "ablate", "plan.yaml")
     said = refused(monkeypatch, capsys, "train", "--model", "bigru", "--preset", "paper")
     assert "--preset paper sets options of msmt-fn, not of bigru" in said
     said = refused(monkeypatch, capsys, "sweep", "--model", "bigru", "--vary", "heads=2,4")
-    assert "--heads is an option of msmt-fn, cm-roberta and mmml, not of bigru" in said
+    assert f"--heads is an option of {owners('heads')}, not of bigru" in said
     assert not (here / "runs").exists()
 
 
@@ -83,10 +90,7 @@ def test_a_network_that_is_not_there_is_refused(here, monkeypatch, capsys):
     assert "'nothing' is not one of 'msmt-fn', 'linear', 'bigru'" in capsys.readouterr().err
     (here / "plan.yaml").write_text("variants: {full: {}, base: {model: nothing}}")
     said = refused(monkeypatch, capsys, "ablate", "plan.yaml")
-    assert (
-        "plan.yaml: variant base: model must be one of msmt-fn, linear, bigru, cm-roberta, mmml, but is 'nothing'"
-        in said
-    )
+    assert f"plan.yaml: variant base: model must be one of {', '.join(NETWORKS)}, but is 'nothing'" in said
 
 
 def test_slots_are_named_on_the_command_line_or_in_a_file(here, monkeypatch, capsys):

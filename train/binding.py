@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from ..errors import SettingError, StoreError
-from ..features.spec import FeatureSpec
+from ..features.spec import RUN, FeatureSpec
 from .models.contract import Network, Slot
 
 _PATTERN = re.compile(r"[*?\[]")
@@ -108,9 +108,11 @@ def check_rows(store, network: Network, model, slots: Mapping[str, Sequence[str]
 def fitting(specs: Mapping[str, FeatureSpec], slot: Slot) -> list[str]:
     """The features that may fill a slot unless others are named: of the unit that it likes best among those there.
 
-    Features without silence, or of one speaker, lie beside the plain one; they are meant only when named.
+    Features without silence, or of one speaker, lie beside the plain one; they are meant only when named. So are
+    vectors of runs where there is anything else.
     """
     there = [name for name, spec in specs.items() if _fits(spec, slot) and _is_of_its_kinds(spec, slot)]
+    there = [name for name in there if specs[name].kind != RUN] or there
     for unit in slot.units:
         alike = [name for name in there if specs[name].unit == unit]
         if alike:

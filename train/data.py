@@ -292,8 +292,13 @@ def recordings_of(
 
 
 def measuring_feature(specs: Mapping[str, FeatureSpec]) -> str:
-    """The feature whose lengths say which recordings are of similar length: of frames, else of tokens."""
-    return min(specs, key=lambda name: (specs[name].unit == "vector", specs[name].modality, name))
+    """The feature whose lengths say which recordings are of similar length: of frames, else of tokens.
+
+    Vectors of runs are the last to say, since they come and go.
+    """
+    return min(
+        specs, key=lambda name: (specs[name].unit == "vector", specs[name].kind == RUN, specs[name].modality, name)
+    )
 
 
 def splits_by(store, scheme: str) -> pd.Series:

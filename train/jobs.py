@@ -32,6 +32,9 @@ class Job:
     command: Sequence[str] | None = None
     """What the run records as its command line; None for that of this process."""
 
+    part_of: Mapping[str, object] | None = None
+    """The staged model that the run is a stage of, as environment.json keeps it; None for a run by itself."""
+
 
 def job_for(
     store,

@@ -140,7 +140,7 @@ class Learner:
         if job.resumed is None:
             created = None
             if processes.is_first:
-                details = runs.environment(store, self.config.seed, describe(device), job.command)
+                details = runs.environment(store, self.config.seed, describe(device), job.command, job.part_of)
                 rows = self.material.learnt_rows, self.material.judged_rows
                 created = runs.create(runs_dir, self.settings, details, self.material.left_out, *rows).path
             self.run, self.progress = runs.Run(processes.from_first(created)), Progress()

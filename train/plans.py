@@ -10,6 +10,8 @@ A plan is a YAML or JSON file:
       no-mtl: {mtl: false}             # the options that it changes
       baseline: {model: linear}        # another network, and options of it
       quiet: {audio_feature: hubert-nosilence, store: cache/other.zarr, paper: "MSMT-FN, silence removed"}
+      first: {model: bigru, embeds: context}              # what its runs make of each segment, in its recording,
+      second: {model: bigru, slot: "text=,audio=,before=@first"}  # fills a slot of another; see chains.py
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import dataclasses
 import hashlib
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +31,9 @@ from .config import NetworkSettings, TrainConfig
 from .models.registry import DEFAULT, all_options, check_option, settings_of
 
 _OF_A_PLAN = ("variants", "seeds", "store")
-_OF_A_VARIANT = ("store", "paper")
+_OF_A_VARIANT = ("store", "paper", "embeds")
+EMBEDS = ("segment", "context")  # what a variant's runs may make of each segment, for others to learn from
+_SOURCE = "@"  # stands before the name of a variant where that of a feature may stand
 _PER_RUN = ("seed", "name")  # options that a plan sets by itself
 _MOST_VARIANTS = 1000
 _MOST_SEEDS = 1000
@@ -56,6 +60,33 @@ class Variant:
 
     paper: str = ""
     """Name of the paper's row that stands beside it; empty for none."""
+
+    embeds: str = ""
+    """The vectors of its runs that others may learn from, ``segment`` or ``context``; empty for none."""
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """By slot the variant whose vectors fill it, where the slot names one: ``text=@stage1``."""
+        return {
+            slot: feature.removeprefix(_SOURCE)
+            for slot, feature in self.train.slots.items()
+            if feature.startswith(_SOURCE)
+        }
+
+    def fed(self, features: Mapping[str, str]) -> Variant:
+        """With features in place of the variants that its slots name, by the names of these."""
+        if not self.sources:
+            return self
+        slots = {**self.train.slots, **{slot: features[source] for slot, source in self.sources.items()}}
+        slot = ",".join(f"{name}={feature}" for name, feature in slots.items())
+        return dataclasses.replace(
+            self, train=dataclasses.replace(self.train, slot=slot, text_feature="", audio_feature="")
+        )
+
+    def renamed(self, names: Mapping[str, str]) -> Variant:
+        """Under another name, with its sources under theirs; ``names`` are the new ones by the old."""
+        fed = self.fed({source: _SOURCE + names[source] for source in self.sources.values()})
+        return dataclasses.replace(fed, name=names[self.name])
 
     def settings_for(self, seed: int) -> TrainConfig:
         """How its run with ``seed`` is trained."""
@@ -99,6 +130,7 @@ class Plan:
                     },
                     **({"store": str(variant.store)} if variant.store else {}),
                     **({"paper": variant.paper} if variant.paper else {}),
+                    **({"embeds": variant.embeds} if variant.embeds else {}),
                 }
                 for variant in self.variants
             },
@@ -214,6 +246,9 @@ def variants_of(
         changes = dict(changes or {})
         store = _store_in(changes, here)
         paper = _field("paper", changes.get("paper", ""), str, here)
+        embeds = _field("embeds", changes.get("embeds", ""), str, here)
+        if embeds not in ("", *EMBEDS):
+            raise SettingError(f"{here}: embeds must be {' or '.join(EMBEDS)}, but is {shown(embeds)}")
         for key in _OF_A_VARIANT:
             changes.pop(key, None)
         own = _named_options(changes, here)
@@ -225,11 +260,48 @@ def variants_of(
             model, train = _made(kind, values), _made(TrainConfig, values)
         except SettingError as error:
             raise error if str(error).startswith(here) else SettingError(f"{here}: {error}") from error
-        found.append(Variant(name, model, train, store, paper))
+        found.append(Variant(name, model, train, store, paper, embeds))
     for option in for_all:  # of a network that none of them is
         if not any(hasattr(settings, option) for each in found for settings in (each.model, each.train)):
             check_option(option, type(found[0].model), TrainConfig)
+    try:
+        waves_of(found)
+    except SettingError as error:
+        raise SettingError(f"{where}: {error}") from error
     return tuple(found)
+
+
+def waves_of(variants: Sequence[Variant]) -> list[list[Variant]]:
+    """The variants in the order of training: those that learn from no other, then those that learn from these, …
+
+    Raises SettingError for a source that is no variant or embeds nothing, and for variants that wait for each other.
+    """
+    by_name = {variant.name: variant for variant in variants}
+    for variant in variants:
+        for slot, source in variant.sources.items():
+            there = f"variant {variant.name}: slot {slot} is to learn from {_SOURCE}{source}"
+            if source not in by_name:
+                raise SettingError(f"{there}, but there is no such variant: name one of {', '.join(by_name)}")
+            if not by_name[source].embeds:
+                raise SettingError(f"{there}, which embeds nothing: give {source} embeds: {' or '.join(EMBEDS)}")
+    waves, left = [], list(variants)
+    while left:
+        waiting = {variant.name for variant in left}
+        wave = [variant for variant in left if waiting.isdisjoint(variant.sources.values())]
+        if not wave:
+            circle = [left[0]]
+            while (after := _one_of(circle[-1], waiting)) not in [each.name for each in circle]:
+                circle.append(by_name[after])
+            names = [each.name for each in circle]
+            circle_names = [*names[names.index(after) :], after]
+            raise SettingError(f"variants learn from each other in a circle: {' from '.join(circle_names)}")
+        waves.append(wave)
+        left = [variant for variant in left if variant not in wave]
+    return waves
+
+
+def _one_of(variant: Variant, waiting: set[str]) -> str:
+    return next(source for source in variant.sources.values() if source in waiting)
 
 
 def seeds_from(value, where: str) -> tuple[int, ...]:

@@ -247,7 +247,7 @@ def create(
         left_out.map(as_cell).to_csv(unfinished / "left-out.csv", index=False)
     stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{settings.train.name or settings.model.variant}"
     path = _rename_to_free_name(unfinished, stem)
-    _point_latest_to(path)
+    point_latest_to(Run(path))
     return Run(path)
 
 
@@ -299,9 +299,10 @@ def _latest(runs_dir: Path, there: Sequence[str]) -> str:
     return name if name in there else there[-1]  # the run it named may have been deleted
 
 
-def _point_latest_to(run: Path) -> None:
-    latest = run.parent / LATEST
-    aside = run.parent / f".{LATEST}-{os.getpid()}"
+def point_latest_to(run: Run) -> None:
+    """Make a run the one that ``latest`` means among those beside it."""
+    latest = run.path.parent / LATEST
+    aside = run.path.parent / f".{LATEST}-{os.getpid()}"
     try:
         aside.symlink_to(run.name)
     except OSError:  # no links on this file system
@@ -321,8 +322,14 @@ def written_aside(path: Path) -> Iterator[Path]:
         raise
 
 
-def environment(store, seed: int, device: str, command: Sequence[str] | None = None) -> dict:
-    """What a run has to know about where it ran: versions, seed, store, command line, device."""
+def environment(
+    store,
+    seed: int,
+    device: str,
+    command: Sequence[str] | None = None,
+    part_of: Mapping[str, object] | None = None,
+) -> dict:
+    """What a run has to know about where it ran: versions, seed, store, command line, device, and what it is part of."""
     versions = {"msmt": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
         with suppress(PackageNotFoundError):
@@ -336,4 +343,5 @@ def environment(store, seed: int, device: str, command: Sequence[str] | None = N
         "platform": platform.platform(),
         "store": {"path": str(store.path), "dataset": store.dataset, "fingerprint": store.fingerprint()},
         "versions": versions,
+        **({"part_of": dict(part_of)} if part_of else {}),
     }

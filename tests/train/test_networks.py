@@ -60,6 +60,9 @@ class Case:
     beside: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """By modality the further slot that it fills."""
 
+    hears_one: bool = False
+    """Whether it hears one modality alone; ``sizes`` then say which, unless another is asked for."""
+
 
 SMALL_GRU = {"width": 6, "gru_width": 5, "head_width": 12}
 CASES = [
@@ -100,6 +103,29 @@ CASES = [
         {"dropout": 0.0},
         adds=cues.added,
         beside={"text": "importance", "audio": "mel"},
+    ),
+    Case(
+        "merits-stage1",
+        {"hidden": 9, "width": 6, "modalities": "audio"},
+        ({"width": 5},),
+        {"dropout": 0.0},
+        heeds_order=False,
+        has_context=False,
+        hears_one=True,
+    ),
+    Case(
+        "merits-stage2",
+        {"gru_width": 6, "heads": 2, "modalities": "audio"},
+        ({"heads": 3}, {"gru_layers": 1}),
+        {"dropout": 0.0},
+        hears_one=True,
+    ),
+    Case(
+        "merits-stage3",
+        {"width": 6, "attention_width": 6, "heads": 2, "head_width": 12, "gru_width": 4},
+        ({"co_attention": "simple"}, {"blocks": 1}, {"joint": True}),
+        {"dropout": 0.0},
+        heeds_order=False,
     ),
     Case("fake", {}, ({"listens": False},), heeds_order=False),
 ]
@@ -161,6 +187,11 @@ def test_every_network_is_tried_here():
 @pytest.mark.parametrize("make", [calls, segment_store], ids=["recordings", "segments"])
 def test_an_answer_does_not_depend_on_padding_or_on_what_else_is_in_the_batch(case, make, modalities):
     store = spoken(make())
+    if case.hears_one and modalities == "both":
+        for asked in ("both", "auto"):
+            with pytest.raises(SettingError, match=r"choose modalities text or modalities audio \(--modalities\)"):
+                network(store, case, modalities=asked)
+        return
     net, job = network(store, case, modalities=modalities)
     given = recordings(store, job=job)
     positions = np.arange(min(len(given), 7))
@@ -221,7 +252,8 @@ def test_a_segment_hears_of_later_ones_only_where_the_network_says_so(case):
 def test_every_switch_changes_what_the_network_says_from_the_same_weights(case):
     store = spoken(calls())
     said = []
-    for changes in ({}, {"modalities": "text"}, {"modalities": "audio"}, *case.switches):
+    unimodal = [{"modalities": modality} for modality in ("text", "audio") if modality != case.sizes.get("modalities")]
+    for changes in ({}, *unimodal, *case.switches):
         net, job = network(store, case, **changes)
         base = network(store, case)[0].state_dict()
         own = net.state_dict()
@@ -264,7 +296,7 @@ def test_its_unimodal_forms_need_no_features_of_the_other_modality(case, tmp_pat
     other = {"text": "hubert", "audio": "roberta"}[modalities]
     del store.specs[other], store.features[other]
     asked = go(store, case, tmp_path, epochs=1, modalities=modalities)
-    found = go(store, case, tmp_path, epochs=1)
+    found = go(store, case, tmp_path, epochs=1, modalities="auto")
     filled = [modalities, *([case.beside[modalities]] if case.beside else [])]
     assert list(asked.run.settings.slots) == filled and metrics(asked) == metrics(found)
 

@@ -11,6 +11,7 @@ from ..config import ModelConfig, NetworkSettings
 
 if TYPE_CHECKING:
     from .contract import Network
+    from .staged import StagedModel
 
 NETWORKS = {
     "msmt-fn": "msmt_fn",
@@ -19,15 +20,31 @@ NETWORKS = {
     "cm-roberta": "cm_roberta",
     "mmml": "mmml",
     "emotional-cues": "emotional_cues",
+    "merits-stage1": "merits_stage1",
+    "merits-stage2": "merits_stage2",
+    "merits-stage3": "merits_stage3",
 }
+STAGED = {"merits-l": "merits_l"}  # models whose stages are networks, each trained on what those before it make
 DEFAULT = "msmt-fn"
 
 
 def network_named(name: str) -> Network:
     """The network of that name. Raises SettingError when there is none."""
+    if name in STAGED:
+        raise SettingError(
+            f"{name} is a chain of stages, which msmt train alone makes of it: name each stage as a variant of a plan,"
+            f" see docs/systems/{name}.md"
+        )
     if name not in NETWORKS:
         raise SettingError(f"model must be one of {', '.join(NETWORKS)}, but is {shown(name)}")
     return import_module(f".{NETWORKS[name]}", __package__).NETWORK
+
+
+def staged_named(name: str) -> StagedModel:
+    """The staged model of that name. Raises SettingError when there is none."""
+    if name not in STAGED:
+        raise SettingError(f"a model in stages must be one of {', '.join(STAGED)}, but is {shown(name)}")
+    return import_module(f".{STAGED[name]}", __package__).STAGED
 
 
 def settings_of(name: str) -> type[NetworkSettings]:
