@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...errors import SettingError
+from ...features.spec import FeatureSpec
 from ...train.binding import fitting
 from ...train.config import TrainConfig
 from ...train.models.contract import Slot
@@ -56,6 +57,8 @@ def _row_of(name: str, system: System | None, store, options: Mapping[str, objec
     filled, empty = {}, []
     for slot, declaration in declared.items():
         found = own.get(slot) or _feature_for(declaration, wanted.get(slot, ""), store)
+        if slot in own and found in store.specs and not _fits(store.specs[found], declaration):
+            return {}, [f"{name} is left out: {found} does not fit its slot {slot}"]
         if found is None and not declaration.may_be_empty:
             return {}, [_lacks(name, [str(wanted.get(slot, slot))], system, store)]
         filled[slot] = found or ""
@@ -74,6 +77,10 @@ def _feature_for(slot: Slot, wanted: str, store) -> str | None:
         return wanted
     fit = [name for name in fitting(store.specs, slot) if store.specs[name].kind != "run"]
     return fit[0] if fit else None
+
+
+def _fits(spec: FeatureSpec, slot: Slot) -> bool:
+    return spec.unit in slot.units and spec.modality in slot.modalities
 
 
 def _lacks(name: str, lacking: list[str], system: System | None, store) -> str:

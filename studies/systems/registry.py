@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib import import_module
 
 from ...errors import SettingError, shown
-from ...train.models.registry import NETWORKS
+from ...train.models.registry import DEFAULT, NETWORKS
 from .contract import System
 
 SYSTEMS = {
@@ -43,6 +43,14 @@ def is_here(system: System) -> bool:
 def preset_names() -> tuple[str, ...]:
     """All plans that systems bring along, and the one of all systems."""
     return (*(preset.name for name in SYSTEMS for preset in system_named(name).presets), ALL_SYSTEMS)
+
+
+def network_of_preset(name: str) -> str:
+    """The network whose options a plan of that name has; the default one's for a preset of several, or of none."""
+    system = next((each for each in map(system_named, SYSTEMS) if any(name == own.name for own in each.presets)), None)
+    if system is None or len(system.networks) > 1 or not is_here(system):
+        return DEFAULT
+    return system.networks[0]
 
 
 def paper_settings(network: str) -> Mapping[str, object]:
