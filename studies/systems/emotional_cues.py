@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .contract import Feature, Given, Preset, Reading, Row, System
 
-_TURNS = 3
-_WINDOW = {"encoder": "roberta-base", "turns": _TURNS, "speakers": True}
+_TURNS, _TOKENS = 3, 256
+_WINDOW = {"encoder": "roberta-base", "turns": _TURNS, "speakers": True, "tokens": _TOKENS}
 _BOTH = {"text": "dialogue", "importance": "kwrt", "audio": "wavlm", "mel": "mel-patches"}
 _TEXT = {**_BOTH, "audio": "", "mel": ""}
 _SPEECH = {**_BOTH, "text": "", "importance": ""}
@@ -87,6 +87,11 @@ SYSTEM = System(
             "how many turns a sample has; figure 2 shows three",
             "this one and the two before it",
             "--feature dialogue=text:turns=…, and kwrt alike",
+        ),
+        Reading(
+            "the longest window",
+            "256 tokens; of a longer one the oldest turns are left out",
+            "--feature dialogue=text:tokens=…, and kwrt alike",
         ),
         Reading(
             "speakers are told apart by special tokens [s1], [s2]",

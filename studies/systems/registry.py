@@ -54,7 +54,9 @@ def network_of_preset(name: str) -> str:
 
 
 def paper_settings(network: str) -> Mapping[str, object]:
-    """The training settings of a network's paper. Raises SettingError for a network that no paper here is about."""
+    """The training settings of a network's paper, none for a chain of stages, which brings its own. Raises SettingError for a network that no paper here is about."""
+    if network in SYSTEMS and network not in NETWORKS:  # a chain, whose stages have their own settings
+        return {}
     system = system_of(network)
     if system is None or network not in system.training:
         have = [name for each in map(system_named, SYSTEMS) for name in each.training if name in NETWORKS]

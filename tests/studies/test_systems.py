@@ -147,7 +147,7 @@ class TestWhatExtractIsAsked:
         conf = file(tmp_path, "emo_large.conf")
         made = {one.name: one for one in self.asked(given={"emo_large": conf}).named}
         assert set(made) == {"functionals", "roberta-last4"}
-        assert made["functionals"].values == {"conf": conf} and made["functionals"].kind == "opensmile"
+        assert made["functionals"].values == {"conf": conf, "seconds": 40.0} and made["functionals"].kind == "opensmile"
         assert made["roberta-last4"].values["layers"] == [-4, -3, -2, -1]
 
     def test_encoders_of_the_user_take_the_place_of_the_systems(self):
