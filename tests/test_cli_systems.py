@@ -59,10 +59,11 @@ def test_a_system_is_extracted_with_encoders_and_features_of_ones_own(calls, mon
     assert run(monkeypatch, "extract", "--preset", "cm-roberta", *own, "--given", "emo_large=") == 2
     assert "cm-roberta needs --given openl3=PATH, which is the OpenL3 checkpoint" in capsys.readouterr().err
     none = ("--given", "emo_large=", "--given", "openl3=")
+    assert run(monkeypatch, "extract", "--preset", "cm-roberta", *own, *none, "--plan") == 0
     assert run(monkeypatch, "extract", "--preset", "mmml", *small, *own) == 0  # beside what the preset names
     assert open_store("cache/marketcalls.zarr").specs["roberta-last4"].unit == "vector"
-    said = refused(monkeypatch, capsys, "extract", "--preset", "cm-roberta", *own, *none)
-    assert "nothing of cm-roberta is left to make: functionals is left out" in said
+    left = ("--text-encoder", "encoders/nowhere")
+    assert "encoders/nowhere" in refused(monkeypatch, capsys, "extract", "--preset", "cm-roberta", *left, *none)
 
 
 def test_what_makes_no_sense_of_a_preset_is_one_line(calls, monkeypatch, capsys):

@@ -81,8 +81,6 @@ def features_asked(
                 )
             continue
         named.append(_named(system, feature, dataset, path, encoders))
-    if not named:
-        raise SettingError(f"nothing of {system.name} is left to make: {'; '.join(remarks)}")
     return Asked(tuple(named), tuple(remarks))
 
 
