@@ -234,7 +234,11 @@ def network_of(case: Case, shapes: Mapping[str, tuple[str, int, int]], folder: P
         if isinstance(each.default, str) and (kind := next((k for k in ("bert", "vit") if k in each.default), "")):
             settings[each.name] = str(saved(kind, folder))
     inputs = {slot: SlotInput(width, max(rows, 1), unit) for slot, (unit, width, rows) in shapes.items()}
-    return network.build(network.settings(**settings), (EMOTION,), inputs)
+    made = network.settings(**settings)
+    settle = getattr(network, "settle", None)
+    model = network.build(settle(made, shapes) if settle else made, (EMOTION,), inputs)
+    getattr(model, "start", lambda: None)()  # which loads what is frozen
+    return model
 
 
 def saved(kind: str, folder: Path) -> Path:

@@ -100,7 +100,9 @@ SYSTEM = System(
             "--slot audio= or --slot text=",
         ),
         Reading(
-            "how the frames of OpenL3 become one vector of an utterance", "their mean", "another pool of kind openl3"
+            "how the frames of OpenL3 become one vector of an utterance",
+            "their mean",
+            "--feature openl3=openl3:weights=FILE,pool=none",
         ),
         Reading(
             "RoBERTa is fine-tuned, on what is not said",

@@ -9,7 +9,9 @@ _WINDOW = {"encoder": "roberta-base", "turns": _TURNS, "speakers": True, "tokens
 _BOTH = {"text": "dialogue", "importance": "kwrt", "audio": "wavlm", "mel": "mel-patches"}
 _TEXT = {**_BOTH, "audio": "", "mel": ""}
 _SPEECH = {**_BOTH, "text": "", "importance": ""}
-_WITHOUT_WORDS = {**_BOTH, "importance": ""}
+# A network that is told to do without a part has no slot for it.
+_NO_WORDS = {slot: feature for slot, feature in _BOTH.items() if slot != "importance"}
+_NO_MEL = {slot: feature for slot, feature in _BOTH.items() if slot != "mel"}
 
 # Section 3.2: Adam, 0.0001, batches of 32 samples. A dialogue of MELD has ten utterances, each of which is a sample.
 _PAPER = {
@@ -61,9 +63,9 @@ SYSTEM = System(
             (
                 _row("full", "Emotional cues"),
                 *_MODALITIES,
-                _row("no-kwrt", "Emotional cues, no KWRT", _WITHOUT_WORDS),
+                _row("no-kwrt", "Emotional cues, no KWRT", _NO_WORDS, words=False),
                 _row("no-pe", "Emotional cues, no PE", prosody=False),
-                _row("no-tmf", "Emotional cues, no TMF", {**_BOTH, "mel": ""}, two_step=False),
+                _row("no-tmf", "Emotional cues, no TMF", _NO_MEL, two_step=False),
             ),
             _PAPER,
             tasks=("next_emotion",),
@@ -74,9 +76,9 @@ SYSTEM = System(
             (
                 _row("full", "Emotional cues"),
                 *_MODALITIES,
-                _row("no-kwrt", slots=_WITHOUT_WORDS),
+                _row("no-kwrt", slots=_NO_WORDS, words=False),
                 _row("no-pe", prosody=False),
-                _row("no-tmf", slots={**_BOTH, "mel": ""}, two_step=False),
+                _row("no-tmf", slots=_NO_MEL, two_step=False),
             ),
             _PAPER,
             tasks=("emotion",),
