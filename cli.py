@@ -19,13 +19,16 @@ COMMANDS = {
     "ablate": Place(
         "comparing", "ablate", "Train variants with several seeds, and compare them in tables and a picture."
     ),
+    "systems": Place("systems", "systems", "List the systems of the papers: features, settings, tables, readings."),
     "compare": Place("comparing", "compare", "Compare runs on the same recordings: differences, tests, disagreements."),
     "sweep": Place("comparing", "sweep", "Search for options that do best on validation."),
     "info": Place("stores", "info", "Say what a store holds."),
     "verify": Place("stores", "verify", "Recompute every checksum of a store and name every bad row."),
     "convert": Place("stores", "convert", "Copy a store from Zarr to HDF5 or back, exactly."),
     "export": Place("exchange", "export", "Write a store for MMSA, numpy, or Hugging Face's datasets."),
-    "import": Place("exchange", "import_file", "Make a store of a feature file in MMSA's layout; nothing in it is run."),
+    "import": Place(
+        "exchange", "import_file", "Make a store of a feature file in MMSA's layout; nothing in it is run."
+    ),
     "split": Place("stores", "split", "Add folds to a store: each recording is tested once, groups are never parted."),
     "compact": Place("stores", "compact", "Drop the rows of segments that have left the corpus, and their features."),
     "features": Place("extraction", "features", "List the kinds of features, their options, and what each would cost."),

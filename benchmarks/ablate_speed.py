@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from msmt.evaluate.metrics import score
-from msmt.train.plans import preset_plan
+from msmt.studies.systems.presets import preset_plan
 from msmt.train.jobs import job_for
 from msmt.train.loop import train, train_together
 from msmt.train.models.contract import SlotInput

@@ -8,6 +8,7 @@ import click
 
 from ..errors import one_line
 from ..options import config_option, given, options_of, place_of, taken
+from ..studies.systems.registry import preset_names
 from ..train import config as train_config
 from .common import PATH, Console, echo, output_options, resample_option, threads_option, whole_number
 from .networks import OfNetworks, model_option, network_settings
@@ -16,7 +17,11 @@ from .networks import OfNetworks, model_option, network_settings
 @click.command(cls=OfNetworks)
 @model_option
 @click.argument("plan", type=PATH, required=False)
-@click.option("--preset", type=click.Choice(train_config.PLANS), help="A plan that msmt brings along.")
+@click.option(
+    "--preset",
+    type=click.Choice(preset_names()),
+    help="A plan that msmt brings along: the tables of a paper's system, see msmt systems, or all systems on one store.",
+)
 @click.option("--seeds", default="", help="How many seeds, or which, such as 3 or 0,7,9. [default: the plan's, else 1]")
 @click.option("--store", type=PATH, help="Store to learn from. [default: the plan's, else the newest in cache]")
 @click.option("--out", type=PATH, help="Folder of the runs and tables. [default: ablations/PLAN]")

@@ -12,13 +12,29 @@ from ..extract.corpora import config as corpora_config
 from ..extract.sound import silence as extract_silence
 from ..extract.sound import views as extract_views
 from ..options import config_option, given, options_of, taken
+from ..errors import SettingError
 from ..shown import as_line
+from ..studies.systems.asking import features_asked, files_given, without_speakers
+from ..studies.systems.registry import SYSTEMS, preset_names, system_named
 from .common import PATH, Console, corpus_options, echo, output_options, threads_option
 
 
 @click.command()
 @corpus_options
-@options_of(extract_config.ExtractConfig, extract_config.CHOICES)
+@click.option(
+    "--preset",
+    type=click.Choice((*SYSTEMS, *preset_names()[:-1])),
+    help="Make the features of a paper's system, see msmt systems; --text-encoder and --audio-encoder take the place of"
+    " its own encoders, and a --feature that of its feature of that name.",
+)
+@click.option(
+    "--given",
+    "files",
+    multiple=True,
+    metavar="NAME=PATH",
+    help="A file that the preset needs and msmt cannot bring along, such as openl3=FILE; msmt systems names them.",
+)
+@options_of(extract_config.ExtractConfig, extract_config.CHOICES, without=("asked",))
 @options_of(extract_views.ViewOptions, extract_views.CHOICES)
 @options_of(extract_silence.SilenceOptions, extract_silence.CHOICES)
 @options_of(corpora_config.GenericOptions, corpora_config.CHOICES)
@@ -29,9 +45,20 @@ from .common import PATH, Console, corpus_options, echo, output_options, threads
 @config_option
 @output_options
 def extract(
-    console: Console, dataset: str, data: Path | None, store: Path | None, devices: str | None, plan: bool, **values
+    console: Console,
+    dataset: str,
+    data: Path | None,
+    store: Path | None,
+    preset: str | None,
+    files: tuple[str, ...],
+    devices: str | None,
+    plan: bool,
+    **values,
 ) -> None:
     """Run the encoders once over a corpus and store their features."""
+    if files and not preset:
+        raise SettingError("--given is a file that a preset needs: name the preset too, such as --preset cm-roberta")
+    values["preset"] = preset, files
     views = taken(extract_views.ViewOptions, values)
     silence = taken(extract_silence.SilenceOptions, values)
     corpus, store, config = _corpus_and_store(console, dataset, data, store, values)
@@ -73,17 +100,45 @@ def _corpus_and_store(console: Console, dataset: str, data: Path | None, store: 
     for name, longest in lengths_of(dataset).items():
         if not given(click.get_current_context(), name):
             values[name] = longest
+    path = store or Path("cache") / (dataset + SUFFIXES[values["format"]])
+    system = None
+    preset, files = values.pop("preset", (None, ()))
+    values["asked"] = ()
+    if preset:
+        system, values["asked"] = _asked_by(preset, files, dataset, path, values, console)
     config = taken(extract_config.ExtractConfig, values)
 
     corpus = load_corpus(dataset, data or Path("data") / dataset, generic, config.made_from, of_corpus)
     for note in corpus.notes:
         console.say(as_line(note))
-    return corpus, store or Path("cache") / (dataset + SUFFIXES[config.format]), config
+    if system:
+        without_speakers(system, set(corpus.table["speaker"]), f"the corpus {dataset}")
+    return corpus, path, config
+
+
+def _asked_by(preset: str, files: tuple[str, ...], dataset: str, path: Path, values: dict, console: Console):
+    """The system that a preset is of, and what it asks for besides the features that the user names."""
+    from ..extract.asked import named_features
+    from ..features.opening import open_store
+
+    system = system_named(preset)
+    encoders = {}
+    for modality in ("text", "audio"):
+        name = f"{modality}_encoder"
+        if given(click.get_current_context(), name):
+            encoders[modality] = values[name]
+            values[name] = extract_config.ExtractConfig().__dict__[name]
+    elsewhere = {one.name for one in named_features(values["features"], values["feature"])}
+    there = open_store(path).specs if path.exists() else ()
+    asked = features_asked(system, dataset, files_given(files), encoders, elsewhere, there)
+    for remark in asked.remarks:
+        console.say(remark)
+    return system, asked.named
 
 
 @click.command()
 @corpus_options
-@options_of(extract_config.ExtractConfig, extract_config.CHOICES)
+@options_of(extract_config.ExtractConfig, extract_config.CHOICES, without=("asked",))
 @options_of(extract_silence.SilenceOptions, extract_silence.CHOICES)
 @options_of(corpora_config.GenericOptions, corpora_config.CHOICES)
 @options_of(corpora_config.CorpusOptions)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 from ..options import config_content, options_of
+from ..studies.systems.registry import network_of_preset
 from ..train.config import CHOICES, NetworkSettings, TrainConfig
 from ..train.models.registry import DEFAULT, NETWORKS, STAGED, check_option, settings_of, staged_named
 
@@ -71,12 +72,14 @@ def network_settings(context: click.Context) -> type[NetworkSettings]:
 
 
 def _chosen(context: click.Context, arguments: Sequence[str]) -> str:
-    """The network that the command line names, or else its configuration file."""
+    """The network that the command line names, or else its configuration file, or else the one of a preset."""
     named = _last(arguments, "--model")
     if named is not None:
         return named
     path = _last(arguments, "--config")
-    name = config_content(path, context).get("model", DEFAULT) if path else DEFAULT
+    content = config_content(path, context) if path else {}
+    preset = _last(arguments, "--preset") or content.get("preset")
+    name = content.get("model", network_of_preset(preset) if isinstance(preset, str) else DEFAULT)
     return name if isinstance(name, str) else DEFAULT
 
 

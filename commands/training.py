@@ -10,8 +10,9 @@ import click
 from ..errors import SettingError
 from ..options import config_option, given, options_of, taken
 from ..shown import as_line
+from ..studies.systems.registry import PAPER, paper_settings
 from ..train import config as train_config
-from ..train.models.registry import DEFAULT, STAGED
+from ..train.models.registry import STAGED
 from .common import PATH, Console, by_option, device_option, echo, output_options, resample_option, threads_option
 from .networks import OfNetworks, model_option, network_settings
 
@@ -25,8 +26,8 @@ _ALLOWED_WITH_RESUME = ("store", "runs", "resume", "quiet", "verbose")
 @click.option("--runs", type=PATH, default="runs", show_default=True, help="Folder that the run's directory goes into.")
 @click.option(
     "--preset",
-    type=click.Choice(tuple(train_config.PRESETS)),
-    help="Set several options at once; those given besides win.",
+    type=click.Choice((PAPER,)),
+    help="Set the options of the network's paper, see msmt systems; those given besides win.",
 )
 @click.option("--resume", metavar="RUN", help="Go on with a run, named or latest, under its own settings.")
 @options_of(train_config.TrainConfig, train_config.CHOICES, repeated=("slot",))
@@ -41,9 +42,7 @@ def train(
     merits-l is a chain of stages: options hold for all of them, and the same command again goes on where it stopped.
     """
     command = click.get_current_context()
-    if preset and model != DEFAULT:
-        raise SettingError(f"--preset {preset} sets options of {DEFAULT}, not of {model}: leave one of them out")
-    for name, value in train_config.PRESETS.get(preset, {}).items():
+    for name, value in (paper_settings(model) if preset else {}).items():
         if not given(command, name):
             values[name] = value
     asked = {name: values[name] for name in _OF_TRAINING if given(command, name)}

@@ -117,6 +117,7 @@ def _chance(task: Task, runs: Sequence[Scored], present: np.ndarray) -> ChanceLi
 
 def _row(variant: str, runs: Sequence[Scored], cells: Mapping[str, Cell]) -> Row:
     trained = [part for one in runs for part in one.parts or (one,)]
+    seconds = [one.epoch_seconds for one in trained if one.epoch_seconds is not None]
     return Row(
         variant=variant,
         seeds=tuple(one.seed for one in runs),
@@ -129,6 +130,8 @@ def _row(variant: str, runs: Sequence[Scored], cells: Mapping[str, Cell]) -> Row
         paper=next((one.paper for one in runs if one.paper), ""),
         network=next((one.network for one in runs if one.network), ""),
         dataset=next((one.dataset for one in runs if one.dataset), ""),
+        parameters=max((one.parameters for one in trained if one.parameters is not None), default=None),
+        epoch_seconds=float(np.median(seconds)) if seconds else None,
     )
 
 

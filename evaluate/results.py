@@ -146,6 +146,12 @@ class Row:
     dataset: str = ""
     """Whose published rows ``paper`` is one of; empty where it is not known."""
 
+    parameters: int | None = None
+    """Weights that each run trained, the most where they differ; None where it is not known."""
+
+    epoch_seconds: float | None = None
+    """What the training steps of an epoch took, the median over its runs; None where it is not known."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -193,6 +199,11 @@ class Comparison:
     def mixes_networks(self) -> bool:
         """Whether rows are of more than one network."""
         return len({row.network for row in self.rows}) > 1
+
+    @property
+    def shows_costs(self) -> bool:
+        """Whether tables say what rows cost: where networks differ, and anything is known of it."""
+        return self.mixes_networks and any(row.parameters or row.epoch_seconds for row in self.rows)
 
 
 def tested_figure(task: Task) -> str:

@@ -87,6 +87,12 @@ class Scored:
     dataset: str = ""
     """What the store was made of, such as ``meld``; empty where it is not known."""
 
+    parameters: int | None = None
+    """Weights that were trained; None where it is not known. Its run knows it, and no file of answers."""
+
+    epoch_seconds: float | None = None
+    """What the steps of an epoch took, the median over its epochs; as ``parameters``."""
+
     parts: tuple[Scored, ...] = ()
     """The answers in each fold that these are pooled of, see folds.py; empty for the answers of one run."""
 

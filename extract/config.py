@@ -71,6 +71,9 @@ class ExtractConfig:
     """A feature to make, as NAME=KIND or NAME=KIND:key=value,key=[a,b], instead of the two of the options above; may be
     given several times, and beside --features."""
 
+    asked: tuple[Named, ...] = ()
+    """Features that a preset asks for, beside those of the two options before, which win; no option by itself."""
+
     format: str = "zarr"
     """Format of a new store."""
 
@@ -139,7 +142,8 @@ class ExtractConfig:
     @cached_property
     def named(self) -> tuple[Named, ...]:
         """The features that are to be made instead of the usual two; none where these are meant."""
-        return named_features(self.features, self.feature)
+        own = named_features(self.features, self.feature)
+        return (*own, *(one for one in self.asked if one.name not in {each.name for each in own}))
 
     @property
     def made_from(self) -> str:

@@ -27,6 +27,9 @@ from ..train.runs import Run
 from .folds import FoldedPlan, folds_of_plan, over_folds, pooled_answers
 from .schemes import tested_by
 from .scoring import scores_of
+from .systems.bench import one_at_a_time
+from .systems.presets import preset_plan
+from .systems.registry import ALL_SYSTEMS
 
 CACHE = Path("cache")
 
@@ -106,13 +109,15 @@ def ablate(
     """
     if (plan_file is None) == (not preset):
         raise SettingError("an ablation needs either a plan or a preset: msmt ablate PLAN.yaml, or --preset table6")
+    if preset == ALL_SYSTEMS:
+        together = one_at_a_time(together)
     notes: list[str] = []
     if plan_file is not None:
         plan = plans.read_plan(plan_file, options, seeds)
         plan = dataclasses.replace(plan, store=store or plan.store or default_store(CACHE))
     else:
         store = store or default_store(CACHE)
-        plan, notes = plans.preset_plan(preset, open_store(store), options, seeds)
+        plan, notes = preset_plan(preset, open_store(store), options, seeds)
         plan = dataclasses.replace(plan, store=store)
     stores = _stores(plan)
     folds = folds_of_plan(plan, stores)

@@ -211,14 +211,20 @@ def scores_of(
             times = run.times_scored.get(split, kept.times_scored)
             scheme = run.settings.train.scheme
             dataset = kept.dataset or (open_store(store_path).dataset if store_path.exists() else "")
-            return dataclasses.replace(
+            kept = dataclasses.replace(
                 kept, times_scored=times, scheme=scheme, network=network_of(run), dataset=dataset
             )
+            return _with_costs(run, kept)
         say(f"{run.name} is scored on {split} again, where since then has changed: {'; '.join(changes)}")
     made = score_run(run, store_path, split, track=track)
     for note in made.notes:
         say(note)
-    return made.scored
+    return _with_costs(run, made.scored)
+
+
+def _with_costs(run: Run, answers: scored.Scored) -> scored.Scored:
+    """The answers with what their run knows of its size and pace."""
+    return dataclasses.replace(answers, parameters=run.parameters, epoch_seconds=run.epoch_seconds)
 
 
 def _changes_since_scored(run: Run, store_path: Path, split: str) -> list[str]:

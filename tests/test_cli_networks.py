@@ -79,7 +79,7 @@ def test_an_option_of_another_network_says_whose_it_is(here, monkeypatch, capsys
     (here / "plan.yaml").write_text("deviation: false\nvariants: {full: {}, seq: {model: bigru}}")
     assert "deviation is an option of linear, not of msmt-fn" in refused(monkeypatch, capsys, "ablate", "plan.yaml")
     said = refused(monkeypatch, capsys, "train", "--model", "bigru", "--preset", "paper")
-    assert "--preset paper sets options of msmt-fn, not of bigru" in said
+    assert "--preset paper sets options of msmt-fn, mmml, cm-roberta" in said and "not of bigru" in said
     said = refused(monkeypatch, capsys, "sweep", "--model", "bigru", "--vary", "heads=2,4")
     assert f"--heads is an option of {owners('heads')}, not of bigru" in said
     assert not (here / "runs").exists()

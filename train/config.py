@@ -1,4 +1,4 @@
-"""Every size and switch of a training run, and the presets that set several at once.
+"""Every size and switch of a training run.
 
 The command line makes one option of each field, with the sentence under the field as its help. Settings of the network
 that is trained unless another is named stand here too, and not in its own file: its help needs no torch then.
@@ -20,6 +20,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "modalities": ("auto", "both", "text", "audio"),
     "pooling": ("flatten", "cls", "mean", "attention"),
     "segment_vector": ("mean", "text", "complementary"),
+    "optimizer": ("adamw", "adam"),
     "schedule": ("cosine", "linear", "constant"),
     "class_weights": ("none", "balanced"),
     "value_loss": ("squared", "absolute"),
@@ -29,24 +30,6 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "cache_in": ("auto", "none", "ram", "gpu"),
 }
 
-# What the paper states (section 4.2) and what its authors' code adds to it. They trained the encoders
-# too; on frozen features this learns slowly.
-PRESETS: dict[str, dict[str, bool | int | float | str]] = {
-    "paper": {
-        "pooling": "flatten",
-        "dropout": 0.3,
-        "learning_rate": 1e-5,
-        "weight_decay": 0.01,
-        "schedule": "constant",
-        "warmup": 0.0,
-        "accumulation": 4,
-        "patience": 8,
-        "epochs": 35,
-    },
-}
-
-
-PLANS = ("table6",)  # presets of an ablation, see ablation.py
 SAMPLERS = ("tpe", "grid")  # how a sweep chooses values
 
 # Sizes that no machine has room or time for: a slip of the keyboard is refused here, before it asks for the memory.
@@ -233,7 +216,10 @@ class TrainConfig:
     """Epochs without a better validation result before training stops; 0 never stops early."""
 
     learning_rate: float = 1e-4
-    """Highest learning rate of AdamW, reached after the warm-up."""
+    """Highest learning rate, reached after the warm-up."""
+
+    optimizer: str = "adamw"
+    """What takes the steps: AdamW, or Adam, whose weight decay is a part of the gradient (L2)."""
 
     schedule: str = "cosine"
     """Course of the learning rate after the warm-up, down to 0 at the last epoch."""
@@ -242,7 +228,7 @@ class TrainConfig:
     """Share of all optimizer steps in which the learning rate rises from 0."""
 
     weight_decay: float = 0.01
-    """Weight decay of AdamW, on all weights: those of norms and biases too."""
+    """Weight decay, on all weights: those of norms and biases too."""
 
     clip_norm: float = 1.0
     """Largest norm of the gradient, larger ones are scaled down to it; 0 leaves them as they are."""

@@ -118,14 +118,18 @@ class Learner:
         processes: Processes,
         say: Callable[[str], None],
         stop: Callable[[dict], bool],
+        is_apart: bool = True,
     ) -> None:
         """Builds the network from the run's seed and makes the run's directory, or loads both.
 
-        ``stop`` is asked after each epoch, with its line of metrics.jsonl, whether to end the run there.
+        ``stop`` is asked after each epoch, with its line of metrics.jsonl, whether to end the run there. ``is_apart``
+        says whether no other run shares its passes.
         """
         self.settings, self.material, self.config = job.settings, job.material, job.settings.train
         self.store, self.device, self.processes = store, device, processes
         self.say, self._stop, self._board = say, stop, None
+        # A GPU works on what several runs have asked for at once, and nobody can say whose time it is.
+        self._can_tell_its_time = is_apart or device.type == "cpu"
         torch.manual_seed(self.config.seed)
         self.model = build(self.settings)
         if job.resumed is None or job.resumed.is_untouched:
@@ -134,13 +138,15 @@ class Learner:
         self.model.to(device)
         if self.config.compile:
             compile_rows(self.model)
-        self.optimizer = torch.optim.AdamW(
+        kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[self.config.optimizer]
+        self.optimizer = kind(
             self.model.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay, fused=True
         )
         if job.resumed is None:
             created = None
             if processes.is_first:
                 details = runs.environment(store, self.config.seed, describe(device), job.command, job.part_of)
+                details["parameters"] = sum(each.numel() for each in self.model.parameters() if each.requires_grad)
                 rows = self.material.learnt_rows, self.material.judged_rows
                 created = runs.create(runs_dir, self.settings, details, self.material.left_out, *rows).path
             self.run, self.progress = runs.Run(processes.from_first(created)), Progress()
@@ -188,7 +194,7 @@ class Learner:
 
     def begin_epoch(self) -> None:
         self._started = time.monotonic()
-        self._total_loss = 0.0
+        self._total_loss = self._train_seconds = 0.0
         self.model.train()
 
     def begin_step(self, members: np.ndarray) -> None:
@@ -198,6 +204,7 @@ class Learner:
 
     def learn(self, batch: Batch, number: int) -> None:
         """Forward and backward. ``number`` counts the epoch's batches, over all processes."""
+        began = time.monotonic()
         # The random numbers of a batch follow from its number, not from what was drawn before, so that neither
         # other runs, nor other processes, nor an interruption can change them.
         torch.manual_seed(seed_of(self.config.seed, self.progress.epoch + 1, number))
@@ -206,10 +213,11 @@ class Learner:
             loss = self.material.objective.loss(outputs, batch.labels, self._weights)
         loss.backward()
         self._step_loss += loss.detach()
+        self._train_seconds += time.monotonic() - began
 
     def step(self, number: int, steps: int, members: np.ndarray) -> None:
         """The optimizer step ``number`` (from 0) of the epoch's ``steps``. Raises RunError when a number is none."""
-        config, epoch = self.config, self.progress.epoch + 1
+        config, epoch, began = self.config, self.progress.epoch + 1, time.monotonic()
         step_loss = self.processes.add_up(self._step_loss, self.model.parameters())
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm or math.inf)
         if not torch.isfinite(step_loss + norm):
@@ -220,6 +228,7 @@ class Learner:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self._total_loss += float(step_loss) * len(members)
+        self._train_seconds += time.monotonic() - began
 
     def end_epoch(self, logits: Mapping[str, torch.Tensor], score: Score, waited: float) -> None:
         """Judges the epoch by the validation split and writes all that the run keeps of it.
@@ -242,6 +251,8 @@ class Learner:
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "seconds": round(time.monotonic() - self._started, 3),
             "waited_seconds": round(waited, 3),
+            # What its own steps took: neither reading, nor validation, nor the runs beside it.
+            **({"train_seconds": round(self._train_seconds, 6)} if self._can_tell_its_time else {}),
             **({"layers": layers} if layers else {}),
             **{f"val/{name}": _finite(figure) for name, figure in figures.items()},
         }

@@ -86,6 +86,7 @@ def train_together(
                 processes,
                 say=_named(say, job) if len(jobs) > 1 else say,
                 stop=partial(stop, number),
+                is_apart=len(jobs) == 1,
             )
             for number, job in enumerate(jobs)
         ]

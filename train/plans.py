@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SettingError, shown
-from ..features.segments import ORIGINAL
 from ..values import LARGEST_SEED, check_text, for_field, read_file
 from .config import NetworkSettings, TrainConfig
 from .models.registry import DEFAULT, all_options, check_option, settings_of
@@ -137,38 +136,6 @@ class Plan:
         }
 
 
-# Table 6 of the paper, the rows of its three parts, and beside them what else researchers ask of the method. The paper's
-# full model learns from altered audio and keeps silences, so three of its rows are one variant; it is trained once.
-_AUDIO_VIEWS = f"{ORIGINAL},noise,speed,mask"
-PRESETS: dict[str, dict[str, dict[str, object]]] = {
-    "table6": {
-        "full": {"views": _AUDIO_VIEWS, "paper": "MSMT-FN"},
-        "audio-augment": {"views": _AUDIO_VIEWS, "paper": "MSMT-FN"},
-        "text-augment": {"views": f"{ORIGINAL},homophone", "paper": "MSMT-FN, text augmented"},
-        "no-augment": {"views": ORIGINAL, "paper": "MSMT-FN, not augmented"},
-        "silence-removed": {
-            "views": _AUDIO_VIEWS,
-            "audio_feature": "*-nosilence",
-            "paper": "MSMT-FN, silence removed",
-        },
-        "silence-kept": {"views": _AUDIO_VIEWS, "paper": "MSMT-FN"},
-        "no-bottleneck-no-mtl": {
-            "views": _AUDIO_VIEWS,
-            "bottleneck": False,
-            "mtl": False,
-            "paper": "MSMT-FN, no bottleneck, no multi-task learning",
-        },
-        "no-mtl": {"views": _AUDIO_VIEWS, "mtl": False, "paper": "MSMT-FN, no multi-task learning"},
-        "text-only": {"views": _AUDIO_VIEWS, "modalities": "text"},
-        "audio-only": {"views": _AUDIO_VIEWS, "modalities": "audio"},
-        "pooling-mean": {"views": _AUDIO_VIEWS, "pooling": "mean"},
-        "pooling-attention": {"views": _AUDIO_VIEWS, "pooling": "attention"},
-        "pooling-flatten": {"views": _AUDIO_VIEWS, "pooling": "flatten"},
-        "no-gru": {"views": _AUDIO_VIEWS, "context": False},
-    },
-}
-
-
 def read_plan(path: Path, options: Mapping[str, object], seeds: str = "") -> Plan:
     """The plan in a file; ``options`` hold for all variants that do not say otherwise, ``seeds`` over the file's.
 
@@ -191,40 +158,6 @@ def _store_in(content: Mapping, where: str) -> Path | None:
         raise SettingError(f"{where}: store must be a path, but is {shown(store)}")
     check_text(f"{where}: store", store)
     return Path(store)
-
-
-def preset_plan(name: str, store, options: Mapping[str, object], seeds: str = "") -> tuple[Plan, list[str]]:
-    """A preset for a store, without the rows that the store has no data for, and a remark on each of those."""
-    kept, remarks = {}, []
-    views = set(store.segments["view"])
-    kinds = views | {re.sub(r"-\d+$", "", view) for view in views}
-    quiet = [feature for feature in store.specs if feature.endswith("-nosilence")]
-    has_audio_views = {"noise", "speed", "mask"} <= kinds
-    modalities = {spec.modality for spec in store.specs.values()} & {"audio", "text"}
-    for row, changes in PRESETS[name].items():
-        changes = dict(changes)
-        if len(modalities) == 1 and "modalities" in changes:
-            remarks.append(f"{row} is left out: the store has features of {next(iter(modalities))} alone")
-            continue
-        wanted = [view for view in str(changes.get("views", "")).split(",") if view]
-        lacking = [view for view in wanted if view not in kinds]
-        if lacking and (row == "audio-augment" or row == "text-augment"):
-            remarks.append(f"{row} is left out: add its views with msmt extract --augment {','.join(lacking)}")
-            continue
-        if lacking:
-            changes["views"] = ORIGINAL
-        if changes.get("audio_feature") == "*-nosilence":
-            if not quiet:
-                remarks.append(f"{row} is left out: add its feature with msmt extract --silence remove")
-                continue
-            changes["audio_feature"] = quiet[0]
-        elif quiet and "audio_feature" not in options:
-            plain = [n for n, spec in store.specs.items() if spec.modality == "audio" and n not in quiet]
-            changes |= {"audio_feature": plain[0]} if len(plain) == 1 else {}
-        kept[row] = changes
-    if not has_audio_views:
-        remarks.append("the other rows learn from the original views, since the store has no altered audio")
-    return Plan(variants_of(kept, options, f"preset {name}"), seeds_from(seeds or 1, "seeds")), remarks
 
 
 def variants_of(

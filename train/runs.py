@@ -25,6 +25,7 @@ import os
 import platform
 import re
 import shlex
+import statistics
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -165,6 +166,24 @@ class Run:
             return torch.load(path, map_location=device, weights_only=True, mmap=mapped)
         except Exception as error:  # pickle, zip and torch errors of every kind mean the same here
             raise RunError(f"{path} cannot be read ({type(error).__name__}): train again") from error
+
+    @property
+    def parameters(self) -> int | None:
+        """Weights that were trained; None for a run of a version that did not count them."""
+        with suppress(RunError):
+            return self.environment.get("parameters")
+        return None
+
+    @property
+    def epoch_seconds(self) -> float | None:
+        """What the training steps of an epoch took, the median of all epochs; None where nobody could tell."""
+        path = self.path / "metrics.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        with suppress(ValueError, TypeError, AttributeError):  # a file that somebody else has written
+            found = [json.loads(line).get("train_seconds") for line in lines]
+            known = [float(seconds) for seconds in found if seconds is not None]
+            return statistics.median(known) if known else None
+        return None
 
     def save_metrics(self, epochs: Sequence[Mapping[str, object]]) -> None:
         with written_aside(self.path / "metrics.jsonl") as path:

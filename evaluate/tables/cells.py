@@ -104,8 +104,19 @@ def _beside(row: Row, task: Task, figure: str, style: type[Screen]) -> list[str]
 def _columns_of_rows(comparison: Comparison, row: Row | None = None) -> dict[str, str]:
     """What stands of a row between its name and its figures, by the column's heading."""
     columns = {"network": row.network if row else ""} if comparison.mixes_networks else {}
+    if comparison.shows_costs:
+        columns["parameters"] = _thousands(row.parameters) if row else ""
+        columns["s/epoch"] = _seconds(row.epoch_seconds) if row else ""
     columns["seeds"] = str(len(row.seeds)) if row else ""
     return columns | ({"pooled": f"{len(comparison.folds)} folds"} if comparison.folds else {})
+
+
+def _thousands(count: int | None) -> str:
+    return "–" if count is None else f"{count:,}"
+
+
+def _seconds(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{seconds:.3g}" if seconds < 100 else f"{seconds:,.0f}"
 
 
 def _over_folds(folds: OverFolds | None, task: Task, style: type[Screen]) -> str:

@@ -57,6 +57,11 @@ def notes_on(comparison: Comparison, failed: Mapping[str, str]) -> list[str]:
     several = [len(row.seeds) > 1 for row in rows]
     seeds = "" if not any(several) else " and seeds" if all(several) else ", of rows of several seeds also over seeds"
     notes = [f"{CONFIDENCE:.0%} intervals are over {unit}s{seeds}."]
+    if comparison.shows_costs:
+        notes.append(
+            "parameters: weights that are trained. s/epoch: seconds that the training steps of an epoch took, without"
+            " reading features and without validation, the median of all epochs."
+        )
     if comparison.folds:
         notes.append(
             "Folds share most of what they learn from: their deviation says how much they differ, and is no error of"

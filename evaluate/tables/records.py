@@ -20,7 +20,8 @@ def comparison_csv(comparison: Comparison, failed: Mapping[str, str] | None = No
 
     The paper's figures are too: ``<task>_paper`` is of the tested one, ``<task>_<figure>_paper`` of any other that is
     published. ``<task>_p_over`` says whether p and interval are over recordings, or seeds too;
-    ``<task>_constant_seeds`` counts the seeds that answer one class, or value, only. Where rows are pooled of folds,
+    ``<task>_constant_seeds`` counts the seeds that answer one class, or value, only. ``parameters`` were trained, and
+    ``epoch_seconds`` are what the training steps of an epoch took, where these are known. Where rows are pooled of folds,
     ``<task>_<figure>_over_folds_mean`` and ``_std`` are of the folds' own figures, which have a column for each fold.
     """
     records = [_record(comparison, row) for row in comparison.rows]
@@ -73,6 +74,8 @@ def _record(comparison: Comparison, row: Row) -> dict[str, str | int]:
     record["command"] = "; ".join(row.commands)
     record["runs"] = "; ".join(row.runs)
     record["without_width"] = "; ".join(without_width(comparison, row))
+    record["parameters"] = "" if row.parameters is None else row.parameters
+    record["epoch_seconds"] = _number(row.epoch_seconds)
     return record
 
 

@@ -14,12 +14,14 @@ import pytest
 from msmt.errors import SettingError, StoreError
 from msmt.features.opening import open_store, writer_for
 from msmt.features.rows import block_range
+from msmt.studies.systems.presets import preset_plan
+from msmt.studies.systems.registry import system_named
 from msmt.tests.features import made as on_disk
 from msmt.tests.train.made import FAST, SMALL, calls, quiet, score
 from msmt.tests.train.test_loop import Interrupting, same_weights
 from msmt.train import ablation, plans
 from msmt.train.ablation import run_plan
-from msmt.train.plans import Plan, preset_plan, read_plan, seeds_from, variants_of
+from msmt.train.plans import Plan, read_plan, seeds_from, variants_of
 from msmt.train.config import ModelConfig, TrainConfig
 from safetensors.torch import load_file
 
@@ -345,4 +347,5 @@ class TestTable6:
 
     def test_the_rows_of_the_preset_are_options_that_exist(self):
         known = {field.name for kind in (ModelConfig, TrainConfig) for field in dataclasses.fields(kind)} | {"paper"}
-        assert all(set(changes) <= known for rows in plans.PRESETS.values() for changes in rows.values())
+        rows = [row for preset in system_named("msmt-fn").presets for row in preset.rows]
+        assert all(set(row.options) <= known for row in rows)

@@ -10,7 +10,8 @@ import sys
 
 import pytest
 from msmt.errors import SettingError
-from msmt.train.config import CHOICES, PRESETS, ModelConfig, TrainConfig
+from msmt.studies.systems.registry import paper_settings
+from msmt.train.config import CHOICES, ModelConfig, TrainConfig
 
 
 @pytest.mark.parametrize(
@@ -89,11 +90,11 @@ def test_every_field_has_a_sentence_and_a_plain_default(settings):
 def test_choices_and_presets_belong_to_fields():
     fields = {field.name for settings in (ModelConfig, TrainConfig) for field in dataclasses.fields(settings)}
     assert set(CHOICES) < fields
-    for preset in PRESETS.values():
-        of_model = {field.name for field in dataclasses.fields(ModelConfig)} & set(preset)
-        assert set(preset) < fields
-        ModelConfig(**{name: preset[name] for name in of_model})
-        TrainConfig(**{name: value for name, value in preset.items() if name not in of_model})
+    preset = paper_settings("msmt-fn")
+    of_model = {field.name for field in dataclasses.fields(ModelConfig)} & set(preset)
+    assert set(preset) < fields
+    ModelConfig(**{name: preset[name] for name in of_model})
+    TrainConfig(**{name: value for name, value in preset.items() if name not in of_model})
 
 
 def test_the_two_settings_share_no_field():
