@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import RunError
+from ..errors import RunError, SettingError
 from ..evaluate.metrics import figures_of_answers
 from ..extract.corpora.config import CorpusOptions, GenericOptions
 from ..extract.corpora.registry import load_corpus
@@ -45,6 +45,11 @@ class Asked:
     def examples(self, modality: str) -> Examples:
         """What is learnt from. Raises CorpusError."""
         if not self.dataset:
+            if modality == "audio":
+                raise SettingError(
+                    f"{self.options.encoder}: is an encoder of speech, which takes texts of no csv; name a corpus with"
+                    " --dataset, such as generic"
+                )
             generic = self.generic
             is_value = generic.label_kind == "value"
             columns = (generic.text_column, self.label_column, generic.split_column)
