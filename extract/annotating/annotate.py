@@ -167,9 +167,9 @@ def _summary(out: Path, transcripts: Transcripts, work: Work, outcome: Outcome, 
             f"tokens so far: {outcome.prompt_tokens:,} of prompts, {outcome.answer_tokens:,} of answers, as it counts"
         )
     unusable = [
-        f"{outcome.outside:,} texts with answers outside the classes" if outcome.outside else "",
+        f"{counted(outcome.outside, 'text')} with answers outside the classes" if outcome.outside else "",
         f"{outcome.refused:,} refused" if outcome.refused else "",
-        f"{blank:,} rows without text" if blank else "",
+        f"{counted(blank, 'row')} without text" if blank else "",
     ]
     if any(unusable):
         lines.append(f"unusable: {', '.join(filter(None, unusable))}; the column {REASON} says why")

@@ -87,9 +87,6 @@ class Folder:
 
     def finish(self, encoder: Encoder, head: Mapping[str, torch.Tensor], record: Mapping) -> None:
         """Write the head and the encoder, and drop what only going on needs."""
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()
         save_file({name: weight.cpu().contiguous() for name, weight in head.items()}, self.path / HEAD)
         aside = self.path / (ENCODER + ASIDE)
         shutil.rmtree(aside, ignore_errors=True)
