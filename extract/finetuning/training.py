@@ -123,7 +123,7 @@ def _arguments(
     options: FinetuneOptions, checkpoints: Path, steps_of_epoch: int, chosen: str, device: torch.device
 ) -> TrainingArguments:
     steps = steps_of_epoch * options.epochs
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(checkpoints),
         num_train_epochs=options.epochs,
         per_device_train_batch_size=options.batch,
@@ -150,6 +150,9 @@ def _arguments(
         dataloader_num_workers=2 if device.type == "cuda" else 0,
         dataloader_pin_memory=device.type == "cuda",
     )
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1  # the Trainer would copy the network to each GPU in every step
+    return arguments
 
 
 class _Keeper(TrainerCallback):

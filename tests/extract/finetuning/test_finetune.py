@@ -15,6 +15,7 @@ from msmt.extract.finetuning.network import Finetuned, Head, balanced_weights
 from msmt.studies.finetuning import begin, go_on
 from msmt.tests.extract.finetuning.made import asked, finetuned, write_labels
 from msmt.tests.extract.made import (
+    TEXT_CLASSES,
     audio_encoder,
     save_encoders,
     text_encoder,
@@ -220,16 +221,17 @@ def test_speech_is_heard_as_extraction_hears_it_and_convolutions_stay(tmp_path, 
     assert not report["missing_keys"] and "--audio-encoder" in result.lines[-1]
 
 
-@pytest.mark.parametrize("modality", ["text", "audio"])
-def test_what_is_padded_changes_no_logit(modality):
+@pytest.mark.parametrize("kind", ["bert", "roberta", "xlm-roberta", "hubert", "wavlm", "wav2vec2"])
+def test_what_is_padded_changes_no_logit(kind):
+    modality = "text" if kind in TEXT_CLASSES else "audio"
+    encoder = text_encoder(kind) if modality == "text" else audio_encoder(kind, norm="layer")
     torch.manual_seed(0)
-    encoder = text_encoder() if modality == "text" else audio_encoder(norm="layer")
     network = Finetuned(encoder, Head(48, 3, 0.1), None, 0.0, is_value=False).eval()
     name, short, long = ("input_ids", 5, 9) if modality == "text" else ("input_values", 4000, 9000)
     given = torch.randint(5, 20, (1, long)) if modality == "text" else torch.randn(1, long)
     mask = torch.ones(1, long, dtype=torch.long)
     mask[:, short:] = 0
-    padded = given.clone() if modality == "text" else given * mask
+    padded = given * mask + (1 - mask) * (encoder.config.pad_token_id if modality == "text" else 0)
     with torch.inference_mode():
         alone = network(**{name: given[:, :short]}, attention_mask=mask[:, :short])["logits"]
         beside = network(**{name: padded}, attention_mask=mask)["logits"]
