@@ -16,6 +16,8 @@ COMMANDS = {
     "eval": Place("training", "evaluate", "Score a run on a split: RUN, by name or path, or else the latest."),
     "predict": Place("training", "predict", "Apply a run to other recordings, with labels or without."),
     "embed": Place("training", "embed", "Write a run's vectors into a store, as a feature that others learn from."),
+    "annotate": Place("annotating", "annotate", "Have a language model label transcripts."),
+    "finetune": Place("finetuning", "finetune", "Fine-tune an encoder on labels; extract then takes its folder."),
     "ablate": Place(
         "comparing", "ablate", "Train variants with several seeds, and compare them in tables and a picture."
     ),

@@ -40,6 +40,12 @@ def as_cell(value: object) -> object:
     return text
 
 
+def from_cell(text: str) -> str:
+    """A cell of a csv that was written for spreadsheets, without the apostrophe that keeps it from being a formula."""
+    bare = text[1:]
+    return bare if text[:1] == "'" and as_cell(bare) == text else text
+
+
 def counted(count: int, what: str) -> str:
     """``1 hidden file``, ``2,000 hidden files``"""
     return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -96,7 +96,7 @@ def load_model(source: str, option: str) -> tuple[nn.Module, str | None, dict]:
     logging.disable_progress_bar()
     # What torch says of WavLM's own attention concerns those who write it, not those who use it.
     warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask and attn_mask")
-    revision, where = _locate(source, option)
+    revision, where = place_of_model(source, option)
     try:
         model, report = AutoModel.from_pretrained(
             source, dtype=torch.float32, trust_remote_code=False, output_loading_info=True, **where
@@ -161,13 +161,16 @@ def token_numbers_by(source: str, option: str) -> Callable[[str], list[int]]:
 
     Raises EncoderError.
     """
-    tokenizer = load_tokenizer(source, _locate(source, option)[1])
+    tokenizer = load_tokenizer(source, place_of_model(source, option)[1])
     most = min(tokenizer.model_max_length, _MOST_TOKENS)
     return lambda text: tokenizer(text, truncation=True, max_length=most)["input_ids"]
 
 
-def _locate(source: str, option: str) -> tuple[str | None, dict]:
-    """The commit of a hub id (None for a folder), and the arguments that make transformers load just that."""
+def place_of_model(source: str, option: str) -> tuple[str | None, dict]:
+    """The commit of a hub id (None for a folder), and the arguments that make transformers load just that.
+
+    Raises EncoderError where it is neither.
+    """
     folder = Path(source).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():

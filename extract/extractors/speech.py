@@ -18,7 +18,7 @@ from ..exact.transformer import LAST
 from ..exact.valid import Hidden, asks_inside, hidden_of, valid_frames
 from ..rate import TrainedRate, choose_rate, remarks_on
 from ..sound.audio import NORMALISATION
-from . import hearing
+from . import finetuned, hearing
 from .contract import Extractor, Job, Loaded, Material, Setup
 from .hearing import Content, Hearing, HearingOptions
 from .layers import Chosen, check_asked, chosen_layers
@@ -276,6 +276,7 @@ class Speech(Extractor):
         )
         speech = cls(encoder, features, heard, options.pool)
         speech.remarks = tuple(remarks_on(name, options.encoder, encoder.spec.encoder_class, model.rate, rate))
+        speech.remarks += finetuned.remarks_of(options.encoder, tuple(features))
         return speech
 
     def identities(self, material: Material) -> dict[str, np.ndarray]:

@@ -18,6 +18,7 @@ from ...features.spec import FeatureSpec
 from ...values import check_kinds, check_most
 from ..exact.transformer import LAST
 from ..exact.valid import Hidden, asks_inside, hidden_of, valid_tokens
+from . import finetuned
 from .context import FORM, OwnTexts, Windows
 from .contract import Extractor, Job, Loaded, Material, Setup
 from .layers import Chosen, check_asked, chosen_layers
@@ -160,7 +161,9 @@ class Text(Extractor):
         features = chosen_layers(name, options.layers, options.join, model, trial, options.encoder)
         layers = tuple(dict.fromkeys(layer for chosen in features.values() for layer in chosen.layers))
         encoder = TextEncoder(model, tokenizer, spec, setup.device, layers)
-        return cls(encoder, features, options, setup.views_of("text"))
+        text = cls(encoder, features, options, setup.views_of("text"))
+        text.remarks = finetuned.remarks_of(options.encoder, tuple(features))
+        return text
 
     def identities(self, material: Material) -> dict[str, np.ndarray]:
         seen, identities = self._inputs.of(material), {}
