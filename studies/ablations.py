@@ -22,8 +22,8 @@ from ..features.store import FeatureStore
 from ..progress import Track, silent
 from ..train import ablation, chains, plans
 from ..train.data import split_names
-from ..train.learner import INTERRUPTED
 from ..train.runs import Run
+from ..train.trained import INTERRUPTED
 from .folds import FoldedPlan, folds_of_plan, over_folds, pooled_answers
 from .schemes import tested_by
 from .scoring import scores_of

@@ -20,7 +20,7 @@ from ..features.tasks import NO_LABEL, Task
 from ..shown import as_line
 from ..train import ablation, plans
 from ..train.data import split_names
-from ..train.learner import FAILED
+from ..train.trained import FAILED
 from .schemes import segments_by, tested_by
 
 

@@ -23,9 +23,9 @@ from ..progress import Track, silent
 from ..shown import as_line
 from ..train.data import matching_features, recordings_of, split_names
 from ..train.dependence import rows_read
-from ..train.learner import FINISHED, PRUNED, STOPPED_EARLY
 from ..train.predict import predict
 from ..train.runs import Run
+from ..train.trained import FINISHED, PRUNED, STOPPED_EARLY
 from .figures import answers_of_chance, grouped_by, reports_of
 from .schemes import segments_by
 

@@ -22,12 +22,13 @@ from .config import NetworkSettings, TrainConfig
 from .devices import choose_device
 from .embed import embed
 from .jobs import Job, job_for
-from .learner import FAILED, FINISHED, INTERRUPTED, STOPPED_EARLY, Score, Trained
+from .learner import Score
 from .loop import passes, train_together
 from .models.registry import network_named, settings_of
 from .plans import Plan, Variant, command_for, waves_of
 from .processes import Processes
 from .stream import free_memory
+from .trained import FAILED, FINISHED, INTERRUPTED, STOPPED_EARLY, Trained
 
 NOT_BEGUN = "not begun"  # what became of a run when the ones before it were interrupted
 _OF_ANY_RUN = {"seed": 0, "name": ""}  # in place of those, where runs of one variant are sought

@@ -11,11 +11,9 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
 from ..errors import RunError
@@ -47,63 +45,13 @@ from .said import (
     write_curves,
 )
 from .schedule import learning_rate_at, seed_of
+from .trained import FAILED, FINISHED, INTERRUPTED, PRUNED, RUNNING, STOPPED_EARLY, Progress, Trained
 
 Score = Callable[[Sequence[Task], Mapping[str, np.ndarray], Mapping[str, np.ndarray]], dict[str, float]]
 
-RUNNING, FINISHED, STOPPED_EARLY, INTERRUPTED = "running", "finished", "stopped early", "interrupted"
-PRUNED, FAILED = "pruned", "failed"
 LOWER_IS_BETTER = ("mae", "loss")
 # The state of a run is four times its weights. Saving it may take a twentieth of the time, and always a moment.
 _SAVING_SHARE, _MOMENT = 0.05, 0.25  # share, seconds
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What became of a run."""
-
-    run: runs.Run
-    """Its directory."""
-
-    status: str
-    """``finished``, ``stopped early``, ``interrupted``, ``pruned`` or ``failed``."""
-
-    epochs: int
-    """Epochs it went through."""
-
-    best_epoch: int | None
-    """The epoch whose weights were kept; None when none was finished."""
-
-    select: str
-    """The validation figure that picked it."""
-
-    best: Mapping[str, object]
-    """The line of metrics.jsonl of that epoch; empty when none was finished."""
-
-    left_out: pd.DataFrame
-    """Segments of either split that had no features: segment_id, recording_id, split, reason."""
-
-    error: str = ""
-    """Why it failed, if it did."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run has come: with weights and optimizer, all that resuming needs."""
-
-    status: str = RUNNING
-    """``running``, or how it ended."""
-
-    epoch: int = 0
-    """Epochs that are done. The schedule, the order of recordings and the random numbers of the next follow from it."""
-
-    best_epoch: int | None = None
-    """The best of them."""
-
-    best_rank: tuple[float, float] = (-math.inf, -math.inf)
-    """Its selected figure and its validation loss, both signed so that more is better."""
-
-    lines: tuple[dict, ...] = ()
-    """A line of metrics.jsonl per epoch."""
 
 
 class Learner:

@@ -19,10 +19,11 @@ from .data import groups_of_similar_length, training_steps
 from .devices import choose_device, reproducible
 from .inputs import measure
 from .jobs import Job, job_for
-from .learner import Learner, Score, Trained
+from .learner import Learner, Score
 from .predict import infer
 from .processes import Processes
 from .stream import Stream
+from .trained import Trained
 
 _MEANT_FOR_ONE = (MsmtError, torch.OutOfMemoryError)  # errors that say nothing about the runs beside
 

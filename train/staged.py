@@ -19,12 +19,13 @@ from ..features.spec import RUN
 from ..progress import Track, silent
 from .ablation import NOT_BEGUN, Outcome, run_plan
 from .config import NetworkSettings, TrainConfig
-from .learner import INTERRUPTED, Score
+from .learner import Score
 from .models.registry import staged_named
 from .models.staged import Stage, StagedModel
 from .plans import Plan, variants_of
 from .processes import Processes
 from .runs import Run, point_latest_to
+from .trained import INTERRUPTED
 
 _SET_APART = ("name", "seed", "slot", "text_feature", "audio_feature")  # options that no stage takes as they are
 

@@ -21,16 +21,17 @@ from ..errors import SettingError, shown
 from ..features.durable import explained, writer_lock
 from ..progress import Track, silent
 from ..shown import as_cell
-from . import runs
 from ..values import from_text
+from . import runs
 from .ablation import Found, check_folder, settings_made
 from .config import CHOICES, NetworkSettings, TrainConfig
 from .jobs import job_for
-from .learner import FINISHED, INTERRUPTED, LOWER_IS_BETTER, PRUNED, STOPPED_EARLY, Score
+from .learner import LOWER_IS_BETTER, Score
 from .loop import passes, train_together
 from .material import Material
 from .models.registry import DEFAULT, NETWORKS, all_options, check_option, settings_of
 from .processes import Processes
+from .trained import FINISHED, INTERRUPTED, PRUNED, STOPPED_EARLY
 
 _BEFORE_PRUNING = (5, 3)  # finished trials, and epochs of a trial, before any is ended early
 _MOST_VALUES = 1000  # of one option

@@ -149,7 +149,7 @@ def tokenizer_of(source: str, option: str):
 
     Raises EncoderError.
     """
-    revision, where = _locate(source, option)
+    revision, where = place_of_model(source, option)
     tokenizer = load_tokenizer(source, where)
     digest = hashlib.sha256()
     _add_tokenizer(digest, tokenizer)

@@ -15,7 +15,7 @@ from msmt.studies.schemes import segments_by
 from msmt.tests.features import made as on_disk
 from msmt.train.ablation import Outcome
 from msmt.train.plans import Plan
-from msmt.train.learner import FINISHED
+from msmt.train.trained import FINISHED
 
 RECORDINGS = 24  # r0 to r23; recording i has class i mod 5 of A to E
 FOLDS = ("fold1", "fold2", "fold3")

@@ -15,8 +15,8 @@ from msmt.studies.folds import folds_of_plan, lacking_classes, over_folds
 from msmt.tests.features import made as on_disk
 from msmt.tests.studies.made import FOLDS, RECORDINGS, Trainer, csv_of, folded_store, splits_of_fold
 from msmt.train.config import TrainConfig
-from msmt.train.learner import FAILED, INTERRUPTED
 from msmt.train.plans import read_plan
+from msmt.train.trained import FAILED, INTERRUPTED
 
 PLAN = "scheme: folds\nvariants: {full: {}, no-mtl: {mtl: false}}"
 
