@@ -39,7 +39,12 @@ _LONGEST_LINE = 1 << 24  # bytes; no assertion comes near
 _BATCH = 50_000  # pairs that are written at once
 _MOST_ASKED = 500  # words in one question to the database
 _ABANDONED = 24 * 3600  # seconds after which what a killed process was writing is removed
-_OTHERS = {b"PK\x03\x04": "a zip archive", b"BZh": "packed by bzip2", b"\xfd7zXZ": "packed by xz", b"SQLi": "a database"}
+_OTHERS = {
+    b"PK\x03\x04": "a zip archive",
+    b"BZh": "packed by bzip2",
+    b"\xfd7zXZ": "packed by xz",
+    b"SQLi": "a database",
+}
 
 
 @dataclass(frozen=True)

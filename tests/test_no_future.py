@@ -107,7 +107,10 @@ def leaks(extractors, tmp_path) -> set[tuple[str, str]]:
     """What of the utterance, or of those before it, another future changes: by future, and feature or ``answer``."""
     net = network(extractors)
     plain = corpus(tmp_path / "plain")
-    made, identities = features(extractors, plain), {slot: each.identities(plain)[slot] for slot, each in extractors.items()}
+    made, identities = (
+        features(extractors, plain),
+        {slot: each.identities(plain)[slot] for slot, each in extractors.items()},
+    )
     before, found = said(net, made), set()
     for future, material in later(tmp_path).items():
         others = features(extractors, material)

@@ -54,7 +54,9 @@ def encoders(tmp_path_factory):
     """Folders of an audio and a text encoder, and files of knowledge of words."""
     folder = tmp_path_factory.mktemp("encoders")
     audio, text = save_encoders(folder)
-    known = assertions.write(folder / "known.csv", [("IsA", "/c/zh/你", "/c/zh/好"), ("Causes", "/c/zh/yes", "/c/zh/no")])
+    known = assertions.write(
+        folder / "known.csv", [("IsA", "/c/zh/你", "/c/zh/好"), ("Causes", "/c/zh/yes", "/c/zh/no")]
+    )
     (folder / "words.txt").write_text("the a")
     return {"audio": audio, "text": text, "known": known, "words": folder / "words.txt"}
 

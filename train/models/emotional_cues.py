@@ -94,9 +94,7 @@ class EmotionalCuesSettings(NetworkSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_least(
-            self, 1, ("turns", "width", "layers", "heads", "feed_forward", "blocks", "bridge", "patch_bands")
-        )
+        check_least(self, 1, ("turns", "width", "layers", "heads", "feed_forward", "blocks", "bridge", "patch_bands"))
         check_most(self, {"turns": 1000, "layers": 256, "blocks": 256, "bridge": 4096, "patch_bands": 4096})
         self.check_shares("dropout")
         if self.width % self.heads:
@@ -180,9 +178,7 @@ class EmotionalCues(Trainable):
             AttentionPooling(each) if settings.pooling == "attention" else MeanPooling() for each in streams
         )
         self.dropout = nn.Dropout(dropout)
-        self.heads = nn.ModuleList(
-            nn.ModuleList(Linear(each, count) for each in streams) for count in outputs.values()
-        )
+        self.heads = nn.ModuleList(nn.ModuleList(Linear(each, count) for each in streams) for count in outputs.values())
 
     def start(self) -> None:
         """Take the frozen layers from where the settings say. Raises EncoderError, or RunError when they have changed."""
@@ -275,9 +271,7 @@ def slots(settings: EmotionalCuesSettings) -> tuple[Slot, ...]:
     """Tokens and what they matter, frames and the spectrogram, or those of one modality."""
     both = [Slot(TEXT, ("token",), ("text",), may_be_empty=True)]
     if settings.words:
-        both.append(
-            Slot(IMPORTANCE, ("token",), ("text",), True, kinds=("kwrt",), beside=TEXT, is_row_for_row=True)
-        )
+        both.append(Slot(IMPORTANCE, ("token",), ("text",), True, kinds=("kwrt",), beside=TEXT, is_row_for_row=True))
     both.append(Slot(AUDIO, ("frame",), ("audio",), True, apart=("kwrt", "mel")))
     if settings.two_step:
         both.append(Slot(MEL, ("frame",), ("audio",), True, kinds=("mel",), beside=AUDIO))
@@ -300,9 +294,7 @@ def _sources(settings: EmotionalCuesSettings) -> tuple[tuple[str, str, int, str]
     )
 
 
-def build(
-    settings: EmotionalCuesSettings, tasks: Sequence[Task], inputs: Mapping[str, SlotInput]
-) -> EmotionalCues:
+def build(settings: EmotionalCuesSettings, tasks: Sequence[Task], inputs: Mapping[str, SlotInput]) -> EmotionalCues:
     """The network of one variant for these tasks, which share one level. Raises SettingError for slots that do not fit."""
     if IMPORTANCE in inputs and inputs[IMPORTANCE].width != 1:
         raise SettingError(f"slot importance takes one value a token, but has {inputs[IMPORTANCE].width}")
