@@ -3,8 +3,9 @@
     python -m msmt.benchmarks.kwrt_speed
     python -m msmt.benchmarks.kwrt_speed --conceptnet conceptnet-assertions-5.7.0.csv.gz --texts train_sent_emo.csv
 
-Without files it makes a vocabulary of words as frequent as those of a language, conversations of them, and assertions
-about them. The reference asks the same database, pair by pair, for a part of the rows; both must come to the same values.
+Without files it makes a vocabulary of words as frequent as those of a language, conversations of them, and
+assertions about them. The reference asks the same database, pair by pair, for a part of the rows; both must come to
+the same values.
 """
 
 from __future__ import annotations

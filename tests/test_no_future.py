@@ -1,7 +1,8 @@
 """What emotional-cues says of an utterance follows from it and those before it: nothing later, from the files on.
 
-Texts, speakers and audio of the utterances after one are changed, or these are taken away; neither its features nor what
-the network says of it may change. Two variants that look ahead, one in extraction and one in the network, are caught.
+Texts, speakers and audio of the utterances after one are changed, or these are taken away; neither its features nor
+what the network says of it may change. Two variants that look ahead, one in extraction and one in the network, are
+caught.
 """
 
 from __future__ import annotations
