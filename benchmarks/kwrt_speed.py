@@ -3,8 +3,9 @@
     python -m msmt.benchmarks.kwrt_speed
     python -m msmt.benchmarks.kwrt_speed --conceptnet conceptnet-assertions-5.7.0.csv.gz --texts train_sent_emo.csv
 
-Without files it makes a vocabulary of words as frequent as those of a language, conversations of them, and assertions
-about them. The reference asks the same database, pair by pair, for a part of the rows; both must come to the same values.
+Without files it makes a vocabulary of words as frequent as those of a language, conversations of them, and
+assertions about them. The reference asks the same database, pair by pair, for a part of the rows; both must come to
+the same values.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ UTTERANCES, PER_DIALOGUE, WORDS, VOCABULARY, ASSERTIONS = 13_708, 10, 8, 6000, 4
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--conceptnet", type=Path, help="ConceptNet's assertions; made up unless given")
-    parser.add_argument("--texts", type=Path, help="csv with Utterance, Speaker, Dialogue_ID and Utterance_ID, as MELD's")
+    parser.add_argument(
+        "--texts", type=Path, help="csv with Utterance, Speaker, Dialogue_ID and Utterance_ID, as MELD's"
+    )
     parser.add_argument("--utterances", type=int, default=UTTERANCES)
     parser.add_argument("--compared", type=int, default=200, help="rows that the reference does")
     asked = parser.parse_args()
@@ -42,12 +45,16 @@ def main() -> None:
 
 def _measure(folder: Path, asked: argparse.Namespace) -> None:
     chance = random.Random(0)
-    vocabulary = sorted({"".join(chance.choices("abcdefghijklmnop", k=chance.randint(3, 9))) for _ in range(VOCABULARY)})
+    vocabulary = sorted(
+        {"".join(chance.choices("abcdefghijklmnop", k=chance.randint(3, 9))) for _ in range(VOCABULARY)}
+    )
     table = _table(asked.texts) if asked.texts else _made_up(chance, vocabulary, asked.utterances)
     words = sorted({word for text in table["text"] for word in text.lower().replace("'", " ").split()})
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *":'.,!?", *(f"s{n}" for n in range(1, 10)), *words]
     encoder = folder / "encoder"
-    BertTokenizerFast(vocab={piece: number for number, piece in enumerate(dict.fromkeys(pieces))}).save_pretrained(encoder)
+    BertTokenizerFast(vocab={piece: number for number, piece in enumerate(dict.fromkeys(pieces))}).save_pretrained(
+        encoder
+    )
     (encoder / "config.json").write_text('{"model_type": "bert"}')
     dump = asked.conceptnet or _assertions(folder / "assertions.csv", chance, vocabulary)
     began = time.perf_counter()
@@ -75,7 +82,9 @@ def _measure(folder: Path, asked: argparse.Namespace) -> None:
             spread = over_tokens(len(given.tokens), (tokens for _, tokens in words), values)
             assert spread == made[row][:, 0].tolist()
     each = (time.perf_counter() - began) / len(compared)
-    print(f"pair by pair: {each * len(table):.1f} s for all, by {len(compared)} of them: {each * len(table) / seconds:.1f} x")
+    print(
+        f"pair by pair: {each * len(table):.1f} s for all, by {len(compared)} of them: {each * len(table) / seconds:.1f} x"
+    )
 
 
 def _pair_by_pair(database: sqlite3.Connection, terms: Sequence[str]) -> list[int]:

@@ -1,14 +1,15 @@
 """What ConceptNet knows of words: its public file of assertions, brought once into a small database beside it.
 
-The file has a line for each of its 34 million assertions, tab-separated and without a header: uri, relation, start, end,
-and JSON. Start and end are ``/c/LANGUAGE/TERM``, which a part of speech and a sense may follow. Of one language three
-relations are kept, between terms without part of speech or sense, as pairs in both directions:
+The file has a line for each of its 34 million assertions, tab-separated and without a header: uri, relation, start,
+end, and JSON. Start and end are ``/c/LANGUAGE/TERM``, which a part of speech and a sense may follow. Of one language
+three relations are kept, between terms without part of speech or sense, as pairs in both directions:
 
     related      (word, other, relations)    relations is the sum of a bit each of IsA, HasContext and Causes
-    about        (name, value)               format, the file's digest, size and time, lines read and kept, and ``knowledge``,
+    about        (name, value)               format, the file's digest, size and time, lines read and kept, ``knowledge``,
                                              the digest of what was kept: of the pairs, not of the file's bytes
 
-A database is written aside and renamed, so one that is there is whole, and two processes that make it at once do no harm.
+A database is written aside and renamed, so one that is there is whole, and two processes that make it at once do no
+harm.
 """
 
 from __future__ import annotations
@@ -39,7 +40,12 @@ _LONGEST_LINE = 1 << 24  # bytes; no assertion comes near
 _BATCH = 50_000  # pairs that are written at once
 _MOST_ASKED = 500  # words in one question to the database
 _ABANDONED = 24 * 3600  # seconds after which what a killed process was writing is removed
-_OTHERS = {b"PK\x03\x04": "a zip archive", b"BZh": "packed by bzip2", b"\xfd7zXZ": "packed by xz", b"SQLi": "a database"}
+_OTHERS = {
+    b"PK\x03\x04": "a zip archive",
+    b"BZh": "packed by bzip2",
+    b"\xfd7zXZ": "packed by xz",
+    b"SQLi": "a database",
+}
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ class Knowledge:
     """Whether it was made just now."""
 
     def relations_between(self, new: Collection[str], known: Collection[str]) -> dict[str, dict[str, int]]:
-        """For each of the ``new`` words that is related to some of the ``known``: these, and how many relations (1 to 3)."""
+        """For each of the ``new`` words related to some of the ``known``: these, and how many relations (1 to 3)."""
         known, found, words = frozenset(known), {}, sorted(new)
         with closing(_opened(self.path)) as database:
             for first in range(0, len(words), _MOST_ASKED):
@@ -147,7 +153,8 @@ def _make(dump: Path, language: str, path: Path, track: Track) -> None:
             database.execute("PRAGMA journal_mode=OFF")
             database.execute("PRAGMA synchronous=OFF")
             database.execute(
-                "CREATE TABLE related (word TEXT, other TEXT, relations INTEGER, PRIMARY KEY (word, other)) WITHOUT ROWID"
+                "CREATE TABLE related (word TEXT, other TEXT, relations INTEGER, PRIMARY KEY (word, other))"
+                " WITHOUT ROWID"
             )
             database.execute("CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT)")
             reading = _Reading(dump, language)
@@ -155,7 +162,8 @@ def _make(dump: Path, language: str, path: Path, track: Track) -> None:
             with track(f"indexing {dump.name}", total=max(1, state.st_size >> 20), unit="MB") as advance:
                 for pairs in reading.pairs(advance):
                     database.executemany(
-                        "INSERT INTO related VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET relations = relations | excluded.relations",
+                        "INSERT INTO related VALUES (?, ?, ?)"
+                        " ON CONFLICT DO UPDATE SET relations = relations | excluded.relations",
                         pairs,
                     )
             if not reading.kept:
@@ -229,7 +237,7 @@ class _Reading:
         yield pairs
 
     def _blocks(self, advance) -> Iterator[bytes]:
-        """Whole lines, some megabytes at a time. SettingError where they are none of assertions, or the last is not whole."""
+        """Whole lines, some megabytes at a time. SettingError where they are none of assertions, or one is not whole."""
         rest, last = b"", b""
         with self._text(advance) as text:
             while piece := self._next(text):
@@ -288,7 +296,7 @@ class _Reading:
                 f"take one of these"
             )
         raise self._wrong(
-            f"does not hold ConceptNet's assertions: line {number} is not uri, relation, start, end and JSON, divided by tabs"
+            f"does not hold ConceptNet's assertions: line {number} is not uri, relation, start, end and JSON, by tabs"
         )
 
     def _wrong(self, what: str) -> SettingError:

@@ -24,7 +24,9 @@ def counted(slots, **changes) -> list[str]:
     with torch.device("meta"):
         inputs = {slot: SlotInput(WIDTHS[slot], 9, "frame") for slot in slots}
         net = build(EmotionalCuesSettings(**FOUND, **changes), [Task("e", tuple("abcdefg"), level="segment")], inputs)
-    counts = [sum(each.numel() for each in net.parameters() if each.requires_grad == learns) for learns in (True, False)]
+    counts = [
+        sum(each.numel() for each in net.parameters() if each.requires_grad == learns) for learns in (True, False)
+    ]
     return [f"{count / 1e6:.1f} million" if count else "–" for count in counts]
 
 

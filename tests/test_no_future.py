@@ -1,7 +1,8 @@
 """What emotional-cues says of an utterance follows from it and those before it: nothing later, from the files on.
 
-Texts, speakers and audio of the utterances after one are changed, or these are taken away; neither its features nor what
-the network says of it may change. Two variants that look ahead, one in extraction and one in the network, are caught.
+Texts, speakers and audio of the utterances after one are changed, or these are taken away; neither its features nor
+what the network says of it may change. Two variants that look ahead, one in extraction and one in the network, are
+caught.
 """
 
 from __future__ import annotations
@@ -107,7 +108,10 @@ def leaks(extractors, tmp_path) -> set[tuple[str, str]]:
     """What of the utterance, or of those before it, another future changes: by future, and feature or ``answer``."""
     net = network(extractors)
     plain = corpus(tmp_path / "plain")
-    made, identities = features(extractors, plain), {slot: each.identities(plain)[slot] for slot, each in extractors.items()}
+    made, identities = (
+        features(extractors, plain),
+        {slot: each.identities(plain)[slot] for slot, each in extractors.items()},
+    )
     before, found = said(net, made), set()
     for future, material in later(tmp_path).items():
         others = features(extractors, material)

@@ -101,7 +101,8 @@ def check_rows(store, network: Network, model, slots: Mapping[str, Sequence[str]
             segment = store.segments["segment_id"].iloc[rows[apart[0]]]
             raise SettingError(
                 f"{own} in slot {slot.name} has {lengths[0][apart[0]]} rows of segment {segment}, and {other} in slot "
-                f"{slot.beside} {lengths[1][apart[0]]}: make {own} with the encoder, tokens, turns and speakers of {other}"
+                f"{slot.beside} {lengths[1][apart[0]]}: make {own} with the encoder, tokens, turns and speakers of "
+                f"{other}"
             )
 
 
@@ -134,7 +135,7 @@ def _only_one(store, network: Network, slot: Slot) -> str:
         kind = slot.kinds[0]
         raise StoreError(
             f"{store.path} has no feature of kind {kind} for slot {slot.name} of {network.name}: run msmt extract "
-            f"--feature {kind}={kind}:… (msmt features lists its options), or leave the slot empty (--slot {slot.name}=)"
+            f"--feature {kind}={kind}:… (msmt features lists its options), or leave it empty (--slot {slot.name}=)"
         )
     if not any(spec.modality in slot.modalities for spec in store.specs.values()):
         raise _nothing_of(store, slot)

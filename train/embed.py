@@ -97,7 +97,13 @@ def embed(
     model = with_weights(run, settings, weights).eval()
     recordings = _recordings(store, features)
     check_layers(store, in_names_of(settings.slots, features), np.concatenate(recordings.rows))
-    check_rows(store, network_named(settings.model.network), settings.model, in_names_of(settings.slots, features), np.concatenate(recordings.rows))
+    check_rows(
+        store,
+        network_named(settings.model.network),
+        settings.model,
+        in_names_of(settings.slots, features),
+        np.concatenate(recordings.rows),
+    )
     target = choose_device(device or settings.train.device)
     maker = _Maker(model.to(target), settings, features, source, target)
     digest = _digest_of(settings, weights)

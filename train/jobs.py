@@ -72,9 +72,7 @@ def _settings_for(
     slots = {slot: tuple(features) for slot, features in slots.items()}
     return runs.Settings(
         # What a run's settings say holds whatever its store is given later.
-        model=dataclasses.replace(
-            network.settle(model, slots), modalities=modalities_seen(slots, model.modalities)
-        ),
+        model=dataclasses.replace(network.settle(model, slots), modalities=modalities_seen(slots, model.modalities)),
         train=config,
         tasks=choose_tasks(store.tasks, config.task_names, model.mtl),
         slots=slots,

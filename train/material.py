@@ -78,7 +78,13 @@ def material_for(store, settings: runs.Settings, task_names: Sequence[str] = (),
     learning = recordings_of(store, config.train_split, features, skip, views, scheme=config.scheme)
     validation = recordings_of(store, config.validation_split, features, skip, scheme=config.scheme)
     check_layers(store, settings.slots, np.concatenate(learning.rows + validation.rows))
-    check_rows(store, network_named(settings.model.network), settings.model, settings.slots, np.concatenate(learning.rows + validation.rows))
+    check_rows(
+        store,
+        network_named(settings.model.network),
+        settings.model,
+        settings.slots,
+        np.concatenate(learning.rows + validation.rows),
+    )
     check_learnable(learning, tasks)
     judged = tasks_with(select, tasks)
     if not len(with_labels(validation, judged)):

@@ -126,7 +126,13 @@ def predict(
         scheme=scheme,
     )
     check_layers(store, in_names_of(settings.slots, features), np.concatenate(recordings.rows))
-    check_rows(store, network_named(settings.model.network), settings.model, in_names_of(settings.slots, features), np.concatenate(recordings.rows))
+    check_rows(
+        store,
+        network_named(settings.model.network),
+        settings.model,
+        in_names_of(settings.slots, features),
+        np.concatenate(recordings.rows),
+    )
     target = choose_device(device or settings.train.device)
     model = with_weights(run, settings, weights)
     config = replace(settings.train, cache_in="none")  # everything is read once

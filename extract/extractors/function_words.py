@@ -1,7 +1,7 @@
 """The function words of English: its closed classes, put together here from what a grammar lists in each.
 
-What a sentence is about is said by content words: nouns, verbs, adjectives, adverbs of manner, names. All others are here.
-A user's own list, for English or another language, is a text file of words.
+What a sentence is about is said by content words: nouns, verbs, adjectives, adverbs of manner, names. All others are
+here. A user's own list, for English or another language, is a text file of words.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The feature ``kwrt``: how much each token of a conversation matters by knowledge of words (word relation tagging).
 
-Of H. Shi, Z. Liang, J. Yu, *Emotional Cues Extraction and Fusion for Multi-modal Emotion Prediction and Recognition in
-Conversation*, Interspeech 2024, section 2.3. The tokens are those that the kind ``text`` makes with the same ``encoder``,
-``tokens``, ``turns`` and ``speakers``, one for one, so its rows lie beside the rows of that feature.
+Of H. Shi, Z. Liang, J. Yu, *Emotional Cues Extraction and Fusion for Multi-modal Emotion Prediction and Recognition
+in Conversation*, Interspeech 2024, section 2.3. The tokens are those that the kind ``text`` makes with the same
+``encoder``, ``tokens``, ``turns`` and ``speakers``, one for one, so its rows lie beside the rows of that feature.
 
 - The words are the content words of the window, as far as the encoder sees them: runs of letters and digits without
   function words, numbers and the marks s1:, s2:; in lower case, without what an apostrophe adds.
@@ -80,7 +80,8 @@ class KwrtOptions:
             raise SettingError(f"language must be as ConceptNet writes it, such as en, but is {shown(self.language)}")
         if self.language != "en" and not self.function_words:
             raise SettingError(
-                f"function_words must name a file of the function words of language {self.language}: msmt has those of en"
+                f"function_words must name a file of the function words of language {self.language}: msmt has "
+                f"those of en"
             )
 
     @property

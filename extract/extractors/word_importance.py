@@ -1,8 +1,9 @@
 """How much each word of a conversation matters by the words around it: recurrence, and relations of common sense.
 
-For the K content words of a window: M_rec is 1 where two places hold the same word, M_rel is how many of three relations
-there are between two words, in whichever direction; both are 0 on the diagonal. The importance of a word is the sum of its
-row of M = M_rec + M_rel. It depends on the word alone, not on its place, so it is counted by distinct words.
+For the K content words of a window: M_rec is 1 where two places hold the same word, M_rel is how many of three
+relations there are between two words, in whichever direction; both are 0 on the diagonal. The importance of a word
+is the sum of its row of M = M_rec + M_rel. It depends on the word alone, not on its place, so it is counted by
+distinct words.
 """
 
 from __future__ import annotations

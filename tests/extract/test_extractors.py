@@ -60,7 +60,9 @@ def encoders(tmp_path_factory):
     folder = tmp_path_factory.mktemp("encoders")
     audio, text = save_encoders(folder)
     openl3, care = write_openl3(folder, seed=0, representation="mel128"), write_care(folder, seed=0, layers=2)
-    known = assertions.write(folder / "known.csv", [("IsA", "/c/zh/你", "/c/zh/好"), ("Causes", "/c/zh/yes", "/c/zh/no")])
+    known = assertions.write(
+        folder / "known.csv", [("IsA", "/c/zh/你", "/c/zh/好"), ("Causes", "/c/zh/yes", "/c/zh/no")]
+    )
     (folder / "words.txt").write_text("the a")
     files = {"known": known, "words": folder / "words.txt"}
     return {"audio": audio, "text": text, "openl3": openl3, "care": care, **files}

@@ -21,7 +21,23 @@ from tokenizers import ByteLevelBPETokenizer
 from transformers import BertTokenizerFast, RobertaTokenizerFast
 
 CPU = Setup(torch.device("cpu"))
-PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "s", "##1", "##2", ":", "the", "kang", "##aroo", "was", "a", "."]
+PIECES = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    "s",
+    "##1",
+    "##2",
+    ":",
+    "the",
+    "kang",
+    "##aroo",
+    "was",
+    "a",
+    ".",
+]
 PIECES += ["surprise", "in", "scene", "it", "asleep", "'", "i", "saw", "!", "s1", "s2", "tired", "kicks", "other"]
 DIALOGUE = [
     ("ann", "In the scene it was a kangaroo."),

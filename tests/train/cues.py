@@ -28,7 +28,9 @@ def added(store) -> None:
         store.specs["mel"] = replace(spec("audio", PATCH), kind="mel", encoder="mel")
         project = random.standard_normal((store.specs["hubert"].width, PATCH))
         store.features["mel"] = [
-            (np.repeat(rows[:3].mean(axis=0, keepdims=True) @ project, BANDS * (1 + row % 4), axis=0)).astype(np.float16)
+            (np.repeat(rows[:3].mean(axis=0, keepdims=True) @ project, BANDS * (1 + row % 4), axis=0)).astype(
+                np.float16
+            )
             for row, rows in enumerate(store.features["hubert"])
         ]
 

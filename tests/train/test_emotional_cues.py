@@ -86,9 +86,7 @@ def heard(part, rows, groups):
     states = part.lstm(grid.transpose(1, 2))[0][0]
     half, length = states.shape[1] // 2, len(rows)
     forward, backward = states[:, :half], states[:, half:]
-    kept = [
-        torch.cat([forward[min(first + 7, length - 1)], backward[first]]) for first in range(0, length, 8)
-    ]
+    kept = [torch.cat([forward[min(first + 7, length - 1)], backward[first]]) for first in range(0, length, 8)]
     return torch.stack(kept).repeat_interleave(8, dim=0)[:length]
 
 
@@ -97,9 +95,7 @@ def plain(net, text, importance, audio, mel, *, fuses=True):
     f_t = through(net.text, text) * net.importance(importance)
     ages = torch.cat([net.ages[age].expand(len(rows), -1) for age, rows in zip(range(len(audio))[::-1], audio)])
     h_a = through(net.audio, torch.cat(audio), ages)
-    prosody = net.prosody.out(
-        torch.cat([heard(net.prosody.rhythm, h_a, 8), heard(net.prosody.pitch, h_a, 16)], dim=1)
-    )
+    prosody = net.prosody.out(torch.cat([heard(net.prosody.rhythm, h_a, 8), heard(net.prosody.pitch, h_a, 16)], dim=1))
     fused = h_a + net.prosody_norm(prosody)
     for layer in net.first:
         fused = fed(layer.feed_forward, attended(layer.crossing, fused, f_t))
@@ -109,6 +105,7 @@ def plain(net, text, importance, audio, mel, *, fuses=True):
     seen = ViTModel.from_pretrained(cues.vit(), add_pooling_layer=False).eval().layers
     rows, patches = net.second.into(fused), embedded(net.second.patches, torch.cat(mel))
     for number, block in enumerate(net.second.blocks):
+
         def language(given, layer=theirs[number]):
             made = layer(given[None])
             return (made[0] if isinstance(made, tuple) else made)[0]
@@ -181,7 +178,9 @@ def test_rows_that_do_not_lie_beside_each_other_are_refused(tmp_path):
     store = calls()
     cues.added(store)
     store.features["kwrt"][5] = store.features["kwrt"][5][:-1]
-    with pytest.raises(SettingError, match="kwrt in slot importance has .* rows of segment s5, and roberta in slot text"):
+    with pytest.raises(
+        SettingError, match="kwrt in slot importance has .* rows of segment s5, and roberta in slot text"
+    ):
         job_for(store, settings(), TRAIN)
 
 
@@ -190,7 +189,9 @@ def test_features_that_are_missing_are_said_with_the_command_that_makes_them():
     for kind, slot in (("kwrt", "importance"), ("mel", "mel")):
         with pytest.raises(StoreError) as caught:
             job_for(store, settings(words=kind == "kwrt"), TRAIN)
-        assert f"run msmt extract --feature {kind}={kind}:" in str(caught.value) and f"--slot {slot}=" in str(caught.value)
+        assert f"run msmt extract --feature {kind}={kind}:" in str(caught.value) and f"--slot {slot}=" in str(
+            caught.value
+        )
     job = job_for(store, settings(), dataclasses.replace(TRAIN, slot="importance=,mel="))
     assert list(job.settings.slots) == ["text", "audio"] and not job.settings.model.language_found
 

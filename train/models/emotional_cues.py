@@ -1,9 +1,9 @@
 """Emotional cues: words weighed by knowledge, prosody brought out, and both fused in two steps.
 
 H. Shi, Z. Liang, J. Yu, *Emotional Cues Extraction and Fusion for Multi-modal Emotion Prediction and Recognition in
-Conversation*, Interspeech 2024. A sample is a segment with the turns before it: the text feature has them in its own rows,
-the audio of the last ``turns`` segments is put one behind the other here. Nothing after the segment is seen. docs/systems/
-emotional-cues.md says what of the paper is read how.
+Conversation*, Interspeech 2024. A sample is a segment with the turns before it: the text feature has them in its own
+rows, the audio of the last ``turns`` segments is put one behind the other here. Nothing after the segment is seen.
+docs/systems/emotional-cues.md says what of the paper is read how.
 
 Letters: S segments of all recordings together, N rows of the audio and M of the text of all segments together, d values
 per row.
@@ -51,7 +51,7 @@ class EmotionalCuesSettings(NetworkSettings):
     """Fuse with the mel spectrogram through frozen layers (the slot mel); without it the first fusion remains."""
 
     turns: int = 3
-    """Segments whose audio is heard, the segment's own and those right before it; the text feature has turns of its own."""
+    """Segments whose audio is heard, its own and those right before it; the text feature has turns of its own."""
 
     pooling: str = "mean"
     """How the rows of a stream become the vector that is classified."""
@@ -94,9 +94,7 @@ class EmotionalCuesSettings(NetworkSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_least(
-            self, 1, ("turns", "width", "layers", "heads", "feed_forward", "blocks", "bridge", "patch_bands")
-        )
+        check_least(self, 1, ("turns", "width", "layers", "heads", "feed_forward", "blocks", "bridge", "patch_bands"))
         check_most(self, {"turns": 1000, "layers": 256, "blocks": 256, "bridge": 4096, "patch_bands": 4096})
         self.check_shares("dropout")
         if self.width % self.heads:
@@ -180,12 +178,10 @@ class EmotionalCues(Trainable):
             AttentionPooling(each) if settings.pooling == "attention" else MeanPooling() for each in streams
         )
         self.dropout = nn.Dropout(dropout)
-        self.heads = nn.ModuleList(
-            nn.ModuleList(Linear(each, count) for each in streams) for count in outputs.values()
-        )
+        self.heads = nn.ModuleList(nn.ModuleList(Linear(each, count) for each in streams) for count in outputs.values())
 
     def start(self) -> None:
-        """Take the frozen layers from where the settings say. Raises EncoderError, or RunError when they have changed."""
+        """Take the frozen layers from where the settings say. Raises EncoderError, or RunError where they changed."""
         if self.second is None:
             return
         language, vision = (weights_of(*each) for each in _sources(self.settings))
@@ -209,9 +205,10 @@ class EmotionalCues(Trainable):
                 audio = layer(audio, layout, text, of_text)
         if self.second is None:
             return self._pooled((audio, layout))
-        if any(count % self.settings.patch_bands for count in slots[MEL].lengths):
+        odd = [count for count in slots[MEL].lengths if count % self.settings.patch_bands]
+        if odd:
             raise SettingError(
-                f"slot mel: a segment has {next(n for n in slots[MEL].lengths if n % self.settings.patch_bands)} patches, "
+                f"slot mel: a segment has {odd[0]} patches, "
                 f"no multiple of patch_bands {self.settings.patch_bands}: make it bands divided by patch of the feature"
             )
         rows, patches, of_mel = self.second(audio, layout, up_to_each(slots[MEL], segments, self.settings.turns))
@@ -225,7 +222,7 @@ class EmotionalCues(Trainable):
             return stream
         if slots[IMPORTANCE].lengths != rows.lengths:
             raise SettingError(
-                "slot importance has other rows than slot text: make it with the same encoder, tokens, turns and speakers"
+                "slot importance has other rows than slot text: make it with its encoder, tokens, turns and speakers"
             )
         return stream * self.importance(slots[IMPORTANCE].values)
 
@@ -275,9 +272,7 @@ def slots(settings: EmotionalCuesSettings) -> tuple[Slot, ...]:
     """Tokens and what they matter, frames and the spectrogram, or those of one modality."""
     both = [Slot(TEXT, ("token",), ("text",), may_be_empty=True)]
     if settings.words:
-        both.append(
-            Slot(IMPORTANCE, ("token",), ("text",), True, kinds=("kwrt",), beside=TEXT, is_row_for_row=True)
-        )
+        both.append(Slot(IMPORTANCE, ("token",), ("text",), True, kinds=("kwrt",), beside=TEXT, is_row_for_row=True))
     both.append(Slot(AUDIO, ("frame",), ("audio",), True, apart=("kwrt", "mel")))
     if settings.two_step:
         both.append(Slot(MEL, ("frame",), ("audio",), True, kinds=("mel",), beside=AUDIO))
@@ -300,10 +295,8 @@ def _sources(settings: EmotionalCuesSettings) -> tuple[tuple[str, str, int, str]
     )
 
 
-def build(
-    settings: EmotionalCuesSettings, tasks: Sequence[Task], inputs: Mapping[str, SlotInput]
-) -> EmotionalCues:
-    """The network of one variant for these tasks, which share one level. Raises SettingError for slots that do not fit."""
+def build(settings: EmotionalCuesSettings, tasks: Sequence[Task], inputs: Mapping[str, SlotInput]) -> EmotionalCues:
+    """The network of one variant for these tasks, which share one level. Raises SettingError for slots that misfit."""
     if IMPORTANCE in inputs and inputs[IMPORTANCE].width != 1:
         raise SettingError(f"slot importance takes one value a token, but has {inputs[IMPORTANCE].width}")
     if MEL in inputs and not settings.language_found:

@@ -1,9 +1,9 @@
 """Layers of BERT and ViT that are used as they were trained, and never learn.
 
-They are loaded through transformers from the hub or a folder when a run begins. What a run keeps is their sizes and a digest
-of their weights, in its settings, and the weights among its own: so it is resumed and evaluated wherever it lies, without
-the encoders. Dropout is off in them. Both are written here for packed rows, and tried against the layers that transformers
-has when they are loaded.
+They are loaded through transformers from the hub or a folder when a run begins. What a run keeps is their sizes and
+a digest of their weights, in its settings, and the weights among its own: so it is resumed and evaluated wherever it
+lies, without the encoders. Dropout is off in them. Both are written here for packed rows, and tried against the
+layers that transformers has when they are loaded.
 
 Letters: N rows of all segments together, S segments, K further rows of each segment, d values per row.
 """

@@ -1,9 +1,10 @@
-"""The prosody encoder of S. Yang et al., *Speech Representation Disentanglement with Adversarial Mutual Information Learning
-for One-shot Voice Conversion*, Interspeech 2022, on rows of features instead of a spectrogram and a pitch contour.
+"""The prosody encoder of S. Yang et al., *Speech Representation Disentanglement with Adversarial Mutual Information
+Learning for One-shot Voice Conversion*, Interspeech 2022, on rows of features instead of a spectrogram and a pitch
+contour.
 
-Rhythm is heard by one block of convolution, group norm and ReLU and a bidirectional LSTM of one value each way; pitch by
-three blocks and an LSTM of 32. Of every 8 rows the last of the forward and the first of the backward direction are kept,
-and stand for all 8.
+Rhythm is heard by one block of convolution, group norm and ReLU and a bidirectional LSTM of one value each way;
+pitch by three blocks and an LSTM of 32. Of every 8 rows the last of the forward and the first of the backward
+direction are kept, and stand for all 8.
 
 Letters: N rows of all segments together, S segments, L rows of the longest, d values per row, c channels.
 """

@@ -1,9 +1,10 @@
-"""The second step of the emotional-cues network: its fusion with a mel spectrogram through frozen layers (equations 3 to 6).
+"""The second step of the emotional-cues network: its fusion with a mel spectrogram through frozen layers (equations 3
+to 6).
 
-In each block a few learned bridge vectors go through a frozen layer of one side beside the rows of that side, and then,
-mapped by an MLP, through a frozen layer of the other side beside the rows of the other. Both directions use the same
-layer of each side, as in the paper's reference 22. What the first layers make of the rows themselves is used nowhere, so
-it is not computed; keys and values of the rows are computed for both directions alike.
+In each block a few learned bridge vectors go through a frozen layer of one side beside the rows of that side, and
+then, mapped by an MLP, through a frozen layer of the other side beside the rows of the other. Both directions use
+the same layer of each side, as in the paper's reference 22. What the first layers make of the rows themselves is
+used nowhere, so it is not computed; keys and values of the rows are computed for both directions alike.
 
 Letters: N rows of the language side and M of the vision side of all segments together, S segments, K bridge vectors.
 """
