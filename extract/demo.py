@@ -18,7 +18,9 @@ import numpy as np
 import soundfile
 
 from ..errors import SettingError
-from .layouts.encoders import vocabulary_of, write_encoders
+from .layouts.checkpoints import write_care, write_openl3
+from .layouts.encoders import vocabulary_of, write_encoders, write_vision
+from .layouts.knowledge import write_conceptnet
 from .layouts.registry import check_layout, write_layout
 from .layouts.sentences import spoken, words
 from .layouts.voices import TELEPHONE, Manner, speech
@@ -50,8 +52,9 @@ This corpus is synthetic and the encoders are random. It lies as {{layout}} does
 that everybody finds there, and nothing of the real corpus is in it.
 
 The sounds were computed from noise and pulses: nobody speaks in them. The sentences were drawn from short lists, by
-emotion. The encoders, in the folder encoders of the demo, have the architecture of HuBERT and BERT, but are tiny, and
-their weights are random numbers: they were never trained on anything.
+emotion. The encoders, in the folder encoders of the demo, have the architecture of HuBERT, BERT, ViT, OpenL3 and CARE, but
+all except OpenL3 are tiny, and their weights are random numbers: they were never trained on anything. What a file in the
+format of ConceptNet says there of words was made up as well.
 
 So scores on this corpus mean nothing, except that the commands work from the files as downloaded to the score table.
 They say nothing about {{layout}}, about real encoders, or about any network.
@@ -156,6 +159,7 @@ CUSTOMER_LINES = {
     ),
 }
 OPENINGS = ("好", "嗯", "喂", "对")  # of an answer, whatever its class
+_TEXT_LAYERS = 4  # of the encoder beside a layout: systems read the last four
 _OWN_LINE, _SMALL_TALK = 0.88, 0.25  # probabilities of a line of one's own class, and of a segment of small talk
 
 
@@ -179,10 +183,14 @@ def make_demo(folder: Path, seed: int = 0, layout: str = "") -> DemoPaths:
     config.write_text(TRAINING)
     if layout:
         write_layout(layout, data, seed)
-        vocabulary = vocabulary_of(spoken("zh"), words())
+        write_encoders(encoders, vocabulary_of(spoken("zh"), words()), seed, _TEXT_LAYERS)
+        # What the systems of the papers are given besides.
+        write_vision(encoders, seed)
+        write_openl3(encoders, seed)
+        write_care(encoders, seed)
+        write_conceptnet(encoders)
     else:
-        vocabulary = vocabulary_of(_write_corpus(data, np.random.default_rng(seed)))
-    write_encoders(encoders, vocabulary, seed)
+        write_encoders(encoders, vocabulary_of(_write_corpus(data, np.random.default_rng(seed))), seed)
     return DemoPaths(data, encoders / "audio", encoders / "text", config)
 
 

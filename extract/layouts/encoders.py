@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ..sound.homophones import common_characters
 
-WIDTH = 64  # of both encoders
+WIDTH = 64  # of all encoders
+_SIZES = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 2 * WIDTH}
 
 
 def vocabulary_of(texts: Iterable[str], words: Sequence[str] = ()) -> list[str]:
@@ -21,17 +22,17 @@ def vocabulary_of(texts: Iterable[str], words: Sequence[str] = ()) -> list[str]:
     return list(dict.fromkeys([*tokens, *sorted(characters | set(common_characters())), *words]))
 
 
-def write_encoders(folder: Path, vocabulary: Sequence[str], seed: int) -> None:
+def write_encoders(folder: Path, vocabulary: Sequence[str], seed: int, text_layers: int = 2) -> None:
     """Save a small HuBERT in ``audio``, a small BERT and its tokenizer in ``text``."""
     import torch
     from transformers import BertConfig, BertModel, BertTokenizerFast, HubertConfig, HubertModel
 
-    sizes = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 2 * WIDTH}
+    of_text = {**_SIZES, "num_hidden_layers": text_layers}
     tokenizer = BertTokenizerFast(vocab={token: index for index, token in enumerate(vocabulary)})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        audio = HubertModel(HubertConfig(conv_dim=(WIDTH,) * 7, **sizes))
-        text = BertModel(BertConfig(vocab_size=len(vocabulary), max_position_embeddings=256, **sizes))
+        audio = HubertModel(HubertConfig(conv_dim=(WIDTH,) * 7, **_SIZES))
+        text = BertModel(BertConfig(vocab_size=len(vocabulary), max_position_embeddings=256, **of_text))
         with torch.no_grad():
             # As large as the words', random positions would hide what is said; training would have made them small.
             text.embeddings.position_embeddings.weight *= 0.1
@@ -47,10 +48,9 @@ def write_vision(folder: Path, seed: int) -> None:
     import torch
     from transformers import ViTConfig, ViTModel
 
-    sizes = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 2 * WIDTH}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        vision = ViTModel(ViTConfig(image_size=128, patch_size=16, **sizes))
+        vision = ViTModel(ViTConfig(image_size=128, patch_size=16, **_SIZES))
     with _without_bars():
         vision.save_pretrained(folder / "vision")
 
