@@ -222,7 +222,7 @@ class Kwrt(Extractor):
 
     def _look_up(self, texts: Iterable[str]) -> None:
         """Split texts that were not met before, and find out how their words are related to all."""
-        fresh = sorted(set(texts) - self._splits.keys())
+        fresh = sorted({text for text in texts if text not in self._splits})
         if not fresh:
             return
         read = self.tokenizer(
