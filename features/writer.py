@@ -224,7 +224,7 @@ class StoreWriter(ABC):
         return [*notes, *([f"{marked} rows are marked missing; run msmt extract to fill them"] if marked else [])]
 
     def lose_unreadable(self) -> list[str]:
-        """Mark the rows missing that cannot be read, after ``recover`` from a corpus; a sentence on it, if there are any.
+        """Mark the rows missing that cannot be read, after ``recover`` from a corpus; a sentence on it, if need be.
 
         ``mend`` cannot do it where it needs the corpus, and an extraction that is to mend cannot send back to it.
         """
@@ -238,7 +238,7 @@ class StoreWriter(ABC):
         return [f"{self.path}: {lost} rows cannot be read and are missing now"] if lost else []
 
     def _rows_lost(self, damages: Sequence[Damage]) -> dict[tuple[str, int], set[int]]:
-        """The rows that these damages leave unreadable, by feature and block; none where only a block's file is damaged."""
+        """The rows that these damages leave unreadable, by feature and block; none where only a file is damaged."""
         store = self.store
         rows: dict[tuple[str, int], set[int]] = {}
         for damage in damages:

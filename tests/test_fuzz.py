@@ -135,7 +135,8 @@ from msmt.benchmarks.fuzzing.cases import typed
 
 Path("data/generic/audio").mkdir(parents=True)
 soundfile.write("data/generic/audio/a.wav", np.zeros(800, np.float32), 8000)
-rows = "".join(f"r{n},a.wav,text,{label},{split}\\n" for n, (label, split) in enumerate(zip("xyx", ("train", "val", "test"))))
+splits = {"train": "x", "val": "y", "test": "x"}
+rows = "".join(f"r{label}{split},a.wav,text,{label},{split}\\n" for split, label in splits.items())
 Path("data/generic/segments.csv").write_text("recording,audio,text,label,split\\n" + rows)
 inputs._replace_costly()
 ending = typed(["extract", "--dataset", "generic", "--device", "cpu"])
@@ -161,6 +162,12 @@ def test_every_kind_of_damage_is_done_to_some_store(tmp_path):
         (Ending(0, "a.zarr: \x1b[31mred\n", ""), "control character"),
         (Ending(2, "", "msmt: error: a.zarr: is damaged; run msmt extract\n"), ""),
         (Ending(2, "", "Usage: msmt info [OPTIONS]\nTry 'msmt info -h' for help.\n\nError: no such a.zarr\n"), ""),
+        (
+            Ending(
+                2, "", "Usage: msmt info [OPTIONS]\n                 [a|b]\nTry 'msmt -h'.\n\nError: no such a.zarr\n"
+            ),
+            "",
+        ),
         (Ending(0, "你好\n", ""), ""),
     ],
 )
