@@ -66,7 +66,8 @@ def recover(
 ) -> list[str]:
     """Make a store readable again whose head or table is damaged, if need be with those of its corpus.
 
-    Does nothing where there is no store, or where it can be read. Returns what was done, a sentence each.
+    Rows that cannot be read are missing then. Does nothing where there is no store, or where it can be read. Returns
+    what was done, a sentence each.
     """
     if not path.exists():
         return []
@@ -75,7 +76,8 @@ def recover(
         return []
     except DamageError:
         with writer_for(path) as writer:
-            return writer.recover(Anew(tuple(tasks), table, dataset, facts or {}))
+            notes = writer.recover(Anew(tuple(tasks), table, dataset, facts or {}))
+            return [*notes, *writer.lose_unreadable()]
 
 
 def _has_states(store: FeatureStore, name: str) -> bool:

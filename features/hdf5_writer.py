@@ -102,7 +102,11 @@ class Hdf5Writer(StoreWriter):
             notes.append(f"{without_remedy(error)}: it is written anew from the corpus{lost}")
         if store.in_progress:
             parts = {name: store.parts[name] or frozenset() for name in head.features}
-            self._write_virtual(head, table, parts, _believed_base(store))
+            base = _believed_base(store)
+            if base is None and any(len(blocks) * BLOCK_ROWS < len(table) for blocks in parts.values()):
+                lost = f"{parts_folder(self.path) / 'base.h5'}: is missing or damaged"
+                notes.append(f"{lost}, and the rows that only it has are missing now")
+            self._write_virtual(head, table, parts, base)
             return notes
         with explained_read(self.path):
             seal, _ = seal_of(self.path)
@@ -142,7 +146,8 @@ class Hdf5Writer(StoreWriter):
                     f"{lost}; it seems to hold dataset {dataset!r:.80}: delete it, or name another"
                 ) from error
             notes.append(
-                f"{self.path}: what it says of itself is written anew from the corpus, with its readable features"
+                f"{self.path}: what it says of itself is written anew from the corpus, with its readable features but"
+                " not the names of their encoders, which extracting them says again"
             )
             return anew.head_with(features)
 

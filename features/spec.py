@@ -163,6 +163,17 @@ class FeatureSpec:
         """The spec without its views: all that determines the values of a segment as recorded."""
         return dataclasses.replace(self, views={})
 
+    @property
+    def unnamed(self) -> FeatureSpec:
+        """The spec without what only its reader is told, which the fingerprint does not vouch for."""
+        return dataclasses.replace(self, encoder="", revision=None, encoder_rate=None)
+
+    def named_by(self, other: FeatureSpec) -> FeatureSpec:
+        """The spec with what ``other`` tells its reader, where it tells nothing itself; see ``unnamed``."""
+        if self != self.unnamed:
+            return self
+        return dataclasses.replace(self, **{name: getattr(other, name) for name in _ONLY_FOR_THE_READER})
+
     def is_extended_by(self, other: FeatureSpec) -> bool:
         """Whether ``other`` gives the originals the same values, whatever its views."""
         return not self.of_originals.differences(other.of_originals)

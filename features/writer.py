@@ -38,8 +38,12 @@ class Anew:
     facts: Mapping[str, object] = field(default_factory=dict)
 
     def head_with(self, features: Mapping[str, FeatureHead]) -> StoreHead:
-        """The head of a store that has lost its own, and that holds these features."""
-        return new_head(self.dataset, self.tasks, features, self.facts)
+        """The head of a store that has lost its own, and that holds these features.
+
+        Of their specs it takes what a fingerprint vouches for; ``prepare`` says again which encoders made them.
+        """
+        proved = {name: replace(feature, spec=feature.spec.unnamed) for name, feature in features.items()}
+        return new_head(self.dataset, self.tasks, proved, self.facts)
 
     def told_to(self, head: StoreHead) -> tuple[StoreHead, pd.DataFrame, str]:
         """Head and table for a store with another head, and what else is lost with its table, in words.
@@ -212,7 +216,30 @@ class StoreWriter(ABC):
         Returns what was done, a sentence each.
         """
         notes = self.recover()
-        self.store = store = self.kind.open(self.path)
+        self.store = self.kind.open(self.path)
+        rows = self._rows_lost(damages)
+        notes += self._mark_missing(rows)
+        self.finish()
+        marked = sum(map(len, rows.values()))
+        return [*notes, *([f"{marked} rows are marked missing; run msmt extract to fill them"] if marked else [])]
+
+    def lose_unreadable(self) -> list[str]:
+        """Mark the rows missing that cannot be read, after ``recover`` from a corpus; a sentence on it, if need be.
+
+        ``mend`` cannot do it where it needs the corpus, and an extraction that is to mend cannot send back to it.
+        """
+        self.store = self.kind.open(self.path)
+        if self.store.is_finished:
+            return []
+        rows = self._rows_lost(list(self.store.damage()))
+        if rows:
+            self._mark_missing(rows)
+        lost = sum(map(len, rows.values()))
+        return [f"{self.path}: {lost} rows cannot be read and are missing now"] if lost else []
+
+    def _rows_lost(self, damages: Sequence[Damage]) -> dict[tuple[str, int], set[int]]:
+        """The rows that these damages leave unreadable, by feature and block; none where only a file is damaged."""
+        store = self.store
         rows: dict[tuple[str, int], set[int]] = {}
         for damage in damages:
             if damage.row >= 0:
@@ -227,10 +254,7 @@ class StoreWriter(ABC):
             length = store._raw_states(feature).length
             for row in np.flatnonzero((length < MISSING) | (length > spec.max_rows)):
                 rows.setdefault((feature, block_of(int(row))), set()).add(int(row))
-        notes += self._mark_missing(rows)
-        self.finish()
-        marked = sum(map(len, rows.values()))
-        return [*notes, *([f"{marked} rows are marked missing; run msmt extract to fill them"] if marked else [])]
+        return rows
 
     @abstractmethod
     def recover(self, anew: Anew | None = None) -> list[str]:
@@ -267,13 +291,17 @@ class StoreWriter(ABC):
 
 
 def _extended(store: FeatureStore, specs: Mapping[str, FeatureSpec]) -> dict[str, FeatureHead]:
-    """The features of a store with the views of ``specs`` besides their own; one that has another recipe loses the view."""
+    """The features of a store with the views of ``specs`` besides their own; one that has another recipe loses the view.
+
+    Where a store has lost the names of the encoders, they are those of ``specs``.
+    """
     recipes = {view: recipe for spec in specs.values() for view, recipe in spec.views.items()}
     features = {}
     for name, head in store.head.features.items():
         kept = {view: recipe for view, recipe in head.spec.views.items() if recipes.get(view, recipe) == recipe}
         views = {**kept, **(specs[name].views if name in specs else {})}
-        features[name] = replace(head, spec=replace(head.spec, views=views))
+        spec = head.spec.named_by(specs[name]) if name in specs else head.spec
+        features[name] = replace(head, spec=replace(spec, views=views))
     return features
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 LONGEST_MESSAGE = 2000  # characters of an error
 # What a terminal would obey instead of show: everything below a space but line ends and tabs, DEL, and C1.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_OF_USAGE = re.compile(r"Usage: |Try '|$")  # lines that click puts before the one that says what is wrong
+# Lines that click puts before the one that says what is wrong; a long usage goes on behind many spaces.
+_OF_USAGE = re.compile(r"Usage: | {8}|Try '|$")
 
 
 @dataclass(frozen=True)

@@ -20,14 +20,17 @@ import click
 import numpy as np
 import pandas as pd
 import soundfile
+from msmt.extract.review import reviewed
 
 from .cases import Case, Ending, Outcome, Reached, judge, typed
 from .stores import Stores
 from .workers import in_child
 
-# The costly work at the end of each command, which is not done here: to get there is what counts.
+_EXTRACTION = "msmt.extract.pipeline.extract"
+# The costly work at the end of each command, which is not done here: to get there is what counts. Only what an
+# extraction refuses of a corpus before anything is costly is seen.
 COSTLY = (
-    *("msmt.extract.pipeline.extract", "msmt.extract.plan.make_plan", "msmt.extract.several.extract_on_devices"),
+    *(_EXTRACTION, "msmt.extract.plan.make_plan", "msmt.extract.several.extract_on_devices"),
     *("msmt.extract.doctor.examine", "msmt.extract.demo.make_demo", "msmt.train.loop.train"),
     *("msmt.train.ablation.run_plan", "msmt.train.sweep.train_together", "msmt.studies.scoring.score_run"),
 )
@@ -221,11 +224,10 @@ class Inputs:
         """Write an input into the folder ``here``, and type the command that reads it."""
         _replace_costly()
         os.chdir(here)
-        drawn = random.Random(str(case))
         outcome = Outcome(case)
         Path("outside").mkdir()
         shutil.copytree(self.store, "cache/marketcalls.zarr")
-        trial = _MAKERS[case.kind](self, drawn, case)
+        trial = self.written(case)
         outcome.about = trial.about
         operation = trial.arguments[0] if trial.arguments and trial.arguments[0] in _COMMANDS else "msmt"
         begin(f"{operation} | {trial.about[:2000]}")
@@ -233,6 +235,10 @@ class Inputs:
         if judge(outcome, operation, ending) and (why := trial.check(ending)):
             outcome.find("wrong value", operation, why, why.split(":")[0])
         return outcome
+
+    def written(self, case: Case) -> Trial:
+        """The input of a case, written into the working folder; the same in every process."""
+        return _MAKERS[case.kind](self, random.Random(str(case)), case)
 
     # -------------------------------------------------------------------------------------------------- csv
 
@@ -263,8 +269,8 @@ class Inputs:
             rows.append([f"r{n // 3}", str(n % 3 + 1), f"a{n}.wav", f"text {n}", "xyz"[n // 3 % 3], split, start])
             rows[-1] += [f"{float(start) + 0.02:.2f}", "0", "agent"]
         # Columns that may be absent; without a recording, segments of one file must not come apart.
-        absent = {name for name in ("recording", "segment", "split", "start", "end", "channel", "speaker")}
-        absent = {name for name in absent if drawn.random() < 0.2}
+        may_be_absent = ("recording", "segment", "split", "start", "end", "channel", "speaker")
+        absent = {name for name in may_be_absent if drawn.random() < 0.2}
         if drawn.random() < 0.15:
             absent |= {"recording", "split"}
         elif drawn.random() < 0.1:
@@ -423,6 +429,9 @@ def _replace_costly() -> None:
         getattr(owner, function)  # fails where it is called otherwise by now
 
         def reached(*arguments, name=name, **options):
+            if name == _EXTRACTION:
+                corpus, store, config, *others = arguments
+                arguments = (reviewed(corpus, config.allow_shared_audio), store, config, *others)
             raise Reached(name, arguments, options)
 
         setattr(owner, function, reached)
@@ -534,7 +543,7 @@ def _corpus_differences(ending: Ending, paths: list[Path], text_column: str) -> 
         return f"rows: {len(table)} of {len(records)}"
     texts = sorted(record[text_column] for record in records)
     if sorted(table["text"]) != texts:
-        return f"text: {set(table['text']) ^ set(texts)}"
+        return f"text: {sorted(set(table['text']) ^ set(texts))}"
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -33,6 +34,13 @@ def garble_tree(path: Path, text: str, content: bytes = b"\xff", which: int = 0)
 def lose_manifest(path: Path) -> None:
     seal, _ = seal_of(path)
     overwrite(path, seal.start + 40, b"\x00\x01\x02\x03")
+
+
+def change_spec(path: Path, feature: str, **fields) -> None:
+    """As other software would, which cuts off what msmt says of the file."""
+    with h5py.File(path, "r+") as file:
+        attributes = file[feature].attrs
+        attributes["spec"] = json.dumps({**json.loads(attributes["spec"]), **fields})
 
 
 def is_there(path: Path, feature: str) -> np.ndarray:
@@ -147,6 +155,32 @@ class TestHdf5WithoutManifest:
         assert set(open_store(path).specs) == {"hubert", "vectors"}
         filled_again(path, made)
         assert_holds(path, made)
+
+    @pytest.mark.parametrize(("field", "wrong"), [("revision", "string"), ("encoder", "nowhere"), ("encoder_rate", 1)])
+    def test_what_a_spec_says_for_its_reader_alone_is_not_believed_where_the_head_is_damaged(
+        self, tmp_path, field, wrong
+    ):
+        path = tmp_path / "a.h5"
+        made = make_store(path)
+        change_spec(path, "roberta", **{field: wrong})  # which no fingerprint covers
+        with pytest.raises(DamageError, match="are not what was written"):
+            repair(path, damages_of(path))
+        assert "not the names of their encoders" in " ".join(recover(path, TASKS, table(), "marketcalls"))
+        assert open_store(path).specs["roberta"].encoder == "" and is_there(path, "roberta").all()
+        filled_again(path, made)
+        assert_holds(path, made)
+
+    def test_a_feature_that_is_not_extracted_again_does_not_say_what_nothing_vouches_for(self, tmp_path):
+        path = tmp_path / "a.h5"
+        made = make_store(path)
+        change_spec(path, "roberta", revision="string")
+        recover(path, TASKS, table(), "marketcalls")
+        with writer_for(path) as writer:
+            writer.prepare("marketcalls", TASKS, table(), {"hubert": SPECS["hubert"]}, lengths_of(made))
+            writer.finish()
+        specs = open_store(path).specs
+        assert specs["hubert"] == SPECS["hubert"] and specs["roberta"].revision is None
+        assert is_there(path, "roberta").all() and damages_of(path) == []
 
     def test_what_seems_to_be_another_dataset_is_not_taken_for_the_corpus(self, tmp_path):
         path = tmp_path / "a.h5"
@@ -288,6 +322,43 @@ class TestUnfinishedHdf5:
         repair(path, damages_of(path))
         assert np.flatnonzero(~is_there(path, "hubert")).tolist() == list(range(32, 70))
         assert is_there(path, "roberta").all() and outside.read_bytes() == before
+        filled_again(path, made)
+        assert_holds(path, made)
+
+    @pytest.mark.parametrize("damage", ["another part", "cut off", "a value", "base", "nothing"])
+    @pytest.mark.parametrize("table_is", ["without digest", "changed"])
+    def test_a_table_and_rows_that_are_both_lost_are_mended_by_an_extraction_to_which_repair_sends(
+        self, begun, table_is, damage
+    ):
+        path, made = begun
+        parts = path.with_name("a.h5.parts")
+        with writer_for(path) as writer:
+            writer.prepare("marketcalls", TASKS, table(), SPECS, lengths_of(made))
+            writer.commit("roberta", 0, {row: made["roberta"][row] for row in range(32)})
+        part, place = parts / "hubert-000000.h5", open_store(path)._extents("hubert", 3, 1)[0].offset
+        with h5py.File(path, "r+") as file:  # which cuts off what msmt says of the file
+            if table_is == "changed":
+                file["segments/text"][27] = "x"
+            else:
+                del file["segments"].attrs["digest"]
+        if damage == "another part":
+            shutil.copy(parts / "roberta-000000.h5", part)
+        elif damage == "cut off":
+            os.truncate(part, 2000)
+        elif damage == "a value":
+            overwrite(part, place, b"\x12\x34")
+        elif damage == "base":
+            (parts / "base.h5").unlink()
+        with pytest.raises(DamageError, match="the segment table is damaged; run msmt extract|KeyError"):
+            repair(path, damages_of(path))
+        said = " ".join(recover(path, TASKS, table(), "marketcalls"))
+        lost = {"nothing": 0, "a value": 1, "base": 2 * 38 + 70}.get(damage, 32)
+        assert "written anew from the corpus" in said
+        if damage == "base":
+            assert "base.h5: is missing or damaged, and the rows that only it has are missing now" in said
+        elif lost:
+            assert f"{lost} rows cannot be read and are missing now" in said
+        assert sum(int((~is_there(path, name)).sum()) for name in SPECS) == lost
         filled_again(path, made)
         assert_holds(path, made)
 
