@@ -48,7 +48,7 @@ def test_a_page_has_every_row_with_its_preset_and_every_reading(name):
         assert all(f"| {reading.says} | {reading.read} |" in page for reading in system.readings)
 
 
-@pytest.mark.parametrize("name", ["cm-roberta", "mmml", "msmt-fn"])
+@pytest.mark.parametrize("name", ["cm-roberta", "mmml", "msmt-fn", "emotional-cues"])
 def test_the_commands_of_a_page_lead_to_its_table(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for line in commands(PAGES[name].read_text()):
@@ -57,7 +57,8 @@ def test_the_commands_of_a_page_lead_to_its_table(name, tmp_path, monkeypatch, c
         elif line:
             short = ("--epochs", "1") if line.startswith("msmt ablate") else ()
             assert run(monkeypatch, *shlex.split(line)[1:], *short) == 0, (line, capsys.readouterr().err)
-    out = {"cm-roberta": "all-rows", "mmml": "ablations/mmml", "msmt-fn": "ablations/msmt-fn-meld"}[name]
+    out = {"cm-roberta": "all-rows", "mmml": "ablations/mmml", "msmt-fn": "ablations/msmt-fn-meld"}
+    out = out.get(name, "ablations/emotional-cues-epc")
     table = pd.read_csv(f"{out}/ablation.csv").set_index("variant")
     preset = system_named(name).preset_named(Path(out).name if name != "cm-roberta" else name)
     assert set(table.index[: len(preset.rows)]) == {row.name for row in preset.rows}

@@ -69,7 +69,11 @@ SYSTEM = System(
                 _row("no-attention", "CM-RoBERTa, no attention unit", attention=False),
                 _row("text", "CM-RoBERTa, text", {"text": _TEXT, "audio": ""}),
                 _row("audio", "CM-RoBERTa, audio", {"text": "", "audio": _FUNCTIONALS, "openl3": _OPENL3}),
-                _row("audio-no-functionals", "CM-RoBERTa, audio, no functionals", {"text": "", "audio": _OPENL3}),
+                _row(
+                    "audio-no-functionals",
+                    "CM-RoBERTa, audio, no functionals",
+                    {"text": "", "audio": "", "openl3": _OPENL3},
+                ),
                 _row("audio-no-openl3", "CM-RoBERTa, audio, no OpenL3", {"text": "", "audio": _FUNCTIONALS}),
                 _row("join-concat", join="concat"),
             ),

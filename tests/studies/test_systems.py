@@ -210,7 +210,7 @@ class TestPresets:
         rows = {variant.name: variant for variant in plan.variants}
         assert list(rows) == [row.name for row in system_named("cm-roberta").presets[0].rows] and not notes
         assert rows["full"].train.slots == {"text": "roberta-last4", "audio": "functionals", "openl3": "openl3"}
-        assert rows["audio-no-functionals"].train.slots == {"text": "", "audio": "openl3"}
+        assert rows["audio-no-functionals"].train.slots == {"text": "", "audio": "", "openl3": "openl3"}
         assert rows["full"].train.optimizer == "adam" and rows["full"].train.tasks == "emotion"
         assert rows["text"].paper == "CM-RoBERTa, text" and not rows["no-attention"].model.attention
 
