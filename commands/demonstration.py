@@ -49,6 +49,9 @@ def demo(console: Console, out: Path, layout: str, seed: int) -> None:
         console.say(f"All of it is in {out}. Type next:\n")
         for step in (["cd", str(out)], ["msmt", "corpus", layout], *(["msmt", *step] for step in steps)):
             console.say(shlex.join(step))
+        console.say(
+            "\nThe systems of the papers: docs/systems.md. What they are given besides is in the folder encoders."
+        )
         return
     msmt = click.get_current_context().find_root().command
     with contextlib.chdir(out):

@@ -6,14 +6,16 @@ is trained apart, so that its seconds are its own.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
-from ...errors import SettingError
+from ...errors import EncoderError, SettingError
 from ...features.spec import FeatureSpec
 from ...train.binding import fitting
 from ...train.config import TrainConfig
 from ...train.models.contract import Slot
 from ...train.models.registry import NETWORKS, network_named
+from ...values import for_field
 from .asking import command_for
 from .contract import Rows, System, slot_option
 from .registry import is_here, system_of
@@ -65,10 +67,24 @@ def _row_of(name: str, system: System | None, store, options: Mapping[str, objec
         empty += [] if found else [str(wanted.get(slot, slot))]
     if not any(filled.values()):
         return {}, [_lacks(name, empty, system, store)]
+    if why := _unsettled(name, options, [slot for slot, feature in filled.items() if feature]):
+        return {}, [f"{name} is left out: {why}"]
     more = {slot: feature for slot, feature in wanted.items() if slot not in declared and feature in store.specs}
     remarks = [f"{name} learns without {', '.join(empty)}"] if empty and system else []
     read = ", ".join(f"{slot} {feature}" for slot, feature in {**filled, **more}.items() if feature)
     return {name: {"model": name, "slot": slot_option({**filled, **more})}}, [*remarks, f"{name} learns from {read}"]
+
+
+def _unsettled(name: str, options: Mapping[str, object], filled: list[str]) -> str:
+    """Why a network cannot be had as it is asked for, such as for want of frozen layers; empty where it can."""
+    network = network_named(name)
+    kinds = {field.name: type(field.default) for field in dataclasses.fields(network.settings)}
+    asked = {option: for_field(option, value, kinds[option]) for option, value in options.items() if option in kinds}
+    try:
+        network.settle(network.settings(**asked), filled)
+    except EncoderError as error:
+        return str(error)
+    return ""
 
 
 def _feature_for(slot: Slot, wanted: str, store) -> str | None:

@@ -16,6 +16,7 @@ from msmt.studies.systems.asking import features_asked, files_given
 from msmt.studies.systems.contract import Row, alternatives
 from msmt.studies.systems.listing import features_yaml, figures_of, lines_of_system, lines_of_systems
 from msmt.studies.systems.presets import preset_plan
+from msmt.studies.systems.bench import rows_of_all
 from msmt.studies.systems.registry import (
     ALL_SYSTEMS,
     SYSTEMS,
@@ -309,6 +310,14 @@ class TestAllSystems:
         assert {"linear", "bigru", "cm-roberta"} <= names and not {"msmt-fn", "mmml"} & names
         said = next(note for note in notes if note.startswith("mmml is left out: add roberta-large, data2vec-large"))
         assert "msmt extract --dataset meld --preset mmml" in said
+
+    def test_a_network_that_cannot_be_had_is_named_and_keeps_no_other_from_training(self, tmp_path, monkeypatch):
+        monkeypatch.setitem(SPECS, "kwrt", dataclasses.replace(SPECS["roberta"], kind="kwrt", width=1, dtype="float32"))
+        monkeypatch.setitem(SPECS, "mel-patches", dataclasses.replace(SPECS["hubert"], kind="mel"))
+        store = store_like_meld(tmp_path / "meld.zarr", features=tuple(SPECS))
+        rows, notes = rows_of_all(store, {"language_layers": str(tmp_path / "nowhere")})
+        assert {"msmt-fn", "cm-roberta", "mmml"} <= set(rows) and "emotional-cues" not in rows
+        assert any(note.startswith(f"emotional-cues is left out: {tmp_path / 'nowhere'}") for note in notes)
 
     def test_features_that_the_user_names_are_taken(self, meld):
         plan, notes = preset_plan(ALL_SYSTEMS, meld, {"slot": "text=roberta-last4,audio=openl3"})
