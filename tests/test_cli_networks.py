@@ -72,7 +72,7 @@ def test_an_option_of_another_network_says_whose_it_is(here, monkeypatch, capsys
     assert "--both-ways is an option of bigru, not of msmt-fn" in said or "no-both-ways" in said
     (here / "c.yaml").write_text("model: linear\npooling: mean\n")
     said = refused(monkeypatch, capsys, "train", "--config", "c.yaml")
-    assert "c.yaml: pooling is an option of msmt-fn and bigru, not of linear" in said
+    assert "c.yaml: pooling is an option of msmt-fn, bigru and emotional-cues, not of linear" in said
     (here / "plan.yaml").write_text("variants: {full: {}, base: {model: linear, heads: 2}}")
     said = refused(monkeypatch, capsys, "ablate", "plan.yaml")
     assert f"plan.yaml: variant base: heads is an option of {owners('heads')}, not of linear" in said

@@ -174,7 +174,7 @@ BAD_FILES = {
     "features: [mel]": "features must hold at least one",
     "features: {mel: mel}": "feature 'mel': must be options by name with its kind",
     "features: {mel: {bands: 8}}": "feature 'mel': must be options by name with its kind",
-    "features: {mel: {kind: mell}}": "feature 'mel': there is no kind 'mell'; choose from speech, text, mel",
+    "features: {mel: {kind: mell}}": "feature 'mel': there is no kind 'mell'; choose from speech, text, kwrt, mel",
     "features: {mel: {kind: [mel]}}": "feature 'mel': there is no kind",
     "features: {mel: {kind: mel, band: 8}}": "feature 'mel': kind mel has no option 'band'; its options are",
     "features: {mel: {kind: mel, bands: 8.5}}": "feature 'mel': bands must be of type int, but is 8.5",
