@@ -10,7 +10,9 @@ import numpy as np
 
 from ..errors import SettingError, StoreError
 from ..features.spec import RUN, FeatureSpec
+from .config import NetworkSettings
 from .models.contract import Network, Slot
+from .models.registry import network_named
 
 _PATTERN = re.compile(r"[*?\[]")
 
@@ -68,6 +70,12 @@ def modalities_seen(slots: Mapping[str, object], asked: str) -> str:
     return asked if asked != "auto" or not seen else seen[0] if len(seen) == 1 else "both"
 
 
+def check_slots(store, model: NetworkSettings, slots: Mapping[str, Sequence[str]], rows: np.ndarray) -> None:
+    """Raises SettingError where what fills a network's slots does not go together in some rows of a store."""
+    check_layers(store, slots, rows)
+    _check_beside(store, model, slots, rows)
+
+
 def check_layers(store, slots: Mapping[str, Sequence[str]], rows: np.ndarray) -> None:
     """Raises SettingError for layers of one slot that cannot be summed: of other widths, or of other rows."""
     for slot, features in slots.items():
@@ -79,31 +87,36 @@ def check_layers(store, slots: Mapping[str, Sequence[str]], rows: np.ndarray) ->
                     f"slot {slot} cannot sum {first} and {other}, for they are {widths[0]} and {widths[1]} values wide:"
                     f" name layers of one encoder"
                 )
-            lengths = [store.lengths(name)[rows] for name in (first, other)]
-            apart = np.flatnonzero(lengths[0] != lengths[1])
-            if len(apart):
-                segment = store.segments["segment_id"].iloc[rows[apart[0]]]
+            if apart := _first_apart(store, first, other, rows):
+                segment, one, two = apart
                 raise SettingError(
                     f"slot {slot} cannot sum {first} and {other}, for of segment {segment} they have "
-                    f"{lengths[0][apart[0]]} and {lengths[1][apart[0]]} rows: name layers of one encoder"
+                    f"{one} and {two} rows: name layers of one encoder"
                 )
 
 
-def check_rows(store, network: Network, model, slots: Mapping[str, Sequence[str]], rows: np.ndarray) -> None:
+def _check_beside(store, model: NetworkSettings, slots: Mapping[str, Sequence[str]], rows: np.ndarray) -> None:
     """Raises SettingError for a slot whose rows must lie beside those of another and do not."""
-    for slot in network.slots(model):
+    for slot in network_named(model.network).slots(model):
         if not slot.is_row_for_row or slot.name not in slots:
             continue
         own, other = slots[slot.name][0], slots[slot.beside][0]
-        lengths = [store.lengths(name)[rows] for name in (own, other)]
-        apart = np.flatnonzero(lengths[0] != lengths[1])
-        if len(apart):
-            segment = store.segments["segment_id"].iloc[rows[apart[0]]]
+        if apart := _first_apart(store, own, other, rows):
+            segment, one, two = apart
             raise SettingError(
-                f"{own} in slot {slot.name} has {lengths[0][apart[0]]} rows of segment {segment}, and {other} in slot "
-                f"{slot.beside} {lengths[1][apart[0]]}: make {own} with the encoder, tokens, turns and speakers of "
-                f"{other}"
+                f"{own} in slot {slot.name} has {one} rows of segment {segment}, and {other} in slot "
+                f"{slot.beside} {two}: make {own} with the encoder, tokens, turns and speakers of {other}"
             )
+
+
+def _first_apart(store, one: str, other: str, rows: np.ndarray) -> tuple[str, int, int] | None:
+    """The first of some segments of which two features have other numbers of rows, and these; None if there is none."""
+    lengths = [store.lengths(name)[rows] for name in (one, other)]
+    apart = np.flatnonzero(lengths[0] != lengths[1])
+    if not len(apart):
+        return None
+    first = apart[0]
+    return store.segments["segment_id"].iloc[rows[first]], int(lengths[0][first]), int(lengths[1][first])
 
 
 def fitting(specs: Mapping[str, FeatureSpec], slot: Slot) -> list[str]:

@@ -350,6 +350,11 @@ def _listed_in(names: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in names.split(",") if name.strip())
 
 
+def slot_option(slots: Mapping[str, str]) -> str:
+    """The option ``slot`` that fills slots so; ``TrainConfig.slots`` reads it."""
+    return ",".join(f"{slot}={feature}" for slot, feature in slots.items())
+
+
 def check_choices(settings: object, choices_of: Mapping[str, tuple[str, ...]]) -> None:
     """Raises SettingError for a field that is none of the words that it may be."""
     for name, choices in choices_of.items():

@@ -30,11 +30,10 @@ from ..features.spec import LEARNT_BY, RUN, FeatureSpec
 from ..features.writer import StoreWriter
 from ..progress import Track, silent
 from .assembly import vectors
-from .binding import check_layers, check_rows
+from .binding import check_slots
 from .data import Recordings, matching_features, recordings_of
 from .devices import choose_device, reproducible
 from .models.contract import Trainable
-from .models.registry import network_named
 from .predict import EVERYTHING, in_names_of, with_weights
 from .runs import Run, Settings
 from .stream import Stream
@@ -96,14 +95,8 @@ def embed(
         raise SettingError(f"{name} is a feature that run {run.name} reads: give its vectors another --name")
     model = with_weights(run, settings, weights).eval()
     recordings = _recordings(store, features)
-    check_layers(store, in_names_of(settings.slots, features), np.concatenate(recordings.rows))
-    check_rows(
-        store,
-        network_named(settings.model.network),
-        settings.model,
-        in_names_of(settings.slots, features),
-        np.concatenate(recordings.rows),
-    )
+    slots = in_names_of(settings.slots, features)
+    check_slots(store, settings.model, slots, np.concatenate(recordings.rows))
     target = choose_device(device or settings.train.device)
     maker = _Maker(model.to(target), settings, features, source, target)
     digest = _digest_of(settings, weights)

@@ -12,7 +12,7 @@ import pandas as pd
 from ..errors import RunError, SettingError
 from ..features.tasks import Task
 from . import runs
-from .binding import check_layers, check_rows
+from .binding import check_slots
 from .data import (
     Recordings,
     answered_tasks,
@@ -23,7 +23,6 @@ from .data import (
     with_labels,
 )
 from .dependence import RowsRead, rows_read, task_differences
-from .models.registry import network_named
 from .objective import Objective, balanced_weights
 from .selecting import figure_to_select, tasks_with
 
@@ -77,14 +76,7 @@ def material_for(store, settings: runs.Settings, task_names: Sequence[str] = (),
     features, skip = {name: name for name in settings.features}, config.skip_missing
     learning = recordings_of(store, config.train_split, features, skip, views, scheme=config.scheme)
     validation = recordings_of(store, config.validation_split, features, skip, scheme=config.scheme)
-    check_layers(store, settings.slots, np.concatenate(learning.rows + validation.rows))
-    check_rows(
-        store,
-        network_named(settings.model.network),
-        settings.model,
-        settings.slots,
-        np.concatenate(learning.rows + validation.rows),
-    )
+    check_slots(store, settings.model, settings.slots, np.concatenate(learning.rows + validation.rows))
     check_learnable(learning, tasks)
     judged = tasks_with(select, tasks)
     if not len(with_labels(validation, judged)):

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from ..errors import SettingError, shown
 from ..values import LARGEST_SEED, check_text, for_field, read_file
-from .config import NetworkSettings, TrainConfig
+from .config import NetworkSettings, TrainConfig, slot_option
 from .models.registry import DEFAULT, all_options, check_option, settings_of
 
 _OF_A_PLAN = ("variants", "seeds", "store")
@@ -77,9 +77,8 @@ class Variant:
         if not self.sources:
             return self
         slots = {**self.train.slots, **{slot: features[source] for slot, source in self.sources.items()}}
-        slot = ",".join(f"{name}={feature}" for name, feature in slots.items())
         return dataclasses.replace(
-            self, train=dataclasses.replace(self.train, slot=slot, text_feature="", audio_feature="")
+            self, train=dataclasses.replace(self.train, slot=slot_option(slots), text_feature="", audio_feature="")
         )
 
     def renamed(self, names: Mapping[str, str]) -> Variant:
@@ -190,7 +189,7 @@ def variants_of(
             kind = settings_of(_field("model", values.pop("model", DEFAULT), str, here))
             for option in own:
                 check_option(option, kind, TrainConfig)
-            model, train = _made(kind, values), _made(TrainConfig, values)
+            model, train = settings_from(kind, values), settings_from(TrainConfig, values)
         except SettingError as error:
             raise error if str(error).startswith(here) else SettingError(f"{here}: {error}") from error
         found.append(Variant(name, model, train, store, paper, embeds))
@@ -300,7 +299,7 @@ def _named_options(content: Mapping, where: str) -> dict[str, object]:
     return named
 
 
-def _made(kind: type, values: Mapping[str, object]):
+def settings_from(kind: type, values: Mapping[str, object]):
     """A settings object from those of ``values`` that are its fields."""
     own = [option for option in dataclasses.fields(kind) if option.name in values]
     return kind(**{option.name: for_field(option.name, values[option.name], type(option.default)) for option in own})

@@ -15,7 +15,7 @@ from ..features.schemes import STANDARD, schemes_in
 from ..features.tasks import NO_LABEL, Task
 from ..progress import Track, silent
 from .assembly import answer, build
-from .binding import check_layers, check_rows
+from .binding import check_slots
 from .config import TrainConfig
 from .data import (
     Recordings,
@@ -29,7 +29,6 @@ from .data import (
 from .dependence import RowsRead, rows_read, task_differences
 from .devices import arithmetic, choose_device
 from .models.contract import Trainable
-from .models.registry import network_named
 from .processes import Processes
 from .runs import Run, Settings
 from .stream import Stream
@@ -125,14 +124,8 @@ def predict(
         measured_by=measured_by,
         scheme=scheme,
     )
-    check_layers(store, in_names_of(settings.slots, features), np.concatenate(recordings.rows))
-    check_rows(
-        store,
-        network_named(settings.model.network),
-        settings.model,
-        in_names_of(settings.slots, features),
-        np.concatenate(recordings.rows),
-    )
+    slots = in_names_of(settings.slots, features)
+    check_slots(store, settings.model, slots, np.concatenate(recordings.rows))
     target = choose_device(device or settings.train.device)
     model = with_weights(run, settings, weights)
     config = replace(settings.train, cache_in="none")  # everything is read once

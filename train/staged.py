@@ -18,7 +18,7 @@ from ..features.opening import open_store
 from ..features.spec import RUN
 from ..progress import Track, silent
 from .ablation import NOT_BEGUN, Outcome, run_plan
-from .config import NetworkSettings, TrainConfig
+from .config import NetworkSettings, TrainConfig, slot_option
 from .learner import Score
 from .models.registry import staged_named
 from .models.staged import Stage, StagedModel
@@ -130,7 +130,7 @@ def _variants(
             **stage.settings,
             **stage.training,
             **for_all,
-            **({"slot": ",".join(f"{slot}={feature}" for slot, feature in filled.items())} if filled else {}),
+            **({"slot": slot_option(filled)} if filled else {}),
             **({"embeds": stage.embeds} if stage.embeds else {}),
         }
     return variants

@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +45,14 @@ class Given:
     """Whether there was more: an earlier turn, or the end of its own."""
 
 
+def nobody_known(material: Material, features: Iterable[str]) -> tuple[str, ...]:
+    """A remark on features that say who speaks, where the corpus says it of no segment; none where it does."""
+    known = material.table["speaker"].iloc[material.present] != ""
+    if known.any() or not len(known):
+        return ()
+    return (f"{', '.join(features)}: the corpus says of no segment who speaks, so turns have no s1:, s2:, …",)
+
+
 class Inputs(ABC):
     """What the encoder is given of every segment; found out once for a table."""
 
@@ -57,6 +65,13 @@ class Inputs(ABC):
         if material is not self._material:
             self._given, self._material = self._given_of(material.table, material.present), material
         return self._given
+
+    def cut_rows(self, material: Material) -> np.ndarray:
+        """(N,) bool: segments of which there was more than the encoder is given."""
+        cut = np.zeros(len(material.table), bool)
+        for row, given in self.of(material).items():
+            cut[row] = given.is_cut
+        return cut
 
     @abstractmethod
     def _given_of(self, table: pd.DataFrame, rows: np.ndarray) -> dict[int, Given]:

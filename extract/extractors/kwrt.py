@@ -28,7 +28,7 @@ from ...features.rows import identity_of
 from ...features.spec import FeatureSpec
 from ...values import check_kinds, check_least, check_most
 from ..conceptnet import Knowledge, knowledge_of
-from .context import FORM, Given, OwnTexts, Windows
+from .context import FORM, Given, OwnTexts, Windows, nobody_known
 from .contract import Extractor, Job, Loaded, Material, Setup
 from .function_words import ENGLISH, digest_of, words_from
 from .loading import tokenizer_of
@@ -188,16 +188,10 @@ class Kwrt(Extractor):
         return [{self.name: torch.tensor(self._values(loaded.content)).float()[:, None]} for loaded in batch]
 
     def cut_rows(self, material: Material) -> np.ndarray:
-        cut = np.zeros(len(material.table), bool)
-        for row, given in self._inputs.of(material).items():
-            cut[row] = given.is_cut
-        return cut
+        return self._inputs.cut_rows(material)
 
     def remarks_on(self, material: Material) -> tuple[str, ...]:
-        known = material.table["speaker"].iloc[material.present] != ""
-        if not self.options.speakers or known.any() or not len(known):
-            return ()
-        return (f"{self.name}: the corpus says of no segment who speaks, so turns have no s1:, s2:, …",)
+        return nobody_known(material, self.specs) if self.options.speakers else ()
 
     def words_of(self, given: Given) -> list[tuple[str, tuple[int, ...]]]:
         """The content words that the encoder sees, in order, each with the numbers of its tokens."""

@@ -19,7 +19,7 @@ from ...values import check_kinds, check_most
 from ..exact.transformer import LAST
 from ..exact.valid import Hidden, asks_inside, hidden_of, valid_tokens
 from . import finetuned
-from .context import FORM, OwnTexts, Windows
+from .context import FORM, OwnTexts, Windows, nobody_known
 from .contract import Extractor, Job, Loaded, Material, Setup
 from .layers import Chosen, check_asked, chosen_layers
 from .loading import (
@@ -193,16 +193,10 @@ class Text(Extractor):
         return self._values(self.encoder.encode_alone(loaded.content))
 
     def cut_rows(self, material: Material) -> np.ndarray:
-        cut = np.zeros(len(material.table), bool)
-        for row, given in self._inputs.of(material).items():
-            cut[row] = given.is_cut
-        return cut
+        return self._inputs.cut_rows(material)
 
     def remarks_on(self, material: Material) -> tuple[str, ...]:
-        known = material.table["speaker"].iloc[material.present] != ""
-        if not self.options.speakers or known.any() or not len(known):
-            return ()
-        return (f"{', '.join(self.specs)}: the corpus says of no segment who speaks, so turns have no s1:, s2:, …",)
+        return nobody_known(material, self.specs) if self.options.speakers else ()
 
     def _values(self, hidden: Hidden) -> dict[str, torch.Tensor]:
         return {name: self._pooled(chosen.of(hidden)) for name, chosen in self.features.items()}

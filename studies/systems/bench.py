@@ -6,18 +6,17 @@ is trained apart, so that its seconds are its own.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 
 from ...errors import EncoderError, SettingError
 from ...features.spec import FeatureSpec
 from ...train.binding import fitting
-from ...train.config import TrainConfig
+from ...train.config import TrainConfig, slot_option
 from ...train.models.contract import Slot
 from ...train.models.registry import NETWORKS, network_named
-from ...values import for_field
+from ...train.plans import settings_from
 from .asking import command_for
-from .contract import Rows, System, slot_option
+from .contract import Rows, System
 from .registry import is_here, system_of
 from .settling import settled_rows, slots_named, without_slots
 
@@ -78,10 +77,8 @@ def _row_of(name: str, system: System | None, store, options: Mapping[str, objec
 def _unsettled(name: str, options: Mapping[str, object], filled: list[str]) -> str:
     """Why a network cannot be had as it is asked for, such as for want of frozen layers; empty where it can."""
     network = network_named(name)
-    kinds = {field.name: type(field.default) for field in dataclasses.fields(network.settings)}
-    asked = {option: for_field(option, value, kinds[option]) for option, value in options.items() if option in kinds}
     try:
-        network.settle(network.settings(**asked), filled)
+        network.settle(settings_from(network.settings, options), filled)
     except EncoderError as error:
         return str(error)
     return ""

@@ -165,11 +165,6 @@ class System:
         return next(each for each in self.presets if each.name == name)
 
 
-def slot_option(slots: Mapping[str, str]) -> str:
-    """``--slot`` of filled slots, as a plan has it."""
-    return ",".join(f"{slot}={feature}" for slot, feature in slots.items())
-
-
 def alternatives(chosen: str | Sequence[str]) -> tuple[str, ...]:
     """What may fill a slot, the best first."""
     return (chosen,) if isinstance(chosen, str) else tuple(chosen)

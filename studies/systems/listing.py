@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 from ...evaluate.published.registry import CORPORA
 from ...evaluate.report import NOT_SHARES, heading
+from ...train.config import slot_option
 from ...train.models.registry import NETWORKS
 from .asking import as_file
-from .contract import Preset, Row, System, alternatives, slot_option
+from .contract import Preset, Row, System, alternatives
 from .registry import ALL_SYSTEMS, SYSTEMS, system_named
 
 _WIDTH = 112

@@ -9,7 +9,7 @@ from ...train.plans import Plan, seeds_from, variants_of
 from .bench import rows_of_all
 from .contract import Preset, Rows
 from .registry import ALL_SYSTEMS, system_named
-from .settling import check_here, settled_rows, without_slots
+from .settling import check_here, settled_rows, slots_named, without_slots
 
 
 def preset_plan(name: str, store, options: Mapping[str, object], seeds: str = "") -> tuple[Plan, list[str]]:
@@ -65,7 +65,7 @@ def _on_another_corpus(preset: Preset, store) -> list[str]:
 def _of_other_lengths(preset: Preset, store, kept: Rows) -> list[str]:
     """Features whose longest inputs are not those of the paper."""
     remarks = []
-    used = {part.partition("=")[2] for changes in kept.values() for part in str(changes.get("slot", "")).split(",")}
+    used = {feature for changes in kept.values() for feature in slots_named(changes).values()}
     for name, spec in store.specs.items():
         if name not in used:
             continue

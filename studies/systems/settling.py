@@ -7,10 +7,10 @@ from fnmatch import fnmatchcase
 
 from ...errors import SettingError
 from ...train.binding import fitting
-from ...train.config import TrainConfig
+from ...train.config import TrainConfig, slot_option
 from ...train.models.registry import DEFAULT, NETWORKS, network_named
 from .asking import command_for, without_speakers
-from .contract import Row, Rows, System, alternatives, slot_option
+from .contract import Row, Rows, System, alternatives
 
 _OF_SLOTS = ("slot", "text_feature", "audio_feature")  # options that fill slots
 
@@ -81,8 +81,7 @@ def _without_orphans(kept: Rows, remarks: list[str]) -> Rows:
 
 
 def _rows_needed(changes: Mapping[str, object]) -> set[str]:
-    parts = str(changes.get("slot", "")).split(",")
-    return {part.partition("=@")[2] for part in parts if "=@" in part}
+    return {feature[1:] for feature in slots_named(changes).values() if feature.startswith("@")}
 
 
 def _other_for(row: Row, slot: str, store) -> str | None:
