@@ -83,7 +83,10 @@ SYSTEM = System(
             "--no-context",
         ),
         Reading(
-            "the loss of CH-SIMS takes a label of its own for text and audio", "the label of both, for all of them"
+            "the loss of CH-SIMS takes a label of its own for text and audio",
+            "so does this one where tasks X, X_text and X_audio are trained, as all of CH-SIMS are; what a modality says"
+            " alone is then the answer to its own task",
+            "--tasks sentiment",
         ),
         Reading("the clip norm of gradients", "msmt's own, 1", "--clip-norm 0"),
     ),

@@ -109,6 +109,45 @@ def test_each_modality_has_a_loss_of_its_own_in_training():
         torch.testing.assert_close(beside[name].outputs["sentiment"], torch.cat(each), rtol=0, atol=1e-5)
 
 
+def test_a_modality_with_labels_of_its_own_is_held_against_those():
+    own = [
+        Task(name, level="segment") for name in ("sentiment", "sentiment_text", "sentiment_audio", "sentiment_vision")
+    ]
+    torch.manual_seed(0)
+    inputs = {name: SlotInput(width, 9, "token") for name, width in WIDTHS.items()}
+    net = build(MmmlSettings(**SIZES), own, inputs)
+    learnt = net(given(), SEGMENTS)
+    assert set(learnt) == {"sentiment", "sentiment_vision"}
+    assert {name: set(each.outputs) for name, each in learnt.by_slot.items()} == {
+        "text": {"sentiment_text", "sentiment_vision"},
+        "audio": {"sentiment_audio", "sentiment_vision"},
+    }
+    answered = net.eval()(given(), SEGMENTS)
+    assert set(answered) == {task.name for task in own}
+    # Only the audio answers the audio's own task.
+    changed = given()
+    changed["text"] = Rows(changed["text"].values + 1, changed["text"].lengths)
+    differs = {task: not torch.equal(values, answered[task]) for task, values in net(changed, SEGMENTS).items()}
+    assert differs == {
+        "sentiment": True,
+        "sentiment_text": True,
+        "sentiment_audio": False,
+        "sentiment_vision": True,
+    }
+
+
+def test_labels_of_a_modality_are_any_others_without_losses_of_their_own():
+    own = [Task("sentiment", level="segment"), Task("sentiment_text", level="segment")]
+    inputs = {name: SlotInput(width, 9, "token") for name, width in WIDTHS.items()}
+    assert set(build(MmmlSettings(**SIZES, unimodal_weight=0.0), own, inputs)(given(), SEGMENTS)) == {
+        "sentiment",
+        "sentiment_text",
+    }
+    alone = {"text": inputs["text"]}
+    rows = {"text": given()["text"]}
+    assert set(build(MmmlSettings(**SIZES), own, alone)(rows, SEGMENTS)) == {"sentiment", "sentiment_text"}
+
+
 def test_context_is_what_stands_before_in_the_same_recording():
     rows = Rows(torch.arange(10.0)[:, None], (2, 3, 1, 4))
     found = before_each(rows, (3, 1), most=2)

@@ -6,7 +6,9 @@ MSMT-FN paper's reference 19 and its baseline. Here its encoders stay as they ar
 - A learned CLS stands before the rows of each modality; rows have no positions but those that their encoders gave them.
 - A layer lets each modality ask the other, then itself, then goes through a feed-forward block; weights are its own.
 - What the fusion says is predicted from both CLS; what the text alone says from its first token, what the audio alone
-  says from the mean of its frames, each with a loss beside that of the fusion.
+  says from the mean of its frames, each with a loss beside that of the fusion. Where a modality has labels of its own,
+  as in CH-SIMS, what it says alone is held against those: of tasks ``sentiment`` and ``sentiment_text`` the fusion
+  answers the first, the text alone the second.
 - With context the texts of the two segments before, and the audio of the one before, go through the same layers; where
   the authors' code encodes the texts together, here they lie side by side as they were encoded.
 
@@ -123,8 +125,10 @@ class Mmml(Trainable):
     ) -> None:
         """``outputs``: numbers to predict per task; ``per_segment``: one output per segment, not per recording."""
         super().__init__()
-        self.tasks, self.names, self.per_segment = tuple(outputs), tuple(inputs), per_segment
+        self.names, self.per_segment = tuple(inputs), per_segment
         self.context, self.unimodal_weight = context, unimodal_weight
+        self.own = _own_tasks(outputs, self.names) if unimodal_weight else {}
+        self.fused = tuple(task for task in outputs if task not in self.own)
         times = 2 if context else 1
         self.projection = nn.ModuleDict(
             {name: Linear(each.width, width) if each.width != width else nn.Identity() for name, each in inputs.items()}
@@ -134,11 +138,11 @@ class Mmml(Trainable):
         self.layers = nn.ModuleList(FusionLayer(self.names, width, heads, inner, dropout) for _ in range(layers))
         both = times * len(inputs) * width
         self.heads = nn.ModuleList(
-            _fusion_head(both, width, head_width, count, context, dropout) for count in outputs.values()
+            _fusion_head(both, width, head_width, outputs[task], context, dropout) for task in self.fused
         )
         self.alone = nn.ModuleDict(
             {
-                name: nn.ModuleList(Linear(times * each.width, count) for count in outputs.values())
+                name: nn.ModuleList(Linear(times * each.width, outputs[task]) for task in self.fused)
                 for name, each in inputs.items()
             }
         )
@@ -184,22 +188,46 @@ class Mmml(Trainable):
         fused = self.context_vectors(slots, segments) if self.context else self._fused(slots)
         with torch.autocast(fused.device.type, enabled=False):
             said = self._said(self.heads, fused.float(), segments)
-            if not self.training or not self.unimodal_weight or len(self.names) == 1:
+            is_learning = self.training and self.unimodal_weight and len(self.names) == 2
+            if not is_learning and not self.own:
                 return said
             alone = self._alone(slots)
             if self.context:
                 before = self._alone({n: before_each(slots[n], segments, _BEFORE[n]) for n in self.names})
                 alone = {name: torch.cat([alone[name], before[name]], dim=1) for name in self.names}
-            beside = {
-                name: SlotAnswers(self._said(self.alone[name], alone[name].float(), segments), self.unimodal_weight)
+            by_slot = {
+                name: self._as_own(name, self._said(self.alone[name], alone[name].float(), segments))
                 for name in self.names
             }
-        return Answers(said, beside)
+        if is_learning:
+            return Answers(said, {name: SlotAnswers(each, self.unimodal_weight) for name, each in by_slot.items()})
+        return said | {task: by_slot[name][task] for task, (_, name) in self.own.items()}
+
+    def _as_own(self, name: str, said: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What a modality says alone, by the tasks that it is held against: those of its own where there are any."""
+        own = {task: own for own, (task, of) in self.own.items() if of == name}
+        return {own.get(task, task): values for task, values in said.items()}
 
     def _said(self, heads: nn.ModuleList, vectors: Tensor, segments: Sequence[int]) -> dict[str, Tensor]:
         if not self.per_segment:
             vectors = torch.stack([each.mean(dim=0) for each in vectors.split(list(segments))])
-        return {task: head(vectors) for task, head in zip(self.tasks, heads, strict=True)}
+        return {task: head(vectors) for task, head in zip(self.fused, heads, strict=True)}
+
+
+def _own_tasks(outputs: Mapping[str, int], names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Tasks that are another one as a single modality shows it: by their names that task's, and the modality.
+
+    Of two modalities alone, for what one says by itself the fusion says too; and of as many outputs as that task.
+    """
+    if len(names) < 2:
+        return {}
+    found = {
+        f"{task}_{name}": (task, name)
+        for task in outputs
+        for name in names
+        if outputs.get(f"{task}_{name}") == outputs[task]
+    }
+    return {own: (task, name) for own, (task, name) in found.items() if task not in found}
 
 
 def _fusion_head(both: int, width: int, inner: int, outputs: int, context: bool, dropout: float) -> nn.Sequential:
