@@ -4,12 +4,12 @@
                                       [--busy 1] [--json FILE]
 
 A step is one recording of so many utterances, or several where the paper's batch is large: forward, backward and the
-optimizer's. The published way has the encoders
-in it, of their real sizes with random weights: those that the paper trains go forward and backward, frozen ones forward
-alone; then comes the same network. Its inputs are padded as its paper pads them, else not at all. The optimizer's step of
-encoders is left out, and so is what is computed before any encoder (openSMILE, spectrograms, OpenL3): both would make the
-published way slower. msmt's step sees the rows of the valid frames and tokens. Systems whose network is not here are
-named as such.
+optimizer's. The published way has the encoders in it, of their real sizes with random weights: those that the paper
+trains go forward and backward and are updated, frozen ones go forward alone; then comes the same network. Its inputs are
+padded as its paper pads them, else not at all; turns before an utterance that belong to its sample are encoded with it.
+Where all of that does not fit in memory, it is done for some utterances at a time, and gradients are added up. What is
+computed before any encoder (openSMILE, spectrograms, OpenL3) is left out, which makes the published way faster. msmt's
+step sees the rows of the valid frames and tokens. Systems whose network is not here are named as such.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import dataclasses
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,6 +61,9 @@ class Encoder:
     is_trained: bool
     """Whether it goes backward too."""
 
+    turns: int = 1
+    """Utterances that are encoded one by one for each: its own and those before it, as batches of shuffled samples need."""
+
     last_layers: int = 0
     """Of the first token, so many layers side by side instead of all tokens of the last."""
 
@@ -80,10 +83,10 @@ class Encoder:
         return getattr(transformers, f"{names[self.kind]}Model")(config)
 
     def input(self, utterances: int) -> Tensor:
-        """(U, padded) token ids or samples."""
+        """(U · turns, padded) token ids or samples."""
         if self.is_text:
-            return torch.randint(5, 1000, (utterances, int(self.padded)))
-        return torch.randn(utterances, round(self.padded * RATE))
+            return torch.randint(5, 1000, (utterances * self.turns, int(self.padded)))
+        return torch.randn(utterances * self.turns, round(self.padded * RATE))
 
     def rows(self, model: torch.nn.Module) -> int:
         """Valid rows of an utterance."""
@@ -94,12 +97,16 @@ class Encoder:
         return int(model._get_feat_extract_output_lengths(torch.tensor(round(self.valid * RATE))))
 
     def __call__(self, model: torch.nn.Module, inputs: Tensor) -> Tensor:
-        """(U, padded) -> (U·T, d) the valid rows of all utterances."""
+        """(U · turns, padded) -> (U · T, d) the valid rows of each utterance itself."""
+        utterances = len(inputs) // self.turns
         with torch.set_grad_enabled(self.is_trained):
             said = model(inputs, output_hidden_states=bool(self.last_layers))
         if self.last_layers:
             return torch.cat([layer[:, 0] for layer in said.hidden_states[-self.last_layers :]], dim=1)
-        return said.last_hidden_state[:, : self.rows(model)].flatten(0, 1)
+        rows = said.last_hidden_state[:, : self.rows(model)].unflatten(0, (self.turns, utterances))
+        if self.is_trained and self.turns > 1:  # the network draws nothing from the others, but they go backward too
+            return (rows[0] + 0 * rows[1:].sum(0)).flatten(0, 1)
+        return rows[0].flatten(0, 1)
 
 
 @dataclass(frozen=True)
@@ -116,6 +123,9 @@ class Case:
     recordings: int = 1
     """In a step; fewer than the paper's batch where encoders would take minutes."""
 
+    at_once: int = 0
+    """Utterances that the published way computes at a time; 0 for all of a step."""
+
     most: float = 1 / 30
     """What msmt's step may cost of the published one's."""
 
@@ -124,13 +134,21 @@ def text(size: Mapping, valid: float, padded: float = 0, is_trained: bool = Fals
     return Encoder("text", "roberta", size, valid, padded or valid, is_trained, **more)
 
 
-def audio(kind: str, size: Mapping, padded: float = 0.0, is_trained: bool = False) -> Encoder:
-    return Encoder("audio", kind, size, SECONDS, padded or SECONDS, is_trained)
+def audio(kind: str, size: Mapping, padded: float = 0.0, is_trained: bool = False, **more) -> Encoder:
+    return Encoder("audio", kind, size, SECONDS, padded or SECONDS, is_trained, **more)
 
 
 CASES = (
     Case("msmt-fn", "msmt-fn", (text(BASE, TOKENS, 60, True), audio("hubert", BASE, 6.0, True))),
-    Case("mmml", "mmml", (text(LARGE, TOKENS, 96, True), audio("data2vec", LARGE, 6.0, True))),
+    Case(
+        "mmml",
+        "mmml",
+        (
+            text(LARGE, TOKENS, 96, True, turns=2),
+            audio("data2vec", LARGE, 6.0, True, turns=2),
+        ),
+        at_once=2,
+    ),
     Case(
         "cm-roberta",
         "cm-roberta",
@@ -141,7 +159,7 @@ CASES = (
     Case(
         "emotional-cues",
         "emotional-cues",
-        (text(BASE, WINDOW), audio("wavlm", BASE)),
+        (text(BASE, WINDOW), audio("wavlm", BASE, turns=3)),
         {
             "importance": ("token", 1, WINDOW),
             "mel": ("frame", 16 * 16, 8 * 22),
@@ -190,7 +208,8 @@ def measure(case: Case, options: argparse.Namespace, folder: Path) -> dict[str, 
     models = {encoder.slot: encoder.build().to(device).train(encoder.is_trained) for encoder in case.encoders}
     for encoder in case.encoders:
         models[encoder.slot].requires_grad_(encoder.is_trained)
-    inputs = {encoder.slot: encoder.input(utterances).to(device) for encoder in case.encoders}
+    at_once = case.at_once or utterances
+    inputs = {encoder.slot: encoder.input(at_once).to(device) for encoder in case.encoders}
     lengths = {encoder.slot: encoder.rows(models[encoder.slot]) for encoder in case.encoders}
     shapes = {
         encoder.slot: (
@@ -204,15 +223,23 @@ def measure(case: Case, options: argparse.Namespace, folder: Path) -> dict[str, 
         slot: torch.randn(utterances * rows, width).half().to(device) for slot, (_, width, rows) in shapes.items()
     }
 
-    def cached() -> dict[str, Rows]:
-        return {slot: Rows(values.float(), (shapes[slot][2],) * utterances) for slot, values in stored.items()}
+    def cached(count: int) -> dict[str, Rows]:
+        rows = {slot: shapes[slot][2] for slot in stored}
+        return {
+            slot: Rows(values[: count * rows[slot]].float(), (rows[slot],) * count) for slot, values in stored.items()
+        }
 
-    def computed() -> dict[str, Rows]:
+    def computed(count: int) -> dict[str, Rows]:
         made = {each.slot: each(models[each.slot], inputs[each.slot]) for each in case.encoders}
-        return cached() | {slot: Rows(values, (shapes[slot][2],) * utterances) for slot, values in made.items()}
+        return cached(count) | {slot: Rows(values, (shapes[slot][2],) * count) for slot, values in made.items()}
 
     network = network_of(case, shapes, folder).to(device)
-    steps = {"published": step_of(network, computed, counts), "msmt": step_of(network, cached, counts)}
+    encoders = [weight for model in models.values() for weight in model.parameters() if weight.requires_grad]
+    parts = [(at_once,)] * (utterances // at_once) if case.at_once else [counts]
+    steps = {
+        "published": step_of(network, computed, parts, encoders),
+        "msmt": step_of(network, cached, [counts], []),
+    }
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(options.repeats + 1):
         for name, step in steps.items():
@@ -220,8 +247,6 @@ def measure(case: Case, options: argparse.Namespace, folder: Path) -> dict[str, 
                 taken = timed(step, device)
                 if number:
                     seconds[name].append(taken)
-            for model in models.values():
-                model.zero_grad(set_to_none=True)
     medians = {name: float(np.median(found)) for name, found in seconds.items()}
     return {**medians, "ratio": medians["published"] / medians["msmt"], "at_least": 1 / case.most}
 
@@ -252,20 +277,28 @@ def saved(kind: str, folder: Path) -> Path:
     return path
 
 
-def step_of(network: Trainable, features: Callable[[], dict[str, Rows]], counts: tuple[int, ...]) -> Callable[[], None]:
-    """A function that does one training step of the network on what ``features`` gives."""
+def step_of(
+    network: Trainable,
+    features: Callable[[int], dict[str, Rows]],
+    parts: Sequence[tuple[int, ...]],
+    encoders: Sequence[torch.nn.Parameter],
+) -> Callable[[], None]:
+    """A function that does one training step of the network, and of encoders, on what ``features`` gives.
+
+    Parts, each with so many utterances per recording, are computed one after another, and their gradients are added up.
+    """
     objective = Objective((EMOTION,))
-    labels = {EMOTION.name: np.zeros(sum(counts), int)}
     device = next(network.parameters()).device
-    tensors = {name: torch.from_numpy(values).to(device) for name, values in labels.items()}
     trained = [each for each in network.parameters() if each.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=1e-5, fused=True)
+    optimizer = torch.optim.AdamW([*trained, *encoders], lr=1e-5, fused=True)
     network.train()
 
     def step() -> None:
-        outputs = network(features(), counts, None)
-        loss = objective.loss(outputs, tensors, objective.weights(labels))
-        loss.backward()
+        for counts in parts:
+            labels = {EMOTION.name: np.zeros(sum(counts), int)}
+            tensors = {name: torch.from_numpy(values).to(device) for name, values in labels.items()}
+            outputs = network(features(sum(counts)), counts, None)
+            objective.loss(outputs, tensors, objective.weights(labels)).backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
