@@ -95,6 +95,7 @@ def extract(
         finally:
             summary.failures = failures.listed()
             summary.failures_file = write_failures(failures_path(store, config.shard), summary.failures)
+        writer.vouch_for(identities)
         writer.finish()
     return summary
 

@@ -54,10 +54,10 @@ def compact(path: Path, track: Track = silent) -> Compacted:
     if not path.exists() and old.exists():
         with writer_lock(path):
             os.replace(old, path)
-    store = open_store(path)
+    open_store(path)  # one that is not there, or cannot be read, is no reason for a lock
     with writer_for(path) as writer:
         shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
-        writer.store = store
+        store = writer.go_on()
         writer.finish()  # an HDF5 store in parts becomes one file
         store = open_store(path)
         kept = np.flatnonzero((store.segments["split"] != REMOVED).to_numpy())
@@ -94,6 +94,7 @@ def _copy(store: FeatureStore, kept: np.ndarray, path: Path, track: Track) -> No
                     rows = [row for row in block_range(block, len(kept)) if states.length[kept[row]] != MISSING]
                     writer.commit(name, block, {row: _row(store, name, int(kept[row])) for row in rows})
                     advance(len(rows))
+        writer.vouch_as(store)
         writer.finish()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -71,7 +71,7 @@ class StoreWriter(ABC):
         self.path = Path(path)
         self._shared = shared
         self._held = ExitStack()
-        self._are_identities_proved = True  # False once a store was put together from what has no checksum
+        self._are_identities_proved = True  # False for a store in which no checksum vouches for them
 
     def __enter__(self) -> StoreWriter:
         self._held.enter_context(writer_lock(self.path, self._shared))
@@ -111,7 +111,7 @@ class StoreWriter(ABC):
             self.store = self.kind.open(path)
             return
         self.recover()
-        self.store = store = self.kind.open(path)
+        store = self.go_on()
         if store.dataset != dataset:
             raise StoreError(f"{path}: holds dataset {store.dataset!r}, not {dataset!r}; name another with --store")
         facts = _kept_facts(store, facts)
@@ -188,6 +188,24 @@ class StoreWriter(ABC):
         merged = merged_table(store.segments, store.tasks, table, tasks)
         return table_digest(merged) != table_digest(store.segments)
 
+    def go_on(self) -> FeatureStore:
+        """Open the store that is there, to write on."""
+        self.store = self.kind.open(self.path)
+        self._are_identities_proved &= self.store.is_finished
+        return self.store
+
+    def vouch_for(self, features: Iterable[str]) -> None:
+        """Say that what each row of these features was made from has been compared with what it should be made from.
+
+        Unless a seal was there before, ``finish`` makes none until this is said of all features: it would seal damage too,
+        and an extraction would take rows for those of other segments.
+        """
+        self._are_identities_proved |= set(self.store.specs) <= set(features)
+
+    def vouch_as(self, source: FeatureStore) -> None:
+        """Say no more of what rows were made from than ``source`` does, of which they are copies."""
+        self._are_identities_proved = source.is_finished
+
     def begin_copy(self, source: FeatureStore) -> None:
         """Make the store one with the head and table of ``source``, or go on with one that was begun so.
 
@@ -200,7 +218,7 @@ class StoreWriter(ABC):
         self.store = self.kind.open(self.path)
         if self.store.head != source.head or table_digest(self.store.segments) != table_digest(source.segments):
             raise StoreError(f"{self.path}: exists and is no copy of {source.path}; name another, or delete it")
-        self._are_identities_proved = True  # each is compared with the source's
+        self.vouch_as(source)  # each is compared with the source's
 
     def retell(self, table: pd.DataFrame, facts: Mapping[str, object]) -> None:
         """Give the store another segment table of the same rows, and other facts. No feature is touched."""
@@ -216,7 +234,7 @@ class StoreWriter(ABC):
         Returns what was done, a sentence each.
         """
         notes = self.recover()
-        self.store = self.kind.open(self.path)
+        self.go_on()
         rows = self._rows_lost(damages)
         notes += self._mark_missing(rows)
         self.finish()
@@ -228,8 +246,7 @@ class StoreWriter(ABC):
 
         ``mend`` cannot do it where it needs the corpus, and an extraction that is to mend cannot send back to it.
         """
-        self.store = self.kind.open(self.path)
-        if self.store.is_finished:
+        if self.go_on().is_finished:
             return []
         rows = self._rows_lost(list(self.store.damage()))
         if rows:

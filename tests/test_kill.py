@@ -146,6 +146,7 @@ def fill(
                     for row in block_range(block, len(rows)):
                         if rows[row] is not None:
                             committed(name, row)
+        writer.vouch_for(wanted.rows)
         writer.finish()
     if wanted.folds and wanted.folds.family not in families_in(open_store(path).head):
         add_folds(path, wanted.folds)

@@ -85,6 +85,7 @@ def import_mmsa(
                         writer.commit(name, block, {row: feature.row(*places[row]) for row in rows})
                         advance(len(rows))
                 imported.lines += feature.lines(name, lengths[name])
+            writer.vouch_for(features)
             writer.finish()
         imported.lines += [_about_task(task, table) for task in tasks]
         unread = sorted({key for split in file.splits for key in split.unread})

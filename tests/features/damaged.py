@@ -47,4 +47,5 @@ def filled_again(path: Path, made) -> None:
         for name, rows in made.items():
             for block in sorted({row // 32 for row in lacking[name]}):
                 writer.commit(name, block, {row: rows[row] for row in lacking[name] if row // 32 == block})
+        writer.vouch_for(made)
         writer.finish()

@@ -11,7 +11,7 @@ from msmt.features.copying import verify
 from msmt.features.opening import default_store, open_store, writer_for
 from msmt.features.rows import MISSING
 from msmt.features.segments import REMOVED
-from msmt.tests.features.made import ROWS, SPECS, TASKS, lengths_of, make_store, table
+from msmt.tests.features.made import ROWS, SPECS, TASKS, fill, lengths_of, make_store, table
 
 GONE = {*range(3, 9), *range(30, 40), ROWS - 1}
 
@@ -50,6 +50,16 @@ def test_every_other_row_is_kept_and_the_dropped_take_no_room(made):
             assert store.states(name).identity[new] == contents[name][row].identity
     assert f"{len(GONE)} rows dropped, {len(kept)} kept" in done.lines()[0]
     assert not [name for name in files(path.parent) if "compacting" in name]
+
+
+def test_a_store_that_was_begun_is_not_sealed_by_it(tmp_path, made):
+    path = tmp_path / f"begun{made[0].suffix}"
+    gone = table().assign(split=[REMOVED if row in GONE else split for row, split in enumerate(table()["split"])])
+    with writer_for(path) as writer:
+        writer.prepare("marketcalls", TASKS, gone, SPECS, lengths_of(made[1]))
+        fill(writer, made[1], without=(12,))
+    assert compact(path).dropped == len(GONE)
+    assert not open_store(path).is_finished and verify(open_store(path)) == []
 
 
 def test_a_store_without_removed_rows_is_left_as_it_is(made):

@@ -458,6 +458,7 @@ class TestVersion1:
         with writer_for(path) as writer:
             writer.prepare("marketcalls", TASKS, table(34), FLOAT16, lengths_of(made))
             writer.commit("hubert", 0, {5: made["hubert"][5]})
+            writer.vouch_for(FLOAT16)
             writer.finish()
         store = open_store(path)
         assert store.is_finished and damages_of(path) == []

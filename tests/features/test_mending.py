@@ -13,13 +13,15 @@ import h5py
 import numpy as np
 import pytest
 from msmt.errors import DamageError
+from msmt.extract.moving import holders_of, identities_are_sealed
 from msmt.features import hdf5_tree
-from msmt.features.copying import recover, repair
+from msmt.features.compacting import compact
+from msmt.features.copying import convert, recover, repair
 from msmt.features.opening import open_for_verification, open_store, writer_for
 from msmt.features.rows import MISSING
 from msmt.features.sealed import seal_of
 from msmt.tests.features.damaged import assert_holds, damages_of, filled_again, overwrite
-from msmt.tests.features.made import SPECS, TASKS, lengths_of, make_store, table
+from msmt.tests.features.made import SPECS, TASKS, fill, lengths_of, make_store, table
 
 
 def garble_tree(path: Path, text: str, content: bytes = b"\xff", which: int = 0) -> None:
@@ -63,6 +65,48 @@ class TestIdentities:
         assert open_store(path).is_finished
         filled_again(path, made)
         assert_holds(path, made)
+
+    @pytest.mark.parametrize("suffix", [".zarr", ".h5"])
+    @pytest.mark.parametrize("then", ["repair", "convert", "compact", "extract another feature"])
+    def test_of_a_store_that_was_begun_are_sealed_by_nothing_that_did_not_compare_them(self, tmp_path, suffix, then):
+        path = tmp_path / f"a{suffix}"
+        made = make_store(tmp_path / f"whole{suffix}")
+        with writer_for(path) as writer:
+            writer.prepare("marketcalls", TASKS, table(), SPECS, lengths_of(made))
+            fill(writer, made)
+        after = path
+        if then == "repair":
+            repair(path, [])
+        elif then == "compact":
+            compact(path)
+        elif then == "convert":
+            after = tmp_path / f"b{suffix}"
+            convert(open_store(path), after)
+        else:
+            with writer_for(path) as writer:
+                writer.prepare("marketcalls", TASKS, table(), {"hubert": SPECS["hubert"]}, lengths_of(made))
+                writer.vouch_for(["hubert"])
+                writer.finish()
+        assert not open_store(after).is_finished
+        filled_again(after, made)
+        assert open_store(after).is_finished
+        assert_holds(after, made)
+
+    def test_those_of_another_block_are_not_believed_after_a_repair(self, tmp_path):
+        path = tmp_path / "a.zarr"
+        made = make_store(tmp_path / "whole.zarr")
+        with writer_for(path) as writer:
+            writer.prepare("marketcalls", TASKS, table(), SPECS, lengths_of(made))
+            fill(writer, made)
+        one, other = (path / f"hubert/identity/c/{block}" for block in (0, 1))
+        one.write_bytes(other.read_bytes())
+        (path / "hubert/checksum/c/1").write_bytes(b"")
+        repair(path, damages_of(path))
+        states = open_store(path).states("hubert")
+        right = np.array([content.identity for content in made["hubert"]], np.uint64)
+        lost = np.flatnonzero(states.length == MISSING)
+        assert set(lost) == set(range(32, 64))
+        assert holders_of(lost.tolist(), right, states, identities_are_sealed(path)) == {}
 
     def test_without_the_manifest_a_zarr_store_is_finished_only_by_an_extraction(self, tmp_path):
         path = tmp_path / "a.zarr"

@@ -139,6 +139,7 @@ class StoreContract:
             writer.commit("roberta", 0, {0: made["roberta"][0]})
             writer.commit("vectors", 0, {0: made["vectors"][0]})
             writer.commit("vectors", 2, {65: made["vectors"][65]})
+            writer.vouch_for(made)
             writer.finish()
         assert files_of(other) == files_of(path)
 
