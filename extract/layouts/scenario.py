@@ -104,7 +104,8 @@ _OWN_WORDS, _SMALL_TALK = 0.6, 0.26  # probabilities; the rest are words of a ne
 _OWN_VOICE, _FLAT_VOICE = 0.73, 0.14  # likewise
 _CLEARER = 0.2  # how much likelier one's own are for each unit of strength
 _OPENED = 0.3  # probability of an opening
-_TURN_GOES_ON = 0.15  # probability that the same speaker says the next turn too
+STRENGTHS = (0.5, 1.3)  # of an emotion, all alike often; what stands beside it in words and voice is scaled by it
+TURN_GOES_ON = 0.15  # probability that the same speaker says the next turn too
 _WOMAN, _MAN = 205.0, 120.0  # hertz
 _TRACT = 1.17  # a woman's resonances as multiples of a man's
 _QUIET = (-3.2, -2.5)  # powers of ten: the noise of a room
@@ -196,12 +197,12 @@ def dialogue(
     own: dict[str, str] = {}  # the last emotion of each speaker
     speaker, before = people[int(random.integers(len(people)))], ""
     for _ in range(turns):
-        weights = [_weight(emotion, speaker, own.get(speaker.name, ""), before) for emotion in emotions]
+        weights = [weight_of(emotion, speaker, own.get(speaker.name, ""), before) for emotion in emotions]
         emotion = str(random.choice(emotions, p=np.array(weights) / sum(weights)))
         said.append(utterance(random, speaker, emotion, language, rate, among=emotions))
         own[speaker.name] = before = emotion
         others = [each for each in people if each is not speaker]
-        if others and random.random() >= _TURN_GOES_ON:
+        if others and random.random() >= TURN_GOES_ON:
             speaker = others[int(random.integers(len(others)))]
     return said
 
@@ -221,13 +222,12 @@ def utterance(
     """
     kind = kind_of(emotion)
     kinds = list(dict.fromkeys(kind_of(each) for each in among)) or list(EXPRESSIONS)
-    strength = random.uniform(0.5, 1.3)
-    clearer = _CLEARER * (strength - 0.9)
+    strength = random.uniform(*STRENGTHS)
     by_words = ""
     if text is None:
-        by_words = _shown(random, kind, kinds, _OWN_WORDS + clearer, _SMALL_TALK)
+        by_words = words_shown(random, kind, kinds, strength)
         text = _line(random, by_words, language)
-    by_voice = _shown(random, kind, kinds, _OWN_VOICE + clearer, _FLAT_VOICE)
+    by_voice = voice_shown(random, kind, kinds, strength)
     felt, in_words, in_voice = (EXPRESSIONS[each or "neutral"] for each in (kind, by_words, by_voice))
     spoken = re.sub(r"\W", "", text) if language == "zh" else text
     sound = speech(spoken, _manner(random, person, in_voice, strength), random, rate, language)
@@ -259,11 +259,22 @@ def kind_of(emotion: str) -> str:
     return kind
 
 
-def _weight(emotion: str, speaker: Person, own: str, before: str) -> float:
+def weight_of(emotion: str, speaker: Person, own: str, before: str) -> float:
+    """How often a speaker takes an emotion, beside others; ``own`` was their last, ``before`` the last of anybody."""
     kind = kind_of(emotion)
     weight = _COMMON.get(kind, 1.0) * speaker.leaning.get(kind, 1.0)
     weight *= _PERSISTENCE if emotion == own else 1.0
     return weight * (REACTIONS.get(kind_of(before), {}).get(kind, 1.0) if before else 1.0)
+
+
+def words_shown(random: np.random.Generator, kind: str, kinds: Sequence[str], strength: float) -> str:
+    """The emotion whose words are said in one of a strength; ``""`` for small talk."""
+    return _shown(random, kind, kinds, _OWN_WORDS + _CLEARER * (strength - np.mean(STRENGTHS)), _SMALL_TALK)
+
+
+def voice_shown(random: np.random.Generator, kind: str, kinds: Sequence[str], strength: float) -> str:
+    """The emotion that the voice has in one of a strength; ``""`` for none."""
+    return _shown(random, kind, kinds, _OWN_VOICE + _CLEARER * (strength - np.mean(STRENGTHS)), _FLAT_VOICE)
 
 
 def _shown(random: np.random.Generator, kind: str, kinds: Sequence[str], own: float, none: float) -> str:
