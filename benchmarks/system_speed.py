@@ -6,10 +6,11 @@
 A step is one recording of so many utterances, or several where the paper's batch is large: forward, backward and the
 optimizer's. The published way has the encoders in it, of their real sizes with random weights: those that the paper
 trains go forward and backward and are updated, frozen ones go forward alone; then comes the same network. Its inputs are
-padded as its paper pads them, else not at all; turns before an utterance that belong to its sample are encoded with it.
-Where all of that does not fit in memory, it is done for some utterances at a time, and gradients are added up. What is
-computed before any encoder (openSMILE, spectrograms, OpenL3) is left out, which makes the published way faster. msmt's
-step sees the rows of the valid frames and tokens. Systems whose network is not here are named as such.
+padded as its paper pads them; where it does not say, to the longest of a batch of the paper's size, as MELD's annotation
+has it. Turns before an utterance that belong to its sample are encoded with it. Where all of that does not fit in memory,
+it is done for some utterances at a time, and gradients are added up. What is computed before any encoder (openSMILE,
+spectrograms, OpenL3) is left out, which makes the published way faster. msmt's step sees the rows of the valid frames and
+tokens. Systems whose network is not here are named as such.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ from step_speed import timed  # noqa: E402
 EMOTION = Task("emotion", tuple("abcdefg"), "segment")
 RATE = 16_000
 SECONDS, TOKENS, WINDOW = 3.6, 15, 45  # of an utterance of MELD, and of three turns of it
+# The longest of MELD's training split, medians over batches: of 64 utterances, of 32 windows of three turns, and of the 96
+# utterances in these.
+LONGEST_TOKENS, LONGEST_WINDOW, LONGEST_SECONDS = 37, 73, 12.3
 BASE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
 LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
 
@@ -152,19 +156,20 @@ CASES = (
     Case(
         "cm-roberta",
         "cm-roberta",
-        (text(LARGE, TOKENS, last_layers=4),),
+        (text(LARGE, TOKENS, LONGEST_TOKENS, last_layers=4),),
         {"audio": ("vector", 6552, 1), "openl3": ("vector", 6144, 1)},
         recordings=8,
     ),
     Case(
         "emotional-cues",
         "emotional-cues",
-        (text(BASE, WINDOW), audio("wavlm", BASE, turns=3)),
+        (text(BASE, WINDOW, LONGEST_WINDOW), audio("wavlm", BASE, LONGEST_SECONDS, turns=3)),
         {
             "importance": ("token", 1, WINDOW),
             "mel": ("frame", 16 * 16, 8 * 22),
         },  # patches: bands by a sixth of a second
         recordings=4,
+        at_once=8,
         most=1 / 5,
     ),
     Case(
