@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import resource
@@ -19,13 +20,17 @@ from .cases import Case, Outcome
 FORK = multiprocessing.get_context("fork")
 _MEMORY_BYTES = 4 << 30  # that a case may take beyond what is loaded
 _FILE_BYTES = 1 << 28  # of the largest file that a case may write
+_CLOCK_A_PROCESSOR = 3  # seconds of the clock that a process may take for each of its processor
 
 Check = Callable[[Case, Path, Callable[[str], None]], Outcome]
 """Tries a case in an empty folder, saying each operation as it begins."""
 
 
 def in_child(function: Callable, *arguments, seconds: float | None = None):
-    """What a function returns in a process of its own; raises TimeoutError, or RuntimeError if it did not return."""
+    """What a function returns in a process of its own; raises TimeoutError, or RuntimeError if it did not return.
+
+    ``seconds`` are those of its processor, so that a busy machine makes nothing hang; of the clock it has three times as many.
+    """
     return in_children([(function, *arguments)], seconds)[0]
 
 
@@ -35,14 +40,14 @@ def in_children(calls: Sequence[tuple], seconds: float | None = None) -> list:
     try:
         for call in calls:
             ours, theirs = FORK.Pipe(duplex=False)
-            process = FORK.Process(target=_call, args=(theirs, *call))
+            process = FORK.Process(target=_call, args=(theirs, seconds, *call))
             process.start()
             theirs.close()
             running.append((process, ours))
         returned = []
         for (function, *_), (_, pipe) in zip(calls, running, strict=True):
-            if not pipe.poll(seconds):
-                raise TimeoutError(f"{function.__name__} takes longer than {seconds} s")
+            if not pipe.poll(seconds and _CLOCK_A_PROCESSOR * seconds):
+                raise TimeoutError(f"{function.__name__} takes longer than {_CLOCK_A_PROCESSOR * seconds:g} s")
             try:
                 returned.append(pipe.recv())
             except EOFError:
@@ -55,7 +60,10 @@ def in_children(calls: Sequence[tuple], seconds: float | None = None) -> list:
             pipe.close()
 
 
-def _call(pipe: connection.Connection, function: Callable, *arguments) -> None:
+def _call(pipe: connection.Connection, seconds: float | None, function: Callable, *arguments) -> None:
+    if seconds:
+        used = time.process_time()
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used + seconds), resource.RLIM_INFINITY))
     pipe.send(function(*arguments))
 
 
