@@ -68,18 +68,17 @@ def shown(random: np.random.Generator, emotion: int) -> tuple[int, int]:
     return tuple(EMOTIONS.index(each) if each else UNKNOWN for each in found)
 
 
-def talk(random: np.random.Generator, cast: Sequence[Person], turns: int) -> list[Turn]:
-    """A dialogue as ``scenario.dialogue`` makes it, without its sound."""
+def talk(random: np.random.Generator, weights: Sequence[np.ndarray], turns: int) -> list[Turn]:
+    """A dialogue as ``scenario.dialogue`` makes it, without its sound, of speakers with these ``weights_of`` them."""
     said: list[Turn] = []
-    own, speaker, before = {}, int(random.integers(len(cast))), UNKNOWN
-    weights = [weights_of(person) for person in cast]
+    own, speaker, before = {}, int(random.integers(len(weights))), UNKNOWN
     for _ in range(turns):
         chances = weights[speaker][own.get(speaker, UNKNOWN), before]
         emotion = int(random.choice(len(EMOTIONS), p=chances))
         said.append(Turn(speaker, emotion, *shown(random, emotion)))
         own[speaker] = before = emotion
         if random.random() >= scenario.TURN_GOES_ON:
-            speaker = int(random.choice([place for place in range(len(cast)) if place != speaker]))
+            speaker = int(random.choice([place for place in range(len(weights)) if place != speaker]))
     return said
 
 
@@ -148,17 +147,15 @@ class Chain:
         return self.coming
 
 
-def correct(
-    random: np.random.Generator, listener: Listener, talks, averages, heard
-) -> Iterator[tuple[bool, bool | None]]:
+def correct(listener: Listener, talks, averages, heard) -> Iterator[tuple[bool, bool | None]]:
     """Whether each turn was told rightly, and the one after it; None of the last."""
     often, follows = averages
-    for cast, turns in talks:
+    anybody = weights_of(Person("", False, 0.0))
+    for weights, turns in talks:
         if not (listener.context and listener.speakers):
             belief = Chain(often, follows, remembers=listener.context)
         else:
-            known = cast if listener.persons else [Person("", False, 0.0)] * len(cast)
-            belief = Belief([weights_of(person) for person in known])
+            belief = Belief(weights if listener.persons else [anybody] * len(weights))
         for place, turn in enumerate(turns):
             likelihood = np.ones(UNKNOWN)
             if listener.words:
@@ -178,9 +175,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     random = np.random.default_rng(options.seed)
-    friends = [scenario.person(random, f"friend{number}", number % 2 == 0) for number in range(FRIENDS)]
+    friends = [weights_of(scenario.person(random, f"friend{number}", number % 2 == 0)) for number in range(FRIENDS)]
 
-    def some() -> list[tuple[list[Person], list[Turn]]]:
+    def some() -> list[tuple[list[np.ndarray], list[Turn]]]:
         casts = [
             [friends[place] for place in random.choice(FRIENDS, int(random.integers(2, 4)), replace=False)]
             for _ in range(options.dialogues)
@@ -201,7 +198,7 @@ def main() -> None:
     print(f"{sum(len(turns) for _, turns in talks)} turns of {options.dialogues} dialogues; accuracy in per cent")
     print(f"{'':<16}{'this turn':>12}{'the next':>12}")
     for name, listener in LISTENERS.items():
-        now, then = zip(*correct(random, listener, talks, averages, heard), strict=True)
+        now, then = zip(*correct(listener, talks, averages, heard), strict=True)
         result[name] = [100 * np.mean(now), 100 * np.mean([each for each in then if each is not None])]
         print(f"{name:<16}{result[name][0]:>12.1f}{result[name][1]:>12.1f}", flush=True)
     if options.json:
