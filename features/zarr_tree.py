@@ -12,7 +12,7 @@ import pandas as pd
 import xxhash
 
 from ..errors import DamageError, StoreError
-from .durable import ASIDE, read_regular, refuse_links, write_whole
+from .durable import read_regular, refuse_links, write_whole
 from .head import TO_MEND, UNREADABLE, FeatureHead, StoreHead, check_name, reason_of
 from .manifest import FORMAT, FORMAT_VERSION, Manifest
 from .rows import BLOCK_ROWS, STATES
@@ -111,19 +111,9 @@ def explained_tree(path: Path) -> Iterator[None]:
         raise DamageError(f"{path}: cannot be read ({reason_of(error)}); {TO_MEND}") from error
 
 
-def sealed_files(folder: Path, head: StoreHead) -> dict[str, str]:
-    """XXH3-128 of every file that plain zarr reads, but of the manifest, shards, and states."""
-    rows = tuple(folder / name / array / "c" for name in head.features for array in ("features", *STATES))
-    made = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file()
-        and path != folder / MANIFEST
-        and not path.name.startswith(".")
-        and path.suffix != ASIDE
-        and not any(path.is_relative_to(each) for each in rows)
-    )
-    return {path.relative_to(folder).as_posix(): digest_of_file(path) for path in made}
+def sealed_files(made: Path) -> dict[str, str]:
+    """XXH3-128 of every file of a tree that ``make_tree`` made: what plain zarr reads, but of the manifest and of rows."""
+    return {name: digest_of_file(made / name) for name in sorted(files_below(made, made))}
 
 
 def check_path(name: str) -> str:

@@ -139,6 +139,7 @@ class ZarrWriter(StoreWriter):
         """Write what plain zarr reads of head and table where it is not as the manifest says; then seal it."""
         aside = self.path / f"copies{ASIDE}"
         make_tree(aside, manifest.head, manifest.table)
+        files = sealed_files(aside)  # and not what else may be in the store, such as a stranger's link
         segments = self.path / "segments"
         if segments.is_symlink():
             segments.unlink()  # rather than read what it leads to
@@ -153,7 +154,6 @@ class ZarrWriter(StoreWriter):
             if not path.is_file() or path.read_bytes() != content:
                 write_whole(path, [content])
         shutil.rmtree(aside)
-        files = sealed_files(self.path, manifest.head)
         write_manifest(self.path, replace(manifest, rows={**(manifest.rows or {}), "files": files}))
 
     def _unseal(self) -> None:
@@ -186,7 +186,7 @@ class ZarrWriter(StoreWriter):
         shutil.rmtree(aside, ignore_errors=True)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         make_tree(aside, head, table)
-        write_manifest(aside, Manifest(head, table, {"files": sealed_files(aside, head)}))
+        write_manifest(aside, Manifest(head, table, {"files": sealed_files(aside)}))
         sync_tree(aside)
         put_in_place(aside, self.path)
 

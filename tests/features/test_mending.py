@@ -427,3 +427,33 @@ class TestUnfinishedHdf5:
         filled_again(path, made)
         assert {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in outside.iterdir()} == before
         assert_holds(path, made)
+
+
+class TestStrangersInAZarrStore:
+    """What no writer of msmt made is neither read nor sealed."""
+
+    def test_folders_that_changed_places_are_made_anew_though_a_link_is_left_in_one(self, tmp_path):
+        path, outside = tmp_path / "a.zarr", tmp_path / "outside"
+        made = make_store(path)
+        for source, target in (("segments", "aside"), ("roberta", "segments"), ("aside", "roberta")):
+            (path / source).rename(path / target)
+        chunk = path / "roberta/start/c/0"
+        chunk.rename(outside)
+        chunk.symlink_to(outside)
+        before = outside.read_bytes()
+        repair(path, damages_of(path))
+        assert not is_there(path, "roberta").any() and is_there(path, "hubert").all()
+        assert outside.read_bytes() == before
+        filled_again(path, made)
+        assert_holds(path, made)
+
+    def test_a_file_that_somebody_put_there_may_change_after_a_repair(self, tmp_path):
+        path = tmp_path / "a.zarr"
+        made = make_store(path)
+        notes = path / "roberta" / "notes.txt"
+        notes.write_text("hello")
+        overwrite(path / "zarr.json", 3, b"!")
+        repair(path, damages_of(path))
+        notes.write_text("changed")
+        assert damages_of(path) == [] and notes.read_text() == "changed"
+        assert_holds(path, made)
