@@ -37,6 +37,7 @@ COSTLY = (
 _ARGUMENTS = "arguments-"
 _WITH_CONFIG = (*3 * ("extract", "train"), "doctor", "eval", "ablate", "compare", "sweep")
 _LONG = "9" * 5000
+_JOINED = ("slot",)  # options that may be repeated, whose values are kept as one text
 
 # What stands in a cell, or follows an option.
 TEXTS = (
@@ -679,6 +680,8 @@ def _value_difference(name: str, wanted, got, field: dataclasses.Field) -> str:
             "" if float(wanted) == got else f"a number: {name} {wanted!r} became {got!r}"
         )  # YAML takes 1e-3 for a text
     if isinstance(wanted, list) and isinstance(got, tuple) and list(got) == wanted:
+        return ""
+    if isinstance(wanted, list) and name in _JOINED and got == ",".join(map(str, wanted)):
         return ""
     kinds = f"{type(wanted).__name__} for {type(got).__name__}"
     return f"{kinds}: {name} {str(wanted)[:100]!r} became {str(got)[:100]!r}"

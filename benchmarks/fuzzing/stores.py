@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,8 @@ _SMALL = "--heads 2 --width 8 --feed-forward 32 --complementary-layers 1 --bottl
 _SMALL += "--head-width 16 --epochs 1 --batch-recordings 4 --device cpu --name small --quiet".split()
 # How rarely operations that take long, or that hide what others find, are tried.
 _TRAINS_ONE_IN, _EXTRACTS_AT_ONCE_ONE_IN = 4, 4
+_IS_LINK = re.compile(r"error: (.+): is a link, which a store has none of; put in its place what it leads to")
+_MOST_ADVICE = 4  # that is followed one after another
 
 Plain = dict[str, np.ndarray | str]
 """What the format's own library reads, by path in the tree; attributes as JSON, under the path and ``@``."""
@@ -310,7 +313,7 @@ class _Trial:
         self.repair()
         self.extract("extract")
 
-    @contextmanager
+    @contextlib.contextmanager
     def operation(self, name: str, may_change: tuple[str, ...] = ()) -> Iterator[None]:
         """Say what begins, and see afterwards that nothing but ``may_change`` has changed, nor was opened outside."""
         self._begin(f"{name} | {self.outcome.about}")
@@ -486,27 +489,52 @@ class _Trial:
             judge(self.outcome, "listen", ending)
 
     def repair(self) -> None:
-        """Mend what can be mended without the corpus; a lock that is none is removed, as a refusal advises."""
-        for operation in ("repair", "repair without the lock"):
-            with self.operation(operation, ("cache/",)):
-                ending = typed(["verify", str(self.path), "--repair", "--quiet"])
-                judge(self.outcome, operation, ending, self._names)
-            locks = [path for path in Path("cache").glob(".*.lock") if path.is_symlink()]
-            if not (ending.status == 2 and ending.message.endswith("remove it") and locks):
-                break
-            for lock in locks:
-                lock.unlink()
+        """Mend what can be mended without the corpus."""
+        ending, _ = self._with_advice("repair", lambda: typed(["verify", str(self.path), "--repair", "--quiet"]))
         if ending.trace is None and ending.status in (0, 1) and not _owns_up(ending):
             if not self.verify("verify after repair") and not self.outcome.findings:
                 detail = f"repair says {ending.shown.strip()[-300:]!r}, but verify finds damage again"
                 self.outcome.find("not mended", "repair", detail, "repair")
 
+    def _with_advice(self, operation: str, command: Callable[[], Ending]) -> tuple[Ending, bool]:
+        """How a command ended that may change the store, and whether it did its work.
+
+        Where it asks the user to remove a lock or to put something in the place of a link, that is done, and it is run
+        again.
+        """
+        again = ""
+        for _ in range(_MOST_ADVICE):
+            with self.operation(operation + again, ("cache/",)):
+                ending = command()
+                is_done = judge(self.outcome, operation + again, ending, self._names)
+            if is_done or ending.status != 2 or not self._heeded(ending.message):
+                break
+            again = " as advised"
+        return ending, is_done
+
+    def _heeded(self, advice: str) -> bool:
+        """Do by hand what a refusal asks for; whether there was any such thing."""
+        locks = [path for path in Path("cache").glob(".*.lock") if path.is_symlink()]
+        if advice.endswith("remove it") and locks:
+            for lock in locks:
+                lock.unlink()
+            return True
+        told = _IS_LINK.search(advice)
+        if not told or not Path(told[1]).is_symlink():
+            return False
+        link = Path(told[1])
+        aside = link.with_name("aside")
+        with contextlib.suppress(OSError):  # it may lead nowhere, or in a circle
+            shutil.copytree(link, aside, symlinks=True) if link.is_dir() else shutil.copyfile(link, aside)
+        link.unlink()
+        if aside.exists():
+            aside.rename(link)
+        return True
+
     def extract(self, operation: str) -> None:
         """Bring the store back; what a refusal advises is done, once."""
         may_change = ("cache/",)
-        with self.operation(operation, may_change):
-            ending = self.stores.extract(self.path)
-            is_done = judge(self.outcome, operation, ending, self._names)
+        ending, is_done = self._with_advice(operation, lambda: self.stores.extract(self.path))
         if not is_done and ending.status == 2 and "--overwrite" in ending.message:
             with self.operation(f"{operation} --overwrite", may_change):
                 ending = self.stores.extract(self.path, "after", "--overwrite")
