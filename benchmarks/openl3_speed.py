@@ -8,6 +8,7 @@ References, in the same run and on the same sound, with random weights of the re
   the network layer by layer, in float32.
 * ``window by window``: the same, with torch.stft in place of the convolutions.
 * ``batches of 32``: the same, 32 windows at once.
+* ``without numba``: msmt where numba is not installed.
 
 In each repeat every way takes its turn, so that all of them meet the machine in the same state. Times are medians, and
 ratios are medians of the repeats' own. The largest difference is relative to the greatest value.
@@ -25,8 +26,10 @@ from pathlib import Path
 
 import torch
 from msmt.extract.extractors.openl3 import Openl3Options, network_of, windowed
+from msmt.extract.extractors.openl3_compiled import Compiled
 from msmt.extract.extractors.openl3_network import HOP_OF_FRAMES, RATE, REPRESENTATIONS, Pictures, decibels
 from msmt.extract.extractors.openl3_quick import QuickOpenL3
+from msmt.extract.extractors.openl3_tiles import ByMatrices
 from msmt.extract.layouts.checkpoints import write_openl3
 from safetensors.torch import load_file
 from torch import Tensor
@@ -75,7 +78,8 @@ def main() -> None:
         asked = Openl3Options(weights=str(path), representation=options.representation)
         network = network_of(asked, load_file(path))
     pictures = Pictures(shape)
-    published, quick = PublishedPictures(pictures), QuickOpenL3(network, shape.size)
+    published, quick = PublishedPictures(pictures), QuickOpenL3(network, shape.size, Compiled())
+    plain = QuickOpenL3(network, shape.size, ByMatrices())
     sound = torch.from_numpy(speech_like(options.seconds, 0)).repeat_interleave(RATE // 8000)
     windows = windowed(sound[: round(options.seconds * RATE)], HOP)
 
@@ -86,6 +90,7 @@ def main() -> None:
         "as published": lambda: by(published, network, 1),
         "window by window": lambda: by(pictures, network, 1),
         "batches of 32": lambda: by(pictures, network, 32),
+        "without numba": lambda: by(pictures, plain, 32),
         MSMT: lambda: by(pictures, quick, 32),
     }
     made = {name: way() for name, way in ways.items()}  # warms up, too

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from msmt.errors import EncoderError, SettingError
 from msmt.extract.extractors.contract import Setup
 from msmt.extract.extractors.openl3 import Openl3, Openl3Options, windowed, windows_of
 from msmt.extract.extractors.openl3_network import MEL_BASIS, REPRESENTATIONS, OpenL3, Pictures, htk_bands
-from msmt.extract.extractors.openl3_quick import QuickOpenL3
+from msmt.extract.extractors.openl3_compiled import Compiled
+from msmt.extract.extractors.openl3_quick import QuickOpenL3, best_steps
+from msmt.extract.extractors.openl3_tiles import ByMatrices
 from msmt.extract.layouts.checkpoints import write_openl3
 from msmt.tests.extract.made import speech_like
 from msmt.tests.extract.test_mel import loaded, material_of
@@ -140,8 +143,9 @@ def test_bands_are_triangles_of_equal_area_evenly_spaced_on_the_mel_scale_of_htk
         assert np.allclose(htk_bands(shape)[band], expected * 2 / (high - low), atol=1e-6)
 
 
+@pytest.mark.parametrize("steps", [Compiled, ByMatrices])
 @pytest.mark.parametrize(("name", "width"), [("linear", 6144), ("mel128", 6144), ("mel128", 512), ("mel256", 512)])
-def test_the_quick_way_gives_the_values_of_the_network_for_any_number_of_windows(name, width):
+def test_the_quick_way_gives_the_values_of_the_network_for_any_number_of_windows(name, width, steps):
     shape = REPRESENTATIONS[name]
     torch.manual_seed(0)
     network = as_if_trained(OpenL3(shape, width))
@@ -149,9 +153,30 @@ def test_the_quick_way_gives_the_values_of_the_network_for_any_number_of_windows
     pictures = -80 * torch.rand(count, *shape.size)
     with torch.inference_mode():
         expected = network(pictures)
-    made = QuickOpenL3(network, shape.size)(pictures)
+    made = QuickOpenL3(network, shape.size, steps())(pictures)
     assert made.shape == (count, width)
     assert (made - expected).abs().max() < TOLERANCE * expected.abs().max()
+
+
+def test_threads_share_the_windows_and_change_no_value():
+    network = as_if_trained(OpenL3(REPRESENTATIONS["mel128"], 512))
+    quick, pictures = QuickOpenL3(network, (128, 199)), -80 * torch.rand(9, 128, 199)
+    before, made = torch.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            made.append(quick(pictures))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*made)
+    assert torch.equal(made[0][4:8], quick(pictures[4:8]))
+
+
+def test_without_numba_the_steps_are_products_of_matrices(monkeypatch):
+    assert isinstance(best_steps(), Compiled)
+    monkeypatch.setitem(sys.modules, "msmt.extract.extractors.openl3_compiled", None)
+    assert isinstance(best_steps(), ByMatrices)
 
 
 def test_a_vector_is_the_mean_over_windows_of_the_definition(weights, tmp_path):
