@@ -111,10 +111,10 @@ class QuickOpenL3:
 
 
 def best_steps() -> Steps:
-    """Compiled where numba is installed."""
+    """Compiled where numba is installed, and can be loaded."""
     try:
         from .openl3_compiled import Compiled
-    except ImportError:
+    except Exception:  # noqa: BLE001  a library that it lacks is an OSError, another's module of some name anything
         return ByMatrices()
     return Compiled()
 

@@ -31,22 +31,22 @@ def test_identical_procedures_are_seldom_marked_and_better_ones_are(scripts):
 
 
 def test_quick_forms_give_all_lines(scripts):
-    import coverage
     import false_marks
+    import interval_coverage
 
     lines = false_marks.simulate(2)
     assert [(line.seeds, line.recordings) for line in lines] == [(s, n) for s in (3, 5) for n in (16, 88, 600)]
     assert len(false_marks.table_of(lines).splitlines()) == 2 + len(lines)
-    found = coverage.simulate(2)
-    assert len(coverage.table_of(found).splitlines()) == 2 + len(found) == 2 + 3 * 8 + 4
+    found = interval_coverage.simulate(2)
+    assert len(interval_coverage.table_of(found).splitlines()) == 2 + len(found) == 2 + 3 * 8 + 4
 
 
 @pytest.mark.parametrize("is_clustered", [False, True])
 def test_intervals_of_few_recordings_hold_the_truth_where_quantiles_do_not(scripts, is_clustered):
-    import coverage
+    import interval_coverage
 
     random = np.random.default_rng(1)
-    cases = (coverage.classes_of(random, 0.9, 16, is_clustered) for _ in range(200))
-    held = coverage.coverage(random, coverage.CLASSES, cases, coverage.true_shares(0.9))
-    for name in coverage.CLASS_FIGURES:
+    cases = (interval_coverage.classes_of(random, 0.9, 16, is_clustered) for _ in range(200))
+    held = interval_coverage.coverage(random, interval_coverage.CLASSES, cases, interval_coverage.true_shares(0.9))
+    for name in interval_coverage.CLASS_FIGURES:
         assert held[name] >= 0.9 > held[f"{name}_quantiles"], name

@@ -1,6 +1,6 @@
 """How often 95 % intervals hold the true figure.
 
-    python benchmarks/coverage.py [--tables 1000] [--quick] [--json FILE]
+    python benchmarks/interval_coverage.py [--tables 1000] [--quick] [--json FILE]
 
 Evaluations are simulated and given intervals by the very functions that ``msmt eval`` uses; beside each stands, in
 brackets, the 2.5 % to 97.5 % quantile of a bootstrap over recordings. Four classes, 16, 31, 43 and 10 % of the labels
