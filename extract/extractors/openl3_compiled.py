@@ -15,7 +15,7 @@ from .openl3_tiles import SEEN, TILE, Layer, Strip
 CHANNELS = 64  # at once; the network's are multiples of it
 _compiled = numba.njit(nogil=True, fastmath={"contract", "nsz"}, error_model="numpy")
 _TWO, _FOUR, _FIVE, _EIGHT = map(np.float32, (2, 4, 5, 8))
-_2, _3, _4, _5, _6, _7, _8 = map(np.uint64, range(2, 9))
+_1, _2, _3, _4, _5, _6, _7, _8 = map(np.uint64, range(1, 9))
 _C = np.uint64(CHANNELS)
 _OF_SEEN, _OF_TILE = np.uint64(SEEN * CHANNELS), np.uint64(TILE * CHANNELS)
 
@@ -47,9 +47,9 @@ def _first(picture, across, kernels, bias, into, high, wide):
     for y in range(len(picture) // across - 2):
         for x in range(across - 2):
             at = np.uint64(y * across + x)
-            a0, a1, a2 = picture[at], picture[at + np.uint64(1)], picture[at + _2]
-            a3, a4, a5 = picture[at + one], picture[at + one + np.uint64(1)], picture[at + one + _2]
-            a6, a7, a8 = picture[at + _2 * one], picture[at + _2 * one + np.uint64(1)], picture[at + _2 * one + _2]
+            a0, a1, a2 = picture[at], picture[at + _1], picture[at + _2]
+            a3, a4, a5 = picture[at + one], picture[at + one + _1], picture[at + one + _2]
+            a6, a7, a8 = picture[at + _2 * one], picture[at + _2 * one + _1], picture[at + _2 * one + _2]
             goes = np.uint64(((1 + y) * wide + 1 + x) * CHANNELS)
             for c in range(_C):
                 above = a0 * kernels[c] + a1 * kernels[_C + c] + a2 * kernels[_2 * _C + c]
