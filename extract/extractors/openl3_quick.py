@@ -27,7 +27,7 @@ from .openl3_network import POOLED_AFTER, OpenL3
 from .openl3_tiles import PLACES, TILE, ByMatrices, Layer, Steps, by_place
 
 _ALONE = 3  # layers that are run window by window, for one fills the cache
-_WINDOWS_AT_ONCE = 4  # in the other layers, where a window has few tiles
+_WINDOWS_AT_ONCE = 2  # in the other layers, where a window has few tiles; the fewer, the more evenly threads share them
 
 
 class QuickOpenL3:
