@@ -26,14 +26,14 @@ class Compiled:
     def first(self, picture: Tensor, kernels: Tensor, bias: Tensor, into: Tensor) -> None:
         _first(_flat(picture), picture.shape[1], _flat(kernels), _flat(bias), _flat(into), *into.shape[1:3])
 
-    def apart(self, layer: Layer, strip: Strip, seen: Tensor, places: Tensor, start: int) -> None:
+    def apart(self, strip: Strip, seen: Tensor, places: Tensor, start: int) -> None:
         sizes = places.shape[1], *seen.shape[1:]
-        _apart(_flat(seen), _flat(places), *sizes, strip.window, strip.row, strip.rows, layer.tiles[1], start)
+        _apart(_flat(seen), _flat(places), *sizes, strip.window, strip.row, strip.rows, strip.wide, start)
 
     def together(self, layer: Layer, strip: Strip, products: Tensor, start: int, into: Tensor) -> None:
         sizes, least = (products.shape[1], *into.shape[1:]), np.float32(0 if layer.has_relu else -np.inf)
         arrays = _flat(products), _flat(layer.bias), _flat(into)
-        of_strip = strip.window, strip.row, strip.rows, layer.tiles[1], start
+        of_strip = strip.window, strip.row, strip.rows, strip.wide, start
         _together(*arrays, *sizes, *of_strip, layer.is_pooled, least)
 
 
@@ -59,6 +59,21 @@ def _first(picture, across, kernels, bias, into, high, wide):
 
 
 @_compiled
+def _of_six(a0, a1, a2, a3, a4, a5):
+    """A row or column of a tile at its six places."""
+    even, odd, far, wider = a4 - _FOUR * a2, a3 - _FOUR * a1, a4 - a2, _TWO * (a3 - a1)
+    outer = _FOUR * a0 - _FIVE * a2 + a4, _FOUR * a1 - _FIVE * a3 + a5
+    return outer[0], even + odd, even - odd, far + wider, far - wider, outer[1]
+
+
+@_compiled
+def _to_four(a0, a1, a2, a3, a4, a5):
+    """Six places of a row or column back to its four values."""
+    near, far, one, two = a1 + a2, a3 + a4, a1 - a2, a3 - a4
+    return a0 + near + far, one + _TWO * two, near + _FOUR * far, one + _EIGHT * two + a5
+
+
+@_compiled
 def _apart(seen, places, tiles, height, width, channels, window, row, rows, wide, start):
     on_way = np.empty(2 * SEEN * SEEN * CHANNELS, np.float32)
     line = np.uint64(width * channels)
@@ -71,26 +86,18 @@ def _apart(seen, places, tiles, height, width, channels, window, row, rows, wide
                 for c in range(_C):
                     a0, a1, a2 = seen[at + c], seen[at + line + c], seen[at + _2 * line + c]
                     a3, a4, a5 = seen[at + _3 * line + c], seen[at + _4 * line + c], seen[at + _5 * line + c]
-                    even, odd, far, wider = a4 - _FOUR * a2, a3 - _FOUR * a1, a4 - a2, _TWO * (a3 - a1)
-                    on_way[half + c] = _FOUR * a0 - _FIVE * a2 + a4
-                    on_way[half + _C + c] = even + odd
-                    on_way[half + _2 * _C + c] = even - odd
-                    on_way[half + _3 * _C + c] = far + wider
-                    on_way[half + _4 * _C + c] = far - wider
-                    on_way[half + _5 * _C + c] = _FOUR * a1 - _FIVE * a3 + a5
+                    b0, b1, b2, b3, b4, b5 = _of_six(a0, a1, a2, a3, a4, a5)
+                    on_way[half + c], on_way[half + _C + c], on_way[half + _2 * _C + c] = b0, b1, b2
+                    on_way[half + _3 * _C + c], on_way[half + _4 * _C + c], on_way[half + _5 * _C + c] = b3, b4, b5
             made = np.uint64(SEEN * SEEN * CHANNELS)
             for i in range(SEEN):
                 half = np.uint64(i * CHANNELS)
                 for c in range(_C):
                     a0, a1, a2 = on_way[half + c], on_way[half + _OF_SEEN + c], on_way[half + _2 * _OF_SEEN + c]
                     a3, a4 = on_way[half + _3 * _OF_SEEN + c], on_way[half + _4 * _OF_SEEN + c]
-                    even, odd, far, wider = a4 - _FOUR * a2, a3 - _FOUR * a1, a4 - a2, _TWO * (a3 - a1)
-                    on_way[made + c] = _FOUR * a0 - _FIVE * a2 + a4
-                    on_way[made + _C + c] = even + odd
-                    on_way[made + _2 * _C + c] = even - odd
-                    on_way[made + _3 * _C + c] = far + wider
-                    on_way[made + _4 * _C + c] = far - wider
-                    on_way[made + _5 * _C + c] = _FOUR * a1 - _FIVE * a3 + on_way[half + _5 * _OF_SEEN + c]
+                    b0, b1, b2, b3, b4, b5 = _of_six(a0, a1, a2, a3, a4, on_way[half + _5 * _OF_SEEN + c])
+                    on_way[made + c], on_way[made + _C + c], on_way[made + _2 * _C + c] = b0, b1, b2
+                    on_way[made + _3 * _C + c], on_way[made + _4 * _C + c], on_way[made + _5 * _C + c] = b3, b4, b5
                 for k in range(SEEN):
                     goes = np.uint64(((SEEN * i + k) * tiles + start + tile) * channels + first)
                     comes = made + np.uint64(k * CHANNELS)
@@ -112,21 +119,17 @@ def _together(products, bias, into, tiles, height, width, channels, window, row,
                 for c in range(_C):
                     a0, a1, a2 = products[at + c], products[at + line + c], products[at + _2 * line + c]
                     a3, a4 = products[at + _3 * line + c], products[at + _4 * line + c]
-                    near, far, one, two = a1 + a2, a3 + a4, a1 - a2, a3 - a4
-                    on_way[half + c] = a0 + near + far
-                    on_way[half + _C + c] = one + _TWO * two
-                    on_way[half + _2 * _C + c] = near + _FOUR * far
-                    on_way[half + _3 * _C + c] = one + _EIGHT * two + products[at + _5 * line + c]
+                    b0, b1, b2, b3 = _to_four(a0, a1, a2, a3, a4, products[at + _5 * line + c])
+                    on_way[half + c], on_way[half + _C + c] = b0, b1
+                    on_way[half + _2 * _C + c], on_way[half + _3 * _C + c] = b2, b3
             for i in range(TILE):
                 half, made = np.uint64(i * CHANNELS), np.uint64((SEEN + i) * TILE * CHANNELS)
                 for c in range(_C):
                     a1, a2 = on_way[half + _OF_TILE + c], on_way[half + _2 * _OF_TILE + c]
                     a3, a4 = on_way[half + _3 * _OF_TILE + c], on_way[half + _4 * _OF_TILE + c]
-                    near, far, one, two = a1 + a2, a3 + a4, a1 - a2, a3 - a4
-                    on_way[made + c] = on_way[half + c] + near + far
-                    on_way[made + _C + c] = one + _TWO * two
-                    on_way[made + _2 * _C + c] = near + _FOUR * far
-                    on_way[made + _3 * _C + c] = one + _EIGHT * two + on_way[half + _5 * _OF_TILE + c]
+                    b0, b1, b2, b3 = _to_four(on_way[half + c], a1, a2, a3, a4, on_way[half + _5 * _OF_TILE + c])
+                    on_way[made + c], on_way[made + _C + c] = b0, b1
+                    on_way[made + _2 * _C + c], on_way[made + _3 * _C + c] = b2, b3
             shift = np.uint64(first)
             for i in range(side):
                 for j in range(side):

@@ -97,10 +97,10 @@ class QuickOpenL3:
         """(B, height, width, C in), a margin of zeros around -> the same of C out, ``into`` from row and column 1 on."""
         ins, outs = layer.kernels.shape[1:]
         for strips in layer.strips(len(seen)):
-            ends = [0, *accumulate(strip.rows * layer.tiles[1] for strip in strips)]
+            ends = [0, *accumulate(strip.tiles for strip in strips)]
             places = desk.places[: PLACES * ends[-1] * ins].view(PLACES, -1, ins)
             for strip, start in zip(strips, ends, strict=False):
-                self.steps.apart(layer, strip, seen, places, start)
+                self.steps.apart(strip, seen, places, start)
             products = desk.products[: PLACES * ends[-1] * outs].view(PLACES, -1, outs)
             torch.bmm(places, layer.kernels, out=products)
             for strip, start in zip(strips, ends, strict=False):
@@ -137,7 +137,7 @@ class _Desk:
             kept = layer.tiles[0] * layer.side, layer.tiles[1] * layer.side
             after = layers[number] if number < len(layers) else None
             rooms.append(_room(1 if number < _ALONE else _WINDOWS_AT_ONCE, kept, len(layer.bias), after))
-        tiles = [layer.tiles[1] * sum(each.rows for each in layer.strips(_WINDOWS_AT_ONCE)[0]) for layer in layers]
+        tiles = [sum(strip.tiles for strip in layer.strips(_WINDOWS_AT_ONCE)[0]) for layer in layers]
         most = (
             max(count * layer.kernels.shape[side] for layer, count in zip(layers, tiles, strict=True))
             for side in (1, 2)

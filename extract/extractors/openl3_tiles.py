@@ -48,6 +48,11 @@ class Strip:
     window: int
     row: int
     rows: int
+    wide: int
+
+    @property
+    def tiles(self) -> int:
+        return self.rows * self.wide
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,8 @@ class Layer:
         """All tiles of so many windows, in strips that the cache holds, and as many of these at once as pay."""
         high, wide = self.tiles
         rows = min(high, max(1, _COLUMNS_AT_ONCE // (wide * max(self.kernels.shape[1:]))))
-        each = [Strip(window, row, min(rows, high - row)) for window in range(windows) for row in range(0, high, rows)]
+        starts = range(0, high, rows)
+        each = [Strip(window, row, min(rows, high - row), wide) for window in range(windows) for row in starts]
         together = max(1, _TILES_AT_ONCE // (rows * wide))
         return [each[start : start + together] for start in range(0, len(each), together)]
 
@@ -101,7 +107,7 @@ class Steps(Protocol):
         """
         ...
 
-    def apart(self, layer: Layer, strip: Strip, seen: Tensor, places: Tensor, start: int) -> None:
+    def apart(self, strip: Strip, seen: Tensor, places: Tensor, start: int) -> None:
         """A strip of ``seen`` (B, height, width, C in), margin and all, into ``places`` (36, t, C in) from a tile on."""
         ...
 
@@ -126,29 +132,29 @@ class ByMatrices:
         _, _, height, width = made.shape
         into[:, 1 : 1 + height, 1 : 1 + width].copy_(made.relu_().permute(0, 2, 3, 1))
 
-    def apart(self, layer: Layer, strip: Strip, seen: Tensor, places: Tensor, start: int) -> None:
-        view = _tiles(seen, strip, TILE, SEEN, layer.tiles[1])
-        tiles, channels = strip.rows * layer.tiles[1], seen.shape[-1]
-        there = places.view(PLACES, -1)[:, start * channels : (start + tiles) * channels]
+    def apart(self, strip: Strip, seen: Tensor, places: Tensor, start: int) -> None:
+        view = _tiles(seen, strip, TILE, SEEN)
+        channels = seen.shape[-1]
+        there = places.view(PLACES, -1)[:, start * channels : (start + strip.tiles) * channels]
         torch.mm(self.to_places, view.reshape(PLACES, -1), out=there)
 
     def together(self, layer: Layer, strip: Strip, products: Tensor, start: int, into: Tensor) -> None:
-        tiles, channels, side = strip.rows * layer.tiles[1], len(layer.bias), layer.side
-        values = self.from_places @ products.view(PLACES, -1)[:, start * channels : (start + tiles) * channels]
+        channels, side = len(layer.bias), layer.side
+        values = self.from_places @ products.view(PLACES, -1)[:, start * channels : (start + strip.tiles) * channels]
         if layer.is_pooled:
             pairs = values.view(TILE, side, 2, -1)
             pairs = torch.maximum(pairs[:, :, 0], pairs[:, :, 1]).view(side, 2, side, -1)
             values = torch.maximum(pairs[:, 0], pairs[:, 1])
         values = values.view(-1, channels).add_(layer.bias)
-        target = _tiles(into[:, 1:, 1:], strip, side, side, layer.tiles[1])
+        target = _tiles(into[:, 1:, 1:], strip, side, side)
         target.copy_((values.relu_() if layer.has_relu else values).view(target.shape))
 
 
-def _tiles(values: Tensor, strip: Strip, step: int, side: int, wide: int) -> Tensor:
+def _tiles(values: Tensor, strip: Strip, step: int, side: int) -> Tensor:
     """(B, height, width, C) -> (side, side, rows, wide, C), a view of tiles that begin ``step`` values apart."""
     by_window, by_row, by_column, _ = values.stride()
     return values.as_strided(
-        (side, side, strip.rows, wide, values.shape[-1]),
+        (side, side, strip.rows, strip.wide, values.shape[-1]),
         (by_row, by_column, step * by_row, step * by_column, 1),
         values.storage_offset() + strip.window * by_window + strip.row * step * by_row,
     )
