@@ -78,20 +78,20 @@ def main() -> None:
         asked = Openl3Options(weights=str(path), representation=options.representation)
         network = network_of(asked, load_file(path))
     pictures = Pictures(shape)
-    published, quick = PublishedPictures(pictures), QuickOpenL3(network, shape.size, Compiled())
-    plain = QuickOpenL3(network, shape.size, ByMatrices())
+    published = PublishedPictures(pictures)
+    quick, plain = (QuickOpenL3(pictures, network, steps) for steps in (Compiled(), ByMatrices()))
     sound = torch.from_numpy(speech_like(options.seconds, 0)).repeat_interleave(RATE // 8000)
     windows = windowed(sound[: round(options.seconds * RATE)], HOP)
 
-    def by(front_end, of, at_once: int) -> Tensor:
-        return torch.cat([of(front_end(some)) for some in windows.split(at_once)])
+    def by(front_end, at_once: int) -> Tensor:
+        return torch.cat([network(front_end(some)) for some in windows.split(at_once)])
 
     ways = {
-        "as published": lambda: by(published, network, 1),
-        "window by window": lambda: by(pictures, network, 1),
-        "batches of 32": lambda: by(pictures, network, 32),
-        "without numba": lambda: by(pictures, plain, 32),
-        MSMT: lambda: by(pictures, quick, 32),
+        "as published": lambda: by(published, 1),
+        "window by window": lambda: by(pictures, 1),
+        "batches of 32": lambda: by(pictures, 32),
+        "without numba": lambda: plain(windows),
+        MSMT: lambda: quick(windows),
     }
     made = {name: way() for name, way in ways.items()}  # warms up, too
     times: dict[str, list[float]] = {name: [] for name in ways}

@@ -51,7 +51,6 @@ CHOICES = {
     "width": WIDTHS,
     "pool": ("mean", "none"),
 }
-_WINDOWS_AT_ONCE = 32  # whose pictures are held together
 _GPU_WINDOWS = 128
 _DEFINITION = "0.5 s of zeros in front, windows of 1 s, HTK mel, decibels below each window's maximum, at least -80"
 
@@ -118,7 +117,7 @@ class Openl3(Extractor):
         self.pictures = Pictures(shape, tensors.get(MEL_BASIS) if shape.bands else None).to(device)
         self.is_on_gpu = self.batches_matter = device.type != "cpu"
         self.batch_rows = _GPU_WINDOWS if self.is_on_gpu else 1
-        self._network = self.network if self.is_on_gpu else QuickOpenL3(self.network, shape.size)
+        self._quick = None if self.is_on_gpu else QuickOpenL3(self.pictures, self.network)
         fields = heard.spec_fields(RATE, options.seconds, audio.AS_RECORDED)
         decisive = {name: each for name, each in self.network.state_dict().items() if "num_batches" not in name}
         bands = {MEL_BASIS: self.pictures.mel_basis} if shape.bands else {}
@@ -160,13 +159,13 @@ class Openl3(Extractor):
 
     @torch.inference_mode()
     def encode(self, batch: Sequence[Loaded]) -> list[Mapping[str, Tensor]]:
-        if not self.is_on_gpu:
-            return [self._of(windows, self._network) for windows in map(self._windows, batch)]
+        if self._quick:
+            return [self._pooled(self._quick(self._windows(loaded))) for loaded in batch]
         return in_halves(self._together, list(batch))
 
     @torch.inference_mode()
     def define(self, loaded: Loaded) -> Mapping[str, Tensor]:
-        return self._of(self._windows(loaded), self.network, at_once=1)
+        return self._pooled(self._rows(self._windows(loaded), at_once=1))
 
     def cut_rows(self, material: Material) -> np.ndarray:
         return hearing.cut_rows(material, self.spec)
@@ -175,16 +174,18 @@ class Openl3(Extractor):
         """(T, 48,000), a view of the padded samples."""
         return windowed(torch.from_numpy(loaded.content).to(self.device), self.hop)
 
-    def _of(self, windows: Tensor, network, at_once: int = _WINDOWS_AT_ONCE) -> dict[str, Tensor]:
-        """(T, 48,000) -> by name (T, d), or (1, d) where their mean is taken"""
-        rows = torch.cat([network(self.pictures(some)) for some in windows.split(at_once)])
+    def _rows(self, windows: Tensor, at_once: int) -> Tensor:
+        """(T, 48,000) -> (T, d), by the definition"""
+        return torch.cat([self.network(self.pictures(some)) for some in windows.split(at_once)])
+
+    def _pooled(self, rows: Tensor) -> dict[str, Tensor]:
+        """(T, d) -> by name (T, d), or (1, d) where their mean is taken"""
         return {self.name: rows.mean(dim=0, keepdim=True) if self.is_pooled else rows}
 
     def _together(self, batch: list[Loaded]) -> list[Mapping[str, Tensor]]:
         each = [self._windows(loaded) for loaded in batch]
-        rows = torch.cat([self.network(self.pictures(some)) for some in torch.cat(each).split(_GPU_WINDOWS)])
-        apart = rows.split([len(windows) for windows in each])
-        return [{self.name: one.mean(dim=0, keepdim=True) if self.is_pooled else one} for one in apart]
+        rows = self._rows(torch.cat(each), _GPU_WINDOWS)
+        return [self._pooled(one) for one in rows.split([len(windows) for windows in each])]
 
 
 def windows_of(samples: int, hop: int) -> int:

@@ -14,7 +14,9 @@ from .openl3_tiles import SEEN, TILE, Layer, Strip
 
 CHANNELS = 64  # at once; the network's are multiples of it
 _compiled = numba.njit(nogil=True, fastmath={"contract", "nsz"}, error_model="numpy")
-_TWO, _FOUR, _FIVE, _EIGHT = map(np.float32, (2, 4, 5, 8))
+_2_0, _4_0, _5_0, _8_0, _16_0, _32_0 = map(np.float32, (2, 4, 5, 8, 16, 32))
+_0_03125, _0_0625, _0_125, _0_25, _0_5 = map(np.float32, (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2))
+_1_25, _2_5, _4_25, _5_25 = map(np.float32, (1.25, 2.5, 4.25, 5.25))
 _1, _2, _3, _4, _5, _6, _7, _8 = map(np.uint64, range(1, 9))
 _C = np.uint64(CHANNELS)
 _OF_SEEN, _OF_TILE = np.uint64(SEEN * CHANNELS), np.uint64(TILE * CHANNELS)
@@ -59,18 +61,27 @@ def _first(picture, across, kernels, bias, into, high, wide):
 
 
 @_compiled
-def _of_six(a0, a1, a2, a3, a4, a5):
-    """A row or column of a tile at its six places."""
-    even, odd, far, wider = a4 - _FOUR * a2, a3 - _FOUR * a1, a4 - a2, _TWO * (a3 - a1)
-    outer = _FOUR * a0 - _FIVE * a2 + a4, _FOUR * a1 - _FIVE * a3 + a5
-    return outer[0], even + odd, even - odd, far + wider, far - wider, outer[1]
+def _to_places(a0, a1, a2, a3, a4, a5, a6, a7):
+    """A row or column of a tile at its eight places."""
+    even, odd = a2 + a6 - _4_25 * a4, a1 + a5 - _4_25 * a3
+    near, near_odd = a6 + _0_25 * a2 - _1_25 * a4, _0_5 * a1 - _2_5 * a3 + _2_0 * a5
+    far, far_odd = a6 + _4_0 * a2 - _5_0 * a4, _2_0 * a1 - _2_5 * a3 + _0_5 * a5
+    first, last = a0 - a6 + _5_25 * (a4 - a2), a7 - a1 + _5_25 * (a3 - a5)
+    return first, even + odd, even - odd, near + near_odd, near - near_odd, far + far_odd, far - far_odd, last
 
 
 @_compiled
-def _to_four(a0, a1, a2, a3, a4, a5):
-    """Six places of a row or column back to its four values."""
-    near, far, one, two = a1 + a2, a3 + a4, a1 - a2, a3 - a4
-    return a0 + near + far, one + _TWO * two, near + _FOUR * far, one + _EIGHT * two + a5
+def _to_values(a0, a1, a2, a3, a4, a5, a6, a7):
+    """Eight places of a row or column back to its six values."""
+    b0, b1, b2, b3, b4, b5 = a1 + a2, a1 - a2, a3 + a4, a3 - a4, a5 + a6, a5 - a6
+    return (
+        a0 + b0 + b2 + b4,
+        b1 + _2_0 * b3 + _0_5 * b5,
+        b0 + _4_0 * b2 + _0_25 * b4,
+        b1 + _8_0 * b3 + _0_125 * b5,
+        b0 + _16_0 * b2 + _0_0625 * b4,
+        b1 + _32_0 * b3 + _0_03125 * b5 + a7,
+    )
 
 
 @_compiled
@@ -84,20 +95,30 @@ def _apart(seen, places, tiles, height, width, channels, window, row, rows, wide
                 at = np.uint64((top * width + left + j) * channels + first)
                 half = np.uint64(j * SEEN * CHANNELS)
                 for c in range(_C):
-                    a0, a1, a2 = seen[at + c], seen[at + line + c], seen[at + _2 * line + c]
-                    a3, a4, a5 = seen[at + _3 * line + c], seen[at + _4 * line + c], seen[at + _5 * line + c]
-                    b0, b1, b2, b3, b4, b5 = _of_six(a0, a1, a2, a3, a4, a5)
+                    a0, a1, a2, a3 = (
+                        seen[at + c],
+                        seen[at + line + c],
+                        seen[at + _2 * line + c],
+                        seen[at + _3 * line + c],
+                    )
+                    a4, a5 = seen[at + _4 * line + c], seen[at + _5 * line + c]
+                    a6, a7 = seen[at + _6 * line + c], seen[at + _7 * line + c]
+                    b0, b1, b2, b3, b4, b5, b6, b7 = _to_places(a0, a1, a2, a3, a4, a5, a6, a7)
                     on_way[half + c], on_way[half + _C + c], on_way[half + _2 * _C + c] = b0, b1, b2
                     on_way[half + _3 * _C + c], on_way[half + _4 * _C + c], on_way[half + _5 * _C + c] = b3, b4, b5
+                    on_way[half + _6 * _C + c], on_way[half + _7 * _C + c] = b6, b7
             made = np.uint64(SEEN * SEEN * CHANNELS)
             for i in range(SEEN):
                 half = np.uint64(i * CHANNELS)
                 for c in range(_C):
                     a0, a1, a2 = on_way[half + c], on_way[half + _OF_SEEN + c], on_way[half + _2 * _OF_SEEN + c]
                     a3, a4 = on_way[half + _3 * _OF_SEEN + c], on_way[half + _4 * _OF_SEEN + c]
-                    b0, b1, b2, b3, b4, b5 = _of_six(a0, a1, a2, a3, a4, on_way[half + _5 * _OF_SEEN + c])
+                    a5, a6 = on_way[half + _5 * _OF_SEEN + c], on_way[half + _6 * _OF_SEEN + c]
+                    a7 = on_way[half + _7 * _OF_SEEN + c]
+                    b0, b1, b2, b3, b4, b5, b6, b7 = _to_places(a0, a1, a2, a3, a4, a5, a6, a7)
                     on_way[made + c], on_way[made + _C + c], on_way[made + _2 * _C + c] = b0, b1, b2
                     on_way[made + _3 * _C + c], on_way[made + _4 * _C + c], on_way[made + _5 * _C + c] = b3, b4, b5
+                    on_way[made + _6 * _C + c], on_way[made + _7 * _C + c] = b6, b7
                 for k in range(SEEN):
                     goes = np.uint64(((SEEN * i + k) * tiles + start + tile) * channels + first)
                     comes = made + np.uint64(k * CHANNELS)
@@ -119,17 +140,19 @@ def _together(products, bias, into, tiles, height, width, channels, window, row,
                 for c in range(_C):
                     a0, a1, a2 = products[at + c], products[at + line + c], products[at + _2 * line + c]
                     a3, a4 = products[at + _3 * line + c], products[at + _4 * line + c]
-                    b0, b1, b2, b3 = _to_four(a0, a1, a2, a3, a4, products[at + _5 * line + c])
-                    on_way[half + c], on_way[half + _C + c] = b0, b1
-                    on_way[half + _2 * _C + c], on_way[half + _3 * _C + c] = b2, b3
+                    a5, a6 = products[at + _5 * line + c], products[at + _6 * line + c]
+                    b0, b1, b2, b3, b4, b5 = _to_values(a0, a1, a2, a3, a4, a5, a6, products[at + _7 * line + c])
+                    on_way[half + c], on_way[half + _C + c], on_way[half + _2 * _C + c] = b0, b1, b2
+                    on_way[half + _3 * _C + c], on_way[half + _4 * _C + c], on_way[half + _5 * _C + c] = b3, b4, b5
             for i in range(TILE):
                 half, made = np.uint64(i * CHANNELS), np.uint64((SEEN + i) * TILE * CHANNELS)
                 for c in range(_C):
-                    a1, a2 = on_way[half + _OF_TILE + c], on_way[half + _2 * _OF_TILE + c]
+                    a0, a1, a2 = on_way[half + c], on_way[half + _OF_TILE + c], on_way[half + _2 * _OF_TILE + c]
                     a3, a4 = on_way[half + _3 * _OF_TILE + c], on_way[half + _4 * _OF_TILE + c]
-                    b0, b1, b2, b3 = _to_four(on_way[half + c], a1, a2, a3, a4, on_way[half + _5 * _OF_TILE + c])
-                    on_way[made + c], on_way[made + _C + c] = b0, b1
-                    on_way[made + _2 * _C + c], on_way[made + _3 * _C + c] = b2, b3
+                    a5, a6 = on_way[half + _5 * _OF_TILE + c], on_way[half + _6 * _OF_TILE + c]
+                    b0, b1, b2, b3, b4, b5 = _to_values(a0, a1, a2, a3, a4, a5, a6, on_way[half + _7 * _OF_TILE + c])
+                    on_way[made + c], on_way[made + _C + c], on_way[made + _2 * _C + c] = b0, b1, b2
+                    on_way[made + _3 * _C + c], on_way[made + _4 * _C + c], on_way[made + _5 * _C + c] = b3, b4, b5
             shift = np.uint64(first)
             for i in range(side):
                 for j in range(side):

@@ -92,8 +92,8 @@ class Pictures(nn.Module):
         spectra = torch.stft(
             padded, shape.transform, HOP_OF_FRAMES, window=self.hann, center=False, return_complex=True
         )  # (B, frequencies, W)
-        values = (self.mel_basis @ spectra.abs().square()).sqrt() if shape.bands else spectra.abs()
-        return decibels(values)
+        power = spectra.real.square() + spectra.imag.square()
+        return decibels((self.mel_basis @ power if shape.bands else power).sqrt())
 
 
 def decibels(values: Tensor) -> Tensor:

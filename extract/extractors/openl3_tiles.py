@@ -1,10 +1,10 @@
-"""Convolutions of 3 x 3 by tiles of 4 x 4 values: 36 products a channel instead of 144 (Winograd, points 0, ±1, ±2).
+"""Convolutions of 3 x 3 by tiles of 6 x 6 values: 64 products a channel instead of 324.
 
-A tile is made of 6 x 6 values. They are brought to 36 places; in each place channels are mixed, a matrix product over all
-tiles; and what comes of it is brought back to the 4 x 4 values. Both ways are here as a product with a matrix that holds
+(Winograd, points 0, ±1, ±2, ±1/2.) A tile is made of 8 x 8 values. They are brought to 64 places; in each place channels are mixed, a matrix product over all
+tiles; and what comes of it is brought back to the 6 x 6 values. Both ways are here as a product with a matrix that holds
 all of it; openl3_compiled.py goes them with far fewer multiplications, where numba is installed.
 
-Letters: t tiles, C channels; 36 places count the tile's rows first.
+Letters: t tiles, C channels; 64 places count the tile's rows first.
 """
 
 from __future__ import annotations
@@ -16,29 +16,40 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-TILE = 4  # values of a side that are made at once
+TILE = 6  # values of a side that are made at once
 SEEN = TILE + 2  # values of a side that they are made of
 PLACES = SEEN * SEEN
 _COLUMNS_AT_ONCE = 12_800  # tiles x channels of a strip, so that its places stay in the cache
 _TILES_AT_ONCE = 200  # of strips whose channels are mixed together
 
 _TO_PLACES = [
-    [4, 0, -5, 0, 1, 0],
-    [0, -4, -4, 1, 1, 0],
-    [0, 4, -4, -1, 1, 0],
-    [0, -2, -1, 2, 1, 0],
-    [0, 2, -1, -2, 1, 0],
-    [0, 4, 0, -5, 0, 1],
+    [1, 0, -21 / 4, 0, 21 / 4, 0, -1, 0],
+    [0, 1, 1, -17 / 4, -17 / 4, 1, 1, 0],
+    [0, -1, 1, 17 / 4, -17 / 4, -1, 1, 0],
+    [0, 1 / 2, 1 / 4, -5 / 2, -5 / 4, 2, 1, 0],
+    [0, -1 / 2, 1 / 4, 5 / 2, -5 / 4, -2, 1, 0],
+    [0, 2, 4, -5 / 2, -5, 1 / 2, 1, 0],
+    [0, -2, 4, 5 / 2, -5, -1 / 2, 1, 0],
+    [0, -1, 0, 21 / 4, 0, -21 / 4, 0, 1],
 ]
 _OF_KERNELS = [
-    [1 / 4, 0, 0],
-    [-1 / 6, -1 / 6, -1 / 6],
-    [-1 / 6, 1 / 6, -1 / 6],
-    [1 / 24, 1 / 12, 1 / 6],
-    [1 / 24, -1 / 12, 1 / 6],
+    [1, 0, 0],
+    [-2 / 9, -2 / 9, -2 / 9],
+    [-2 / 9, 2 / 9, -2 / 9],
+    [1 / 90, 1 / 45, 2 / 45],
+    [1 / 90, -1 / 45, 2 / 45],
+    [32 / 45, 16 / 45, 8 / 45],
+    [32 / 45, -16 / 45, 8 / 45],
     [0, 0, 1],
 ]
-_FROM_PLACES = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
+_FROM_PLACES = [
+    [1, 1, 1, 1, 1, 1, 1, 0],
+    [0, 1, -1, 2, -2, 1 / 2, -1 / 2, 0],
+    [0, 1, 1, 4, 4, 1 / 4, 1 / 4, 0],
+    [0, 1, -1, 8, -8, 1 / 8, -1 / 8, 0],
+    [0, 1, 1, 16, 16, 1 / 16, 1 / 16, 0],
+    [0, 1, -1, 32, -32, 1 / 32, -1 / 32, 1],
+]
 
 
 @dataclass(frozen=True)
@@ -60,7 +71,7 @@ class Layer:
     """A convolution, and what follows on it: a maximum of 2 x 2 perhaps, its bias, and a ReLU perhaps."""
 
     kernels: Tensor
-    """(36, C in, C out)"""
+    """(64, C in, C out)"""
 
     bias: Tensor
     """(C out,)"""
@@ -108,11 +119,11 @@ class Steps(Protocol):
         ...
 
     def apart(self, strip: Strip, seen: Tensor, places: Tensor, start: int) -> None:
-        """A strip of ``seen`` (B, height, width, C in), margin and all, into ``places`` (36, t, C in) from a tile on."""
+        """A strip of ``seen`` (B, height, width, C in), margin and all, into ``places`` (64, t, C in) from a tile on."""
         ...
 
     def together(self, layer: Layer, strip: Strip, products: Tensor, start: int, into: Tensor) -> None:
-        """(36, t, C out) from a tile on -> a strip ``into`` (B, height, width, C out), inside its margin of one.
+        """(64, t, C out) from a tile on -> a strip ``into`` (B, height, width, C out), inside its margin of one.
 
         With the layer's maximum, bias and ReLU.
         """
@@ -120,7 +131,7 @@ class Steps(Protocol):
 
 
 class ByMatrices:
-    """``Steps`` whose ways to the places and back are products with matrices of 36 columns."""
+    """``Steps`` whose ways to the places and back are products with matrices of 64 columns."""
 
     def __init__(self) -> None:
         matrices = (torch.tensor(each, dtype=torch.float32) for each in (_TO_PLACES, _FROM_PLACES))
@@ -161,7 +172,7 @@ def _tiles(values: Tensor, strip: Strip, step: int, side: int) -> Tensor:
 
 
 def by_place(kernels: Tensor) -> Tensor:
-    """(C out, C in, 3, 3) -> (36, C in, C out)"""
+    """(C out, C in, 3, 3) -> (64, C in, C out)"""
     matrix = torch.tensor(_OF_KERNELS, dtype=torch.float64)
     places = torch.einsum("ai,bj,ocij->abco", matrix, matrix, kernels)
     return places.flatten(0, 1).float().contiguous()

@@ -150,27 +150,30 @@ def test_the_quick_way_gives_the_values_of_the_network_for_any_number_of_windows
     torch.manual_seed(0)
     network = as_if_trained(OpenL3(shape, width))
     count = 3 if name == "mel128" else 1
-    pictures = -80 * torch.rand(count, *shape.size)
+    pictures, windows = (
+        Pictures(shape),
+        torch.from_numpy(np.stack([speech_like(1.0, RATE, each) for each in range(count)])),
+    )
     with torch.inference_mode():
-        expected = network(pictures)
-    made = QuickOpenL3(network, shape.size, steps())(pictures)
+        expected = network(pictures(windows))
+    made = QuickOpenL3(pictures, network, steps())(windows)
     assert made.shape == (count, width)
     assert (made - expected).abs().max() < TOLERANCE * expected.abs().max()
 
 
 def test_threads_share_the_windows_and_change_no_value():
-    network = as_if_trained(OpenL3(REPRESENTATIONS["mel128"], 512))
-    quick, pictures = QuickOpenL3(network, (128, 199)), -80 * torch.rand(9, 128, 199)
+    shape = REPRESENTATIONS["mel128"]
+    quick, windows = QuickOpenL3(Pictures(shape), as_if_trained(OpenL3(shape, 512))), torch.randn(9, RATE)
     before, made = torch.get_num_threads(), []
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            made.append(quick(pictures))
+            made.append(quick(windows))
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
     assert torch.equal(*made)
-    assert torch.equal(made[0][4:8], quick(pictures[4:8]))
+    assert torch.equal(made[0][4:8], quick(windows[4:8]))
 
 
 def test_without_numba_the_steps_are_products_of_matrices(monkeypatch):
