@@ -79,18 +79,18 @@ _LINES_OF = {"excited": "joy", "calm": "neutral"}  # whose lines those without l
 
 # How much more often an emotion follows that of the speaker before; 1 where nothing stands.
 REACTIONS: Mapping[str, Mapping[str, float]] = {
-    "anger": {"anger": 4, "frustrated": 4, "fear": 3, "sadness": 3, "joy": 0.3, "excited": 0.3},
-    "disgust": {"anger": 3, "disgust": 2, "surprise": 3, "joy": 0.5},
-    "fear": {"fear": 3, "surprise": 2, "sadness": 3, "calm": 3},
-    "joy": {"joy": 5, "excited": 4, "surprise": 2, "anger": 0.2, "sadness": 0.3},
-    "excited": {"excited": 5, "joy": 4, "surprise": 3, "anger": 0.2, "sadness": 0.2},
-    "neutral": {"neutral": 2},
-    "sadness": {"sadness": 3, "neutral": 2, "calm": 3, "fear": 2, "joy": 0.2, "excited": 0.1},
-    "surprise": {"joy": 4, "excited": 3, "fear": 2, "anger": 2, "surprise": 0.5},
-    "frustrated": {"anger": 4, "frustrated": 3, "sadness": 2, "joy": 0.3},
-    "boredom": {"frustrated": 3, "neutral": 2, "boredom": 2},
+    "anger": {"anger": 8, "frustrated": 8, "fear": 5, "sadness": 5, "joy": 0.15, "excited": 0.15},
+    "disgust": {"anger": 5, "disgust": 3, "surprise": 5, "joy": 0.35},
+    "fear": {"fear": 5, "surprise": 3, "sadness": 5, "calm": 5},
+    "joy": {"joy": 11, "excited": 8, "surprise": 3, "anger": 0.1, "sadness": 0.15},
+    "excited": {"excited": 11, "joy": 8, "surprise": 5, "anger": 0.1, "sadness": 0.1},
+    "neutral": {"neutral": 3},
+    "sadness": {"sadness": 5, "neutral": 3, "calm": 5, "fear": 3, "joy": 0.1, "excited": 0.03},
+    "surprise": {"joy": 8, "excited": 5, "fear": 3, "anger": 3, "surprise": 0.35},
+    "frustrated": {"anger": 8, "frustrated": 5, "sadness": 3, "joy": 0.15},
+    "boredom": {"frustrated": 5, "neutral": 3, "boredom": 3},
 }
-_PERSISTENCE = 5.0  # how much more often a speaker stays in an emotion than takes another
+_PERSISTENCE = 20.0  # how much more often a speaker stays in an emotion than takes another
 _COMMON = {
     "neutral": 3.0,
     "joy": 2.0,
@@ -100,8 +100,8 @@ _COMMON = {
 }  # how often an emotion comes by itself, beside 1 of any other
 _NEIGHBOURHOOD = 0.7  # distance of valence and arousal at which emotions are taken for each other
 
-_OWN_WORDS, _SMALL_TALK = 0.6, 0.26  # probabilities; the rest are words of a neighbouring emotion
-_OWN_VOICE, _FLAT_VOICE = 0.73, 0.14  # likewise
+_OWN_WORDS, _SMALL_TALK = 0.5, 0.26  # probabilities; the rest are words of a neighbouring emotion
+_OWN_VOICE, _FLAT_VOICE = 0.65, 0.14  # likewise
 _CLEARER = 0.2  # how much likelier one's own are for each unit of strength
 _OPENED = 0.3  # probability of an opening
 STRENGTHS = (0.5, 1.3)  # of an emotion, all alike often; what stands beside it in words and voice is scaled by it
