@@ -34,6 +34,11 @@ class SelfAttention(nn.Module):
         """(N, d) -> (N, d)"""
         return self._answer(stream, layout, self.key_value(stream), layout)
 
+    def of_first(self, stream: Tensor, layout: Layout) -> Tensor:
+        """(N, d) -> (S, d): what ``forward`` makes of each segment's first row, where the others are not read."""
+        first, alone = stream.index_select(0, layout.starts), Layout((1,) * len(layout.lengths), layout.device)
+        return self._answer(first, alone, self.key_value(stream), layout)
+
     def _answer(self, stream: Tensor, asking: Layout, keys_values: Tensor, asked: Layout) -> Tensor:
         keys, values = keys_values.chunk(2, dim=1)  # (M, 2d) -> twice (M, d)
         answers = attend(self.query(stream), keys, values, self.heads, asking, asked)

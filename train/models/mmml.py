@@ -95,14 +95,25 @@ class FusionLayer(nn.Module):
 
     def forward(self, streams: Mapping[str, Tensor], layouts: Mapping[str, Layout]) -> dict[str, Tensor]:
         """(N, d) of each -> the same, one step on."""
-        crossed = dict(streams)
-        if len(self.crossing):
-            other = {TEXT: AUDIO, AUDIO: TEXT}
-            crossed = {
-                name: self.crossing[name](streams[name], layouts[name], streams[other[name]], layouts[other[name]])
-                for name in streams
-            }
+        crossed = self._crossed(streams, layouts)
         return {name: self.feed_forward[name](self.own[name](each, layouts[name])) for name, each in crossed.items()}
+
+    def of_first(self, streams: Mapping[str, Tensor], layouts: Mapping[str, Layout]) -> dict[str, Tensor]:
+        """(N, d) of each -> (S, d): what ``forward`` makes of each segment's first row."""
+        crossed = self._crossed(streams, layouts)
+        return {
+            name: self.feed_forward[name](self.own[name].of_first(each, layouts[name]))
+            for name, each in crossed.items()
+        }
+
+    def _crossed(self, streams: Mapping[str, Tensor], layouts: Mapping[str, Layout]) -> Mapping[str, Tensor]:
+        if not len(self.crossing):
+            return streams
+        other = {TEXT: AUDIO, AUDIO: TEXT}
+        return {
+            name: self.crossing[name](streams[name], layouts[name], streams[other[name]], layouts[other[name]])
+            for name in streams
+        }
 
 
 class Mmml(Trainable):
@@ -155,9 +166,10 @@ class Mmml(Trainable):
             pieces = self.projection[name](rows.values).split(rows.lengths)
             streams[name] = interleave([self.cls[name].to(pieces[0].dtype)] * len(pieces), pieces)
             layouts[name] = Layout(rows.lengths, rows.values.device).longer(1)
-        for layer in self.layers:
+        *layers, last = self.layers
+        for layer in layers:
             streams = layer(streams, layouts)
-        return torch.cat([streams[name].index_select(0, layouts[name].starts) for name in self.names], dim=1)
+        return torch.cat(list(last.of_first(streams, layouts).values()), dim=1)
 
     def _alone(self, slots: Mapping[str, Rows]) -> dict[str, Tensor]:
         """What each modality says alone is said of: its first token, or the mean of its frames; zeros of no rows."""
