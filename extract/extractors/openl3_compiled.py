@@ -86,7 +86,7 @@ def _to_values(a0, a1, a2, a3, a4, a5, a6, a7):
 
 @_compiled
 def _apart(seen, places, tiles, height, width, channels, window, row, rows, wide, start):
-    on_way = np.empty(2 * SEEN * SEEN * CHANNELS, np.float32)
+    on_way = np.empty((SEEN + 1) * SEEN * CHANNELS, np.float32)
     line = np.uint64(width * channels)
     for tile in range(rows * wide):
         top, left = window * height + TILE * (row + tile // wide), TILE * (tile % wide)
@@ -95,13 +95,8 @@ def _apart(seen, places, tiles, height, width, channels, window, row, rows, wide
                 at = np.uint64((top * width + left + j) * channels + first)
                 half = np.uint64(j * SEEN * CHANNELS)
                 for c in range(_C):
-                    a0, a1, a2, a3 = (
-                        seen[at + c],
-                        seen[at + line + c],
-                        seen[at + _2 * line + c],
-                        seen[at + _3 * line + c],
-                    )
-                    a4, a5 = seen[at + _4 * line + c], seen[at + _5 * line + c]
+                    a0, a1, a2 = seen[at + c], seen[at + line + c], seen[at + _2 * line + c]
+                    a3, a4, a5 = seen[at + _3 * line + c], seen[at + _4 * line + c], seen[at + _5 * line + c]
                     a6, a7 = seen[at + _6 * line + c], seen[at + _7 * line + c]
                     b0, b1, b2, b3, b4, b5, b6, b7 = _to_places(a0, a1, a2, a3, a4, a5, a6, a7)
                     on_way[half + c], on_way[half + _C + c], on_way[half + _2 * _C + c] = b0, b1, b2

@@ -150,10 +150,8 @@ def test_the_quick_way_gives_the_values_of_the_network_for_any_number_of_windows
     torch.manual_seed(0)
     network = as_if_trained(OpenL3(shape, width))
     count = 3 if name == "mel128" else 1
-    pictures, windows = (
-        Pictures(shape),
-        torch.from_numpy(np.stack([speech_like(1.0, RATE, each) for each in range(count)])),
-    )
+    pictures = Pictures(shape)
+    windows = torch.from_numpy(np.stack([speech_like(1.0, RATE, each) for each in range(count)]))
     with torch.inference_mode():
         expected = network(pictures(windows))
     made = QuickOpenL3(pictures, network, steps())(windows)
